@@ -1,0 +1,53 @@
+"""The command line: `gru-lite run`. Flags are the fields of a dataclass; an error is one line, and exit code 2."""
+
+import shlex
+import sys
+
+from .errors import InputError, check_choice
+from .options import RunOptions
+
+USAGE = """usage: gru-lite COMMAND [OPTIONS]
+
+commands:
+  run    train the original, its references and methods, score them, write a table
+         for example: gru-lite run --benchmark waterdigits --ratio 0.5 --seeds 3
+
+gru-lite COMMAND --help lists the options."""
+
+
+def main(arguments=None):
+    """Run the command line and return its exit code: 0; 1 when a run diverged; 2 for bad input; 130 interrupted."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0 if arguments else 2
+    try:
+        if arguments[0] != "run":
+            check_choice(arguments[0], ("run",), "command")
+        return _run(arguments[1:])
+    except InputError as error:
+        print(f"gru-lite: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("gru-lite: interrupted: the same command continues from here", file=sys.stderr)
+        return 130
+    except OSError as error:
+        print(f"gru-lite: error: {error}; what is finished is kept, and the same command continues", file=sys.stderr)
+        return 1
+
+
+def _run(arguments):
+    import tyro
+
+    options = tyro.cli(RunOptions, prog="gru-lite run", args=arguments)
+    from . import experiment  # imports torch: only after the options are known to be right
+
+    table = experiment.run(options)
+    pairs = ", ".join(options.groups) if options.groups else "the forgotten group"
+    print(experiment.summary(table, pairs))
+    if options.record:
+        experiment.record(table, options.record, shlex.join(["gru-lite", "run", *arguments]))
+    failed = table[table["status"] != "ok"]
+    for row in failed.itertuples():
+        print(f"gru-lite: {row.method} of ratio {row.ratio}, seed {row.seed} {row.status}", file=sys.stderr)
+    return 1 if len(failed) else 0

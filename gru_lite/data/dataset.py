@@ -1,0 +1,109 @@
+"""A grouped dataset: samples that carry a target and a sensitive attribute, and a benchmark of three of them."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..errors import InputError
+from ..groups import group_ids
+
+
+@dataclass(frozen=True, eq=False)
+class GroupedDataset:
+    """N samples with target y and sensitive attribute s.
+
+    Attributes:
+        images: uint8 (N, C, H, W), or None when there are features.
+        features: float32 (N, D), or None when there are images.
+        target, sensitive: int64 (N,).
+        target_names, sensitive_names: Y and S names.
+        source: int64 (N,) what a sample was made from (a glyph, a person); samples of one source are not independent,
+            so intervals resample sources. Each sample is its own source when none is given.
+
+    Raises:
+        InputError: lengths that differ, labels outside 0..Y-1 or 0..S-1, images or features of another shape or dtype.
+    """
+
+    target: np.ndarray
+    sensitive: np.ndarray
+    target_names: tuple
+    sensitive_names: tuple
+    images: np.ndarray | None = None
+    features: np.ndarray | None = None
+    source: np.ndarray | None = None
+    group: np.ndarray = field(init=False)
+
+    def __post_init__(self):
+        if (self.images is None) == (self.features is None):
+            raise InputError("a grouped dataset has either images or features")
+        if self.images is not None and (self.images.ndim != 4 or self.images.dtype != np.uint8):
+            raise InputError(f"images must be uint8 (N, C, H, W), not {self.images.dtype} {self.images.shape}")
+        if self.features is not None and (self.features.ndim != 2 or self.features.dtype != np.float32):
+            raise InputError(f"features must be float32 (N, D), not {self.features.dtype} {self.features.shape}")
+        if self.features is not None and not np.isfinite(self.features).all():
+            row = int(np.argmin(np.isfinite(self.features).all(axis=1)))
+            raise InputError(f"features of sample {row} are not finite")
+        for what, names in (("target", self.target_names), ("sensitive", self.sensitive_names)):
+            labels = np.asarray(getattr(self, what))
+            if labels.shape != (len(self.inputs),) or not np.issubdtype(labels.dtype, np.integer):
+                raise InputError(f"{what} must be {len(self.inputs)} whole numbers, not {labels.dtype} {labels.shape}")
+            outside = np.flatnonzero((labels < 0) | (labels >= len(names)))
+            if len(outside):
+                row = int(outside[0])
+                raise InputError(f"{what} of sample {row} is {labels[row]}: it must be 0 to {len(names) - 1}")
+            object.__setattr__(self, what, labels.astype(np.int64))
+            object.__setattr__(self, f"{what}_names", tuple(str(name) for name in names))
+        source = np.arange(len(self.inputs)) if self.source is None else np.asarray(self.source, dtype=np.int64)
+        if source.shape != self.target.shape:
+            raise InputError(f"source must be {len(self.inputs)} whole numbers, not {source.shape}")
+        object.__setattr__(self, "source", source)
+        object.__setattr__(self, "group", group_ids(self.target, self.sensitive, self.n_sensitive))
+
+    def __len__(self):
+        return len(self.inputs)
+
+    @property
+    def inputs(self):
+        """The images, or the features."""
+        return self.images if self.images is not None else self.features
+
+    @property
+    def n_targets(self):
+        return len(self.target_names)
+
+    @property
+    def n_sensitive(self):
+        return len(self.sensitive_names)
+
+    @property
+    def group_names(self):
+        """K names, in the order of group ids."""
+        return tuple(f"{y} on {s}" for y in self.target_names for s in self.sensitive_names)
+
+    @property
+    def group_counts(self):
+        """(K,) samples of each group."""
+        return np.bincount(self.group, minlength=self.n_targets * self.n_sensitive)
+
+
+@dataclass(frozen=True, eq=False)
+class Benchmark:
+    """Train, validation and test set of one data set, and the groups that are forgotten unless others are named."""
+
+    name: str
+    train: GroupedDataset
+    val: GroupedDataset
+    test: GroupedDataset
+    default_groups: tuple = ()
+
+    @property
+    def target_names(self):
+        return self.train.target_names
+
+    @property
+    def sensitive_names(self):
+        return self.train.sensitive_names
+
+    @property
+    def group_names(self):
+        return self.train.group_names

@@ -1,0 +1,104 @@
+"""WaterDigits: real handwriting on land or water, in the shape of Waterbirds, generated in about a second.
+
+scikit-learn's 1,797 scanned digits are drawn at 32x32 over procedural texture. Target: has the digit a hole (0, 6, 8,
+9), or not? Sensitive attribute: the background. Most digits with a hole are on water and most others on land, so a
+model can read the background instead of the digit; the two small groups show whether it does. No glyph is shared
+between train, validation and test.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.datasets import load_digits
+
+from ..seeding import stream, torch_stream
+from .dataset import Benchmark, GroupedDataset
+
+SIZE = 32
+HOLES = (0, 6, 8, 9)
+TARGETS = ("no hole", "hole")
+BACKGROUNDS = ("land", "water")
+TRAIN_COUNTS = ((2100, 180), (180, 1540))  # (target, sensitive)
+# RGB of land and water, each pulled halfway to their mean: at full strength the background drowns the digit
+COLOURS = torch.tensor([[0.41, 0.49, 0.38], [0.34, 0.46, 0.52]])
+
+
+def waterdigits(seed=0, train_counts=TRAIN_COUNTS, val_count=200, test_count=600):
+    """Generate the benchmark.
+
+    Args:
+        seed: integer >= 0.
+        train_counts: 2 x 2 samples of each (target, sensitive) in train.
+        val_count, test_count: samples of each group in validation and test.
+
+    Returns:
+        Benchmark whose images are uint8 (N, 3, 32, 32); `source` is the scanned digit an image was drawn from.
+    """
+    digits = load_digits()
+    glyphs = torch.from_numpy(digits.images).float().div_(16)  # 1797 x 8 x 8, in [0, 1]
+    pools = _split_glyphs(digits.target, seed)
+    counts = {"train": train_counts, "val": ((val_count,) * 2,) * 2, "test": ((test_count,) * 2,) * 2}
+    parts = {part: _draw(glyphs, digits.target, pools[part], counts[part], seed, part) for part in pools}
+    return Benchmark("waterdigits", **parts, default_groups=((1, 0),))
+
+
+def _split_glyphs(digit, seed):
+    """60/15/25 % of the glyphs of each digit for train, validation and test."""
+    pools = {"train": [], "val": [], "test": []}
+    for d in range(10):
+        members = stream(seed, "glyphs", d).permutation(np.flatnonzero(digit == d))
+        first, second = int(0.60 * len(members)), int(0.75 * len(members))
+        for part, chosen in zip(pools, np.split(members, [first, second])):
+            pools[part].append(chosen)
+    return {part: np.sort(np.concatenate(chosen)) for part, chosen in pools.items()}
+
+
+def _draw(glyphs, digit, pool, counts, seed, part):
+    rng = stream(seed, "samples", part)
+    source, target, sensitive = [], [], []
+    for y in range(2):
+        members = pool[np.isin(digit[pool], HOLES) == bool(y)]
+        for s in range(2):
+            n = counts[y][s]
+            passes = [rng.permutation(members) for _ in range(-(-n // len(members)))]  # every glyph equally often
+            source.append(np.concatenate(passes)[:n])
+            target.append(np.full(n, y))
+            sensitive.append(np.full(n, s))
+    order = rng.permutation(sum(map(len, source)))
+    source, target, sensitive = (np.concatenate(column)[order] for column in (source, target, sensitive))
+    images = _render(glyphs[source], torch.from_numpy(sensitive), torch_stream(seed, "pixels", part))
+    return GroupedDataset(target, sensitive, TARGETS, BACKGROUNDS, images=images, source=source)
+
+
+def _render(glyphs, background, rng):
+    """Draw N glyphs (N, 8, 8) over N backgrounds; every property varies from image to image."""
+    n = len(glyphs)
+
+    def uniform(low, high, *shape):
+        return torch.rand(n, *shape, generator=rng) * (high - low) + low
+
+    ink = F.interpolate(glyphs[:, None], size=(SIZE, SIZE), mode="bicubic", align_corners=False)
+    angle, scale = torch.deg2rad(uniform(-10, 10)), uniform(0.75, 1.15)
+    cos, sin = torch.cos(angle) / scale, torch.sin(angle) / scale
+    shift = uniform(-0.2, 0.2, 2)  # a tenth of the width: the grid runs from -1 to 1
+    matrix = torch.stack([torch.stack([cos, -sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)], 1)
+    ink = F.grid_sample(ink, F.affine_grid(matrix, list(ink.shape), align_corners=False), align_corners=False)
+    stroke = torch.sigmoid((ink - uniform(0.35, 0.60, 1, 1, 1)) / 0.06)  # the threshold sets the stroke width
+
+    sign = (torch.rand(n, 1, 1, 1, generator=rng) < 0.5).float() * 2 - 1
+    tint = uniform(0.6, 1.4, 3, 1, 1)
+    contrast = 0.6 * uniform(0.6, 1.4, 1, 1, 1)
+    image = COLOURS[background][:, :, None, None] + 0.06 * torch.randn(n, 3, 1, 1, generator=rng)
+    image = image + 0.08 * _texture(background, rng) + stroke * sign * tint * contrast
+    return image.clamp_(0, 1).mul_(255).round_().to(torch.uint8).numpy()
+
+
+def _texture(background, rng):
+    """Smooth noise in two octaves, (N, 1, 32, 32): streaks along the height for land, along the width for water."""
+    n = len(background)
+    total = torch.zeros(n, 1, SIZE, SIZE)
+    for octave, amplitude in ((1, 1.0), (2, 0.5)):
+        noise = torch.randn(n, 1, 3 * octave, 12 * octave, generator=rng)
+        streaks = F.interpolate(noise, size=(SIZE, SIZE), mode="bicubic", align_corners=False)
+        total += amplitude * torch.where((background == 0)[:, None, None, None], streaks, streaks.transpose(2, 3))
+    return total

@@ -1,0 +1,21 @@
+"""The two ways things go wrong, and how they are said: one line that names the culprit and what would be right."""
+
+import difflib
+
+
+class InputError(ValueError):
+    """Something that was given is wrong: a file, a row, a group, an option. The command line exits with code 2."""
+
+
+class DivergedError(RuntimeError):
+    """A training or a model stopped being finite. A run marks the row, goes on with the others, and exits with code 1."""
+
+
+def check_choice(value, choices, what):
+    """Return `value` when it is one of `choices`; otherwise raise InputError naming `what` and the nearest choice."""
+    choices = list(choices)
+    if value in choices:
+        return value
+    near = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise InputError(f"unknown {what} {value!r}: {hint}choose from {', '.join(choices)}")

@@ -1,0 +1,469 @@
+"""One experiment: originals, references and methods over seeds and ratios, in a results folder that can be continued.
+
+    OUT/recipe.json          what the folder's runs share; another recipe is refused
+    OUT/runs/NAME/run.json   one finished run: its scores, seconds and configuration
+    OUT/runs/NAME/*.safetensors   the model where it is kept, and a checkpoint while it trains
+    OUT/table.csv            a row for each method, reweight, ratio and seed; made from the runs, never edited
+
+Every file appears whole or not at all, and every run depends on its seed alone: killed at any moment and started
+again, or spread over other processes, an experiment ends with the same table.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import threading
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import torch
+from safetensors import SafetensorError, safe_open
+from tqdm import tqdm
+
+from . import __version__
+from .data import load, load_manifest
+from .data.manifest import train_positions
+from .errors import DivergedError, InputError
+from .groups import forget_split
+from .methods import METHODS
+from .models import build_model, load_model, save
+from .options import RunOptions, available_cores
+from .reweighting import reweight
+from .scores import (GAP_METRICS, Scores, average_gap, calibrated_gap, mean_interval, paired_test, score, tug_of_war)
+from .train import TrainConfig, fit
+
+LISTED = "list"  # the ratio of a request that names its samples
+MODEL = "small_resnet"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One trained model: what it is (`method`, `sampling` or None without REWEIGHT), of which ratio and seed."""
+
+    method: str
+    sampling: str | None
+    ratio: str | None  # None: the original, which no request touches
+    seed: int
+
+    @property
+    def name(self):
+        parts = [self.method, self.sampling, f"r{self.ratio}" if self.ratio else None, f"s{self.seed}"]
+        return "-".join(part for part in parts if part)
+
+
+def run(options, progress=True):
+    """Compute what `options` (RunOptions) ask for and is not there yet.
+
+    Returns:
+        The table as a DataFrame; a run that diverged has its reason in the column `status`, and no scores.
+
+    Raises:
+        InputError: before anything is written.
+    """
+    bench = _data(options, options.first_seed)
+    groups = _check_request(options, bench)
+    out = Path(options.out or Path("runs") / bench.name)
+    recipe = _recipe(options, bench, groups)
+    _claim_folder(out, recipe)
+
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    ratios = options.ratio or (LISTED,)
+    originals = [Run("original", None, None, seed) for seed in seeds]
+    references = [Run(method, sampling, ratio, seed) for seed in seeds for ratio in ratios
+                  for method, sampling in (("retrain", None), *(("retrain", s) for s in options.reweight),
+                                           ("ceiling", options.reweight[0]))]
+    later = [Run(method, sampling, ratio, seed) for seed in seeds for ratio in ratios
+             for method, sampling in (("original", None), *((m, s) for m in options.methods
+                                                            for s in (None, *options.reweight)))]
+    # Originals and references do not depend on each other; what starts from an original comes afterwards.
+    for label, runs in (("training", originals + references), ("scoring" if not options.methods else "unlearning", later)):
+        _execute_all(options, out, [r for r in runs if not _is_done(options, out, r)], label, progress)
+
+    table = make_table(out)
+    _write_text(out / "table.csv", table.to_csv(index=False, lineterminator="\n"))
+    return table
+
+
+def make_table(out):
+    """Build the table of a results folder from its finished runs, sorted by ratio, seed and method."""
+    recipe = json.loads((Path(out) / "recipe.json").read_text())
+    records = {}
+    for file in sorted(Path(out).glob("runs/*/run.json")):
+        record = _read_json(file)
+        if record["ratio"] is not None:
+            key = (record["ratio"], record["seed"], record["method"], record["sampling"])
+            records[key] = record | {"scores": Scores(**_with_table(record["scores"])) if record["scores"] else None}
+    rows = []
+    for (ratio, seed, method, sampling), record in records.items():
+        reference = records.get((ratio, seed, "retrain", recipe["reference"]))
+        row = {"method": method, "reweight": sampling is not None, "sampling": sampling or "", "ratio": ratio, "seed": seed}
+        scores = record["scores"]
+        if scores is not None:
+            row |= {name: getattr(scores, name) for name in GAP_METRICS}
+            if reference and reference["scores"]:
+                row |= {"avg_gap": average_gap(scores, reference["scores"]), "tow": tug_of_war(scores, reference["scores"])}
+            row |= {name: value for name, value in scores.flat().items() if name not in GAP_METRICS}
+        rows.append(row | {"n_forget": record["n_forget"], "seconds": record["seconds"], "status": record["status"]})
+    columns = ["method", "reweight", "sampling", "ratio", "seed", *GAP_METRICS, "avg_gap", "tow", "EO_worst", "EO_paper",
+               "worst_group", "MIA_auc", "MIA_auc_low", "MIA_auc_high"]
+    table = pd.DataFrame(rows)
+    groups = sorted(c for c in table.columns if c.startswith("acc_"))
+    table = table.reindex(columns=columns + groups + ["n_forget", "seconds", "status"])
+    order = ["original", "retrain", "ceiling", *METHODS]
+    rank = table["method"].map(order.index)
+    share = pd.to_numeric(table["ratio"], errors="coerce")
+    return table.assign(rank=rank, share=share).sort_values(["share", "seed", "rank", "sampling"]).drop(
+        columns=["rank", "share"]).reset_index(drop=True)
+
+
+def summary(table, title=""):
+    """Return the readable summary of a table: a block a ratio, means over seeds with 95% Student half widths."""
+    lines = []
+    for ratio, block in table.groupby("ratio", sort=False):
+        seeds = sorted(block["seed"].unique())
+        request = "the listed samples" if ratio == LISTED else f"{float(ratio):.0%} of {title}" if title else f"ratio {ratio}"
+        n_forget = "/".join(str(n) for n in sorted(block["n_forget"].unique()))
+        lines += ["", f"Forgetting {request} ({n_forget} train samples), {len(seeds)} seed{'s' * (len(seeds) > 1)}, percent:"]
+        header = ["", *GAP_METRICS, "worst", "Avg. Gap", "calibrated", "seconds"]
+        rows = [header]
+        gaps = {key: part.set_index("seed")["avg_gap"] for key, part in block.groupby(["method", "sampling"], sort=False)}
+        ceiling = next((gap for (method, _), gap in gaps.items() if method == "ceiling"), None)
+        for (method, sampling), part in block.groupby(["method", "sampling"], sort=False):
+            failed = part["status"] != "ok"
+            good = part[~failed]
+            label = label_of(method, sampling, several=block["sampling"].nunique() > 2)
+            label += f" [{failed.sum()} diverged]" if failed.any() else ""
+            if good.empty:
+                rows.append([label, *["-"] * (len(header) - 1)])
+                continue
+            cells = [_plus_minus(good[name]) for name in (*GAP_METRICS, "worst_group", "avg_gap")]
+            if method == "retrain" and (good["avg_gap"] == 100).all():
+                cells[-1], calibrated = "reference", ""
+            else:
+                calibrated = _calibrated(gaps[method, sampling], gaps.get(("original", "")), ceiling)
+            rows.append([label, *cells, calibrated, f"{good['seconds'].mean():.0f}"])
+        widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
+        lines += ["  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths)))
+                  for row in rows]
+        lines += _headline(block)
+    return "\n".join(lines).lstrip("\n")
+
+
+def label_of(method, sampling, several=False):
+    """The name of a row: "original (no-op)", "retrain", "retrain + REWEIGHT" ..."""
+    label = {"original": "original (no-op)", "ceiling": "ceiling (2nd reference)"}.get(method, method)
+    if sampling and method != "ceiling":
+        label += " + REWEIGHT" + (f" ({sampling})" if several else "")
+    return label
+
+
+def provenance(command=None):
+    """Return where and with what something was computed, as a dict of short texts; no paths, users or host names."""
+    import sklearn
+    import torchvision
+
+    commit = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=Path(__file__).parent, capture_output=True,
+                            text=True, check=False).stdout.strip()
+    versions = {"python": platform.python_version(), "gru_lite": __version__, "torch": torch.__version__,
+                "torchvision": torchvision.__version__, "numpy": np.__version__, "scikit-learn": sklearn.__version__}
+    about = {"command": command, "commit": commit or "unknown",
+             "versions": " ".join(f"{name}={version}" for name, version in versions.items()),
+             "device": device_name(), "date": pd.Timestamp.now(tz="UTC").strftime("%Y-%m-%d")}
+    return {key: value for key, value in about.items() if value}
+
+
+def device_name():
+    """The GPU's name, or the CPU's and how many cores may be used."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    name = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").is_file():
+        names = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+        name = names[0] if names else name
+    return f"{name}, {available_cores()} cores"
+
+
+def record(table, file, command):
+    """Write a table as CSV below comment lines that say how it was made; `read_record` reads it back."""
+    about = provenance(command) | {"seeds": f"{table['seed'].min()} to {table['seed'].max()}"}
+    head = "".join(f"# {key}: {value}\n" for key, value in about.items())
+    _write_text(Path(file), head + table.to_csv(index=False, lineterminator="\n"))
+
+
+def read_record(file):
+    """Read a recorded table: (DataFrame, dict of what the comment lines say)."""
+    lines = [line[2:].rstrip("\n").split(": ", 1) for line in open(file) if line.startswith("# ")]
+    table = pd.read_csv(file, comment="#", dtype={"ratio": str, "sampling": str}, keep_default_na=True)
+    return table.fillna({"sampling": ""}), dict(lines)
+
+
+# One run, in whatever process it happens.
+
+
+def _execute(options, out, item):
+    """Compute one run and write it to its folder."""
+    folder = out / "runs" / item.name
+    folder.mkdir(parents=True, exist_ok=True)
+    bench = _data(options, item.seed)
+    split = _split(options, bench, item) if item.ratio else None
+    model_file = folder / "model.safetensors"
+    record = asdict(item) | {"config": _config(options, item), "n_forget": len(split.forget) if split else 0}
+    try:
+        model, seconds = _train(options, out, item, bench, split, folder / "checkpoint.safetensors")
+        if item.ratio is None or (options.save_models and item.method != "original"):
+            save(model, model_file)
+        scores = score(model, bench, split).flat() if split else None
+        record |= {"scores": scores, "seconds": round(seconds, 2), "status": "ok"}
+    except DivergedError as error:
+        record |= {"scores": None, "seconds": None, "status": f"diverged: {error}"}
+    _write_text(folder / "run.json", json.dumps(record, indent=1))
+
+
+def _train(options, out, item, bench, split, checkpoint):
+    """Return (model, seconds of training) of one run."""
+    data, seed = bench.train, item.seed
+    config = _train_config(options)
+    start = build_model(MODEL, data.n_targets, seed)
+    # The ceiling differs from the reference in the randomness of its training alone.
+    common = {"config": config, "seed": seed + (1 << 32 if item.method == "ceiling" else 0), "checkpoint": checkpoint}
+    if item.method == "original":
+        if item.ratio is None:
+            model = fit(start, data, **common)
+            return model, model.training_seconds
+        record = _read_json(out / "runs" / replace(item, ratio=None).name / "run.json")
+        if record["status"] != "ok":
+            raise DivergedError(record["status"].removeprefix("diverged: "))
+        return _original(out, seed), 0.0
+    weights = reweight(split, options.missing_group) if item.sampling else None
+    if item.method in ("retrain", "ceiling"):
+        # Equal steps for every way of sampling: an epoch is as long as one over the retain set.
+        steps = -(-len(split.retain) // config.batch_size)
+        model = fit(start, data, indices=split.retain, weights=weights, sampling=item.sampling or "replacement",
+                    steps_per_epoch=steps, **common)
+    else:
+        method, config_class = METHODS[item.method]
+        model = method(_original(out, seed), data, split, config_class(), weights=weights,
+                       sampling=item.sampling or "replacement", seed=seed, val=bench.val)
+    return model, model.training_seconds
+
+
+def _original(out, seed):
+    return load_model(out / "runs" / Run("original", None, None, seed).name / "model.safetensors")
+
+
+def _train_config(options):
+    config = TrainConfig(precision=options.precision)
+    if options.epochs:
+        config = replace(config, epochs=options.epochs, warmup_epochs=min(config.warmup_epochs, options.epochs - 1))
+    return config
+
+
+def _config(options, item):
+    return asdict(METHODS[item.method][1]() if item.method in METHODS else _train_config(options))
+
+
+def _execute_all(options, out, runs, label, progress):
+    if not runs:
+        return
+    jobs = min(options.jobs or (1 if torch.cuda.is_available() else available_cores()), len(runs))
+    epochs = {item.name: _config(options, item)["epochs"] if item.method != "original" or item.ratio is None else 1 for item in runs}
+    finished = threading.Event()
+    with tqdm(total=sum(epochs.values()), desc=label, unit="epoch", disable=not progress) as bar:
+
+        def watch():  # the checkpoints tell how far each training is, in whichever process it runs
+            while not finished.wait(1.0):
+                done = (n if _is_done(options, out, r) else _epochs_done(out, r) for r, n in zip(runs, epochs.values()))
+                bar.n = max(bar.n, sum(done))  # a training that ends loses its checkpoint before its scores are written
+                bar.refresh()
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            if jobs == 1:
+                for item in runs:
+                    _execute(options, out, item)
+            else:
+                joblib.Parallel(jobs)(joblib.delayed(_execute)(options, out, item) for item in runs)
+            bar.n = bar.total
+        finally:
+            finished.set()
+            watcher.join()
+            bar.refresh()
+
+
+def _epochs_done(out, item):
+    try:
+        with safe_open(out / "runs" / item.name / "checkpoint.safetensors", framework="pt") as file:
+            return int(file.metadata()["epoch"])
+    except (OSError, SafetensorError, KeyError, TypeError):
+        return 0
+
+
+def _is_done(options, out, item):
+    folder = out / "runs" / item.name
+    if not (folder / "run.json").is_file():
+        return False
+    record = _read_json(folder / "run.json")
+    if record["config"] != _config(options, item):
+        raise InputError(f"{folder} was computed with another configuration of {item.method}: use another --out")
+    kept = item.ratio is None or (options.save_models and item.method != "original")
+    return record["status"] != "ok" or not kept or (folder / "model.safetensors").is_file()
+
+
+# The request and the folder.
+
+
+def _data(options, seed):
+    # a manifest is one data set, whatever the seed
+    return _load(options.benchmark, options.manifest, options.image_size, 0 if options.manifest else seed)
+
+
+@lru_cache(maxsize=2)
+def _load(benchmark, manifest, image_size, seed):
+    return load(benchmark, seed=seed) if benchmark else load_manifest(manifest, image_size)
+
+
+def _split(options, bench, item):
+    if item.ratio == LISTED:
+        return forget_split(bench.train, indices=_listed(options, bench))
+    return forget_split(bench.train, options.groups or bench.default_groups, item.ratio, item.seed)
+
+
+def _listed(options, bench):
+    """The train samples that --forget lists."""
+    file = Path(options.forget)
+    if not file.is_file():
+        raise InputError(f"--forget {file} does not exist: give a file that lists train samples, one a line")
+    positions = train_positions(options.manifest) if options.manifest else None
+    indices = []
+    for number, line in enumerate(file.read_text().splitlines(), 1):
+        text = line.strip()
+        if not text:
+            continue
+        if positions is not None:
+            if text not in positions:
+                raise InputError(f"{file} line {number}: {text!r} is not a path of a train row of {options.manifest}")
+            indices.append(positions[text])
+        elif text.isascii() and text.isdigit():
+            indices.append(int(text))
+        else:
+            raise InputError(f"{file} line {number}: {text!r} is not the number of a train sample, 0 to {len(bench.train) - 1}")
+    try:
+        return np.array(indices)
+    except OverflowError:
+        raise InputError(f"{file}: train samples are 0 to {len(bench.train) - 1}") from None
+
+
+def _check_request(options, bench):
+    """Everything that can be wrong with the request, before the first training; returns the forgotten groups."""
+    for ratio in options.ratio or (LISTED,):
+        split = _split(options, bench, Run("retrain", None, ratio, options.first_seed))
+        weights = reweight(split, options.missing_group)
+        assert len(weights) == len(split.retain)
+        for part in ("val", "test"):
+            dataset = getattr(bench, part)
+            for y, s in split.groups:
+                if dataset.group_counts[y * dataset.n_sensitive + s] == 0:
+                    raise InputError(f"group ({y}, {s}) has no sample in {part}: its accuracy and the attack need some")
+    return split.groups
+
+
+def _recipe(options, bench, groups):
+    """What all runs of a folder share, as JSON."""
+    recipe = {
+        "gru_lite": __version__, "data": bench.name, "groups": [list(pair) for pair in groups],
+        "model": MODEL, "train": asdict(_train_config(options)), "missing_group": options.missing_group,
+        "reference": options.reweight[0],
+    }
+    if options.manifest:
+        digest = hashlib.sha256()
+        for part in (bench.train, bench.val, bench.test):
+            for array in (part.images, part.group):
+                digest.update(np.ascontiguousarray(array).tobytes())
+        recipe |= {"images": digest.hexdigest(), "image_size": options.image_size}
+    if options.forget:
+        recipe["forget"] = hashlib.sha256(np.sort(_listed(options, bench)).tobytes()).hexdigest()
+    return recipe
+
+
+def _claim_folder(out, recipe):
+    """Refuse a folder that holds something else; otherwise write the recipe into it."""
+    file = out / "recipe.json"
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file: name a folder")
+    if file.is_file():
+        existing = _read_json(file)
+        for key in {*existing, *recipe}:
+            if existing.get(key) != recipe.get(key):
+                raise InputError(f"{out} belongs to another recipe: its {key} is {existing.get(key)}, yours {recipe.get(key)}; "
+                                 "use another --out")
+    elif out.is_dir() and any(out.iterdir()):
+        raise InputError(f"--out {out} holds other files: name a new or an empty folder")
+    else:
+        _write_text(file, json.dumps(recipe, indent=1))
+
+
+def _read_json(file):
+    try:
+        return json.loads(file.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise InputError(f"{file} is damaged: delete it, and what it held is computed again") from None
+
+
+def _write_text(file, text):
+    """Write a text file, atomically."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        partial.write_text(text)
+        os.replace(partial, file)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _with_table(flat):
+    """Scores.flat() turned back: acc_y_s into the (Y, S) table."""
+    cells = {tuple(map(int, name[4:].split("_"))): value for name, value in flat.items() if name.startswith("acc_")}
+    shape = np.max(list(cells), axis=0) + 1
+    table = np.full(shape, np.nan)
+    for cell, value in cells.items():
+        table[cell] = value
+    return {name: value for name, value in flat.items() if not name.startswith("acc_")} | {"group_accuracy": table}
+
+
+def _plus_minus(values):
+    mean, half = mean_interval(values)
+    return f"{mean:.1f}" if np.isnan(half) else f"{mean:.1f} ± {half:.1f}"
+
+
+def _calibrated(gap, no_op, ceiling):
+    """The calibrated gap as text, over the seeds that all three have."""
+    together = pd.concat([gap, no_op, ceiling], axis=1, join="inner").dropna().to_numpy().T if ceiling is not None and no_op is not None else None
+    if together is None or together.shape[1] == 0:
+        return "n/a"
+    value, low, high = calibrated_gap(*together)
+    return "n/a" if np.isnan(value) else f"{value:.0f} [{low:.0f}, {high:.0f}]"
+
+
+def _headline(block):
+    """What the block shows at one glance: the harm that plain retraining does to the group, and what comes back."""
+    by = {key: part.set_index("seed")["GA"].dropna() for key, part in block.groupby(["method", "sampling"], sort=False)}
+    lines = []
+    for (method, sampling), accuracy in by.items():
+        if method != "retrain" or ("original", "") not in by or ("retrain", "") not in by:
+            continue
+        before = by["original", ""] if not sampling else by["retrain", ""]
+        together = pd.concat([accuracy, before], axis=1, join="inner").to_numpy().T
+        if together.shape[1] == 0:
+            continue
+        mean, half, _ = paired_test(*together)
+        interval = "" if np.isnan(half) else f" (95% interval {mean - half:+.1f} to {mean + half:+.1f})"
+        what = f"REWEIGHT{' (top_up)' if sampling == 'top_up' else ''} gives back" if sampling else "Plain retraining changes the accuracy of the forgotten group (GA) by"
+        lines.append(f"{what} {mean:+.1f} points{interval}.")
+    return lines

@@ -1,0 +1,103 @@
+"""What one run is made of: every field is a flag of `gru-lite run`."""
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+from .errors import InputError, check_choice
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Train the original model, what it is compared with, and the methods; score them; write one table.
+
+    Always computed: original (no-op), retrain with and without REWEIGHT, and ceiling (a second retrain with REWEIGHT).
+    A folder that holds finished runs is extended by more seeds, ratios or methods; none is computed twice.
+    """
+
+    benchmark: str | None = None
+    """Embedded benchmark: waterdigits. Nothing is downloaded."""
+    manifest: Path | None = None
+    """Your own images: a CSV with the columns path,target,sensitive,split; paths are relative to it."""
+    groups: tuple[str, ...] = ()
+    """Groups that ask to be forgotten, as TARGET,SENSITIVE (numbers or names); the benchmark's own by default."""
+    forget: Path | None = None
+    """Instead of groups and ratio: a file that lists the train samples to forget, one a line (numbers; for a manifest paths)."""
+    ratio: tuple[str, ...] = ()
+    """Shares of each group to forget, each in (0, 1]; 0.5 by default."""
+    methods: tuple[str, ...] = ()
+    """Methods to compare, each with and without REWEIGHT: finetune, or all."""
+    seeds: int = 3
+    """How many seeds. A seed fixes the generated data, the request, the initial weights and the training."""
+    first_seed: int = 0
+    """The first of them."""
+    reweight: tuple[str, ...] = ("replacement",)
+    """How REWEIGHT samples: replacement (the paper's), top_up, or both; the first is the reference of Avg. Gap."""
+    missing_group: str = "error"
+    """When a group is forgotten whole: error, or renormalise (spread its share over the others)."""
+    epochs: int | None = None
+    """Fewer epochs of training, for a trial run."""
+    image_size: int | None = None
+    """Side to which the images of a manifest are resized, in pixels."""
+    precision: str = "float32"
+    """float32, or bfloat16 where the hardware has it."""
+    jobs: int | None = None
+    """Trainings at a time; by default one for each core, or one on a GPU. It does not change the table."""
+    save_models: bool = False
+    """Keep every trained model, not only the originals."""
+    out: Path | None = None
+    """Results folder; runs/NAME by default."""
+    record: Path | None = None
+    """Also write the table to this CSV, with command, commit, versions and device as comments above it."""
+
+    def __post_init__(self):
+        """Check what needs no data, so that nothing is loaded or written for a slip of the pen."""
+        # The names are checked here, without importing what they stand for, so that the command line answers at once.
+        if (self.benchmark is None) == (self.manifest is None):
+            raise InputError("name the data: either --benchmark waterdigits or --manifest FILE")
+        if self.benchmark is not None:
+            check_choice(self.benchmark, ("waterdigits",), "benchmark")
+            if self.image_size is not None:
+                raise InputError("--image-size is for a manifest: the images of a benchmark have their own size")
+        if self.forget is not None and (self.groups or self.ratio):
+            raise InputError("--forget lists the samples itself: leave out --groups and --ratio")
+        if self.manifest is not None and not self.groups and self.forget is None:
+            raise InputError("--manifest needs --groups TARGET,SENSITIVE: which group asks to be forgotten? (or --forget FILE)")
+        ratios = () if self.forget is not None else tuple(map(_ratio, self.ratio or ("0.5",)))
+        object.__setattr__(self, "ratio", tuple(dict.fromkeys(ratios)))
+        methods = ("finetune",) if "all" in self.methods else self.methods
+        for method in methods:
+            check_choice(method, ("finetune",), "method")
+        object.__setattr__(self, "methods", tuple(dict.fromkeys(methods)))
+        for sampling in self.reweight:
+            check_choice(sampling, ("replacement", "top_up"), "--reweight")
+        check_choice(self.missing_group, ("error", "renormalise"), "--missing-group")
+        check_choice(self.precision, ("float32", "bfloat16"), "--precision")
+        if not self.reweight:
+            raise InputError("--reweight needs replacement, top_up or both")
+        for name, low in (("seeds", 1), ("first_seed", 0), ("epochs", 1), ("jobs", 1), ("image_size", 8)):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < low):
+                raise InputError(f"--{name.replace('_', '-')} {value!r} is not a whole number of {low} or more")
+
+
+def _ratio(text):
+    """`text` as a plain exact decimal, so that 0.5 and .50 are one ratio."""
+    try:
+        number = Decimal(str(text))
+    except InvalidOperation:
+        number = Decimal("nan")
+    if not number.is_finite():
+        raise InputError(f"--ratio {text!r} is not a number: give a share in (0, 1], such as 0.5")
+    if not 0 < number <= 1:
+        raise InputError(f"--ratio {text} is outside (0, 1]: give the share of each group to forget, such as 0.5")
+    return format(number.normalize(), "f")
+
+
+def available_cores():
+    """How many CPU cores this process may use."""
+    import os
+
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, math.floor(count or 1))

@@ -27,10 +27,10 @@ def paper_attack(member_loss, nonmember_loss, forget_loss, seed=0):
     for criterion in CRITERIA:
         # With one random state the trees of a smaller forest are the first trees of a larger one: three in one.
         forest = RandomForestClassifier(max(FOREST_SIZES), criterion=criterion, random_state=seed).fit(train, is_member)
-        votes = np.stack([tree.predict_proba(np.float32(forget_loss[:, None]))[:, 1] for tree in forest.estimators_])
+        votes = np.stack([tree.predict_proba(np.float32(forget_loss[:, None])) for tree in forest.estimators_])
         for size in FOREST_SIZES:
             # a forest averages probabilities and gives a tie to the first class: non-member
-            highest = max(highest, float(np.mean(votes[:size].mean(axis=0) <= 0.5)))
+            highest = max(highest, float(np.mean(votes[:size].mean(axis=0).argmax(axis=1) == 0)))
     return 100 * highest
 
 

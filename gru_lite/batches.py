@@ -7,6 +7,8 @@ operation on a strided view.
 import numpy as np
 import torch
 
+from .errors import InputError
+
 
 class DeviceData:
     """A grouped dataset on a device, with optional random shifts.
@@ -23,6 +25,8 @@ class DeviceData:
         inputs = torch.from_numpy(np.ascontiguousarray(dataset.inputs)).to(device)
         if self.is_image:
             height, width = inputs.shape[2:]
+            if self.shift >= min(height, width):
+                raise InputError(f"images of {width}x{height} pixels cannot be shifted by {self.shift}: lower shift")
             padded = torch.nn.functional.pad(inputs, (self.shift,) * 4, mode="reflect") if self.shift else inputs
             padded = padded.permute(0, 2, 3, 1).contiguous()  # N x H x W x C: a batch is then channels_last for free
             # N x rows x columns x C x H x W: every window of every image, without copying one

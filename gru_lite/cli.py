@@ -1,7 +1,13 @@
 """The command line: `gru-lite run`. Flags are the fields of a dataclass; an error is one line, and exit code 2."""
 
+import contextlib
+import inspect
+import io
+import itertools
+import re
 import shlex
 import sys
+from dataclasses import dataclass
 
 from .errors import InputError, check_choice
 from .options import RunOptions
@@ -36,15 +42,31 @@ def main(arguments=None):
         return 1
 
 
+@dataclass(frozen=True)
+class _Flags(RunOptions):
+    def __post_init__(self):
+        """Nothing: RunOptions checks them outside of tyro, which would print an error as a box."""
+
+
 def _run(arguments):
     import tyro
 
-    options = tyro.cli(RunOptions, prog="gru-lite run", args=arguments)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            flags = tyro.cli(_Flags, prog="gru-lite run", description=inspect.getdoc(RunOptions), args=arguments)
+    except SystemExit as stop:
+        if not stop.code:
+            return 0
+        # tyro explains in a box: what is wrong stands above its first rule
+        box = re.sub(r"\x1b\[[0-9;]*m", "", said.getvalue()).splitlines()[1:]
+        lines = itertools.takewhile(lambda line: "──" not in line, box)
+        raise InputError(" ".join(line.strip("│ ") for line in lines)) from None
+    options = RunOptions(**vars(flags))
     from . import experiment  # imports torch: only after the options are known to be right
 
     table = experiment.run(options)
-    pairs = ", ".join(options.groups) if options.groups else "the forgotten group"
-    print(experiment.summary(table, pairs))
+    print(experiment.summary(table))
     if options.record:
         experiment.record(table, options.record, shlex.join(["gru-lite", "run", *arguments]))
     failed = table[table["status"] != "ok"]

@@ -1,9 +1,9 @@
-"""One experiment: originals, references and methods over seeds and ratios, in a results folder that can be continued.
+"""One experiment: originals, references and methods over seeds and ratios, in a results folder that can be continued::
 
-    OUT/recipe.json          what the folder's runs share; another recipe is refused
-    OUT/runs/NAME/run.json   one finished run: its scores, seconds and configuration
-    OUT/runs/NAME/*.safetensors   the model where it is kept, and a checkpoint while it trains
-    OUT/table.csv            a row for each method, reweight, ratio and seed; made from the runs, never edited
+    OUT/recipe.json   what the folder's runs share; another recipe is refused
+    OUT/runs/NAME/    one run: run.json (scores, seconds, configuration) once it is finished, its model where that is
+                      kept, and a checkpoint while it trains
+    OUT/table.csv     a row for each method, reweight, ratio and seed; made from the runs, never edited
 
 Every file appears whole or not at all, and every run depends on its seed alone: killed at any moment and started
 again, or spread over other processes, an experiment ends with the same table.
@@ -15,6 +15,7 @@ import os
 import platform
 import subprocess
 import threading
+import time
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -66,7 +67,8 @@ def run(options, progress=True):
     Raises:
         InputError: before anything is written.
     """
-    bench = _data(options, options.first_seed)
+    call = time.time_ns()
+    bench = _data(options, options.first_seed, call)
     groups = _check_request(options, bench)
     out = Path(options.out or Path("runs") / bench.name)
     recipe = _recipe(options, bench, groups)
@@ -83,9 +85,11 @@ def run(options, progress=True):
                                                             for s in (None, *options.reweight)))]
     # Originals and references do not depend on each other; what starts from an original comes afterwards.
     for label, runs in (("training", originals + references), ("scoring" if not options.methods else "unlearning", later)):
-        _execute_all(options, out, [r for r in runs if not _is_done(options, out, r)], label, progress)
+        _execute_all(options, out, call, [r for r in runs if not _is_done(options, out, r)], label, progress)
 
     table = make_table(out)
+    names = [f"({y}, {s}) {bench.group_names[y * bench.train.n_sensitive + s]}" for y, s in groups]
+    table.attrs["groups"] = f"group{'s' * (len(names) > 1)} {'; '.join(names)}"
     _write_text(out / "table.csv", table.to_csv(index=False, lineterminator="\n"))
     return table
 
@@ -95,7 +99,7 @@ def make_table(out):
     recipe = json.loads((Path(out) / "recipe.json").read_text())
     records = {}
     for file in sorted(Path(out).glob("runs/*/run.json")):
-        record = _read_json(file)
+        record = _read_run(file)
         if record["ratio"] is not None:
             key = (record["ratio"], record["seed"], record["method"], record["sampling"])
             records[key] = record | {"scores": Scores(**_with_table(record["scores"])) if record["scores"] else None}
@@ -122,12 +126,13 @@ def make_table(out):
         columns=["rank", "share"]).reset_index(drop=True)
 
 
-def summary(table, title=""):
+def summary(table):
     """Return the readable summary of a table: a block a ratio, means over seeds with 95% Student half widths."""
     lines = []
+    title = table.attrs.get("groups", "the forgotten groups")
     for ratio, block in table.groupby("ratio", sort=False):
         seeds = sorted(block["seed"].unique())
-        request = "the listed samples" if ratio == LISTED else f"{float(ratio):.0%} of {title}" if title else f"ratio {ratio}"
+        request = "the listed samples" if ratio == LISTED else f"{100 * float(ratio):g}% of {title}"
         n_forget = "/".join(str(n) for n in sorted(block["n_forget"].unique()))
         lines += ["", f"Forgetting {request} ({n_forget} train samples), {len(seeds)} seed{'s' * (len(seeds) > 1)}, percent:"]
         header = ["", *GAP_METRICS, "worst", "Avg. Gap", "calibrated", "seconds"]
@@ -196,21 +201,30 @@ def record(table, file, command):
     _write_text(Path(file), head + table.to_csv(index=False, lineterminator="\n"))
 
 
-def read_record(file):
-    """Read a recorded table: (DataFrame, dict of what the comment lines say)."""
+def read_record(name):
+    """Read a recorded table of the repository's folder results/: (DataFrame, dict of what its comment lines say)."""
+    file = Path(__file__).parents[1] / "results" / f"{name}.csv"
+    if not file.is_file():
+        known = sorted(path.stem for path in file.parent.glob("*.csv"))
+        raise InputError(f"there is no recorded table {name!r} in {file.parent}; there are: {', '.join(known) or 'none'}")
     lines = [line[2:].rstrip("\n").split(": ", 1) for line in open(file) if line.startswith("# ")]
     table = pd.read_csv(file, comment="#", dtype={"ratio": str, "sampling": str}, keep_default_na=True)
     return table.fillna({"sampling": ""}), dict(lines)
 
 
+def reported():
+    """What the first version of the paper reports (arXiv v1, CelebA with target Attractive): DataFrame of seed means."""
+    return pd.read_csv(Path(__file__).parent / "paper" / "reported_v1.csv")
+
+
 # One run, in whatever process it happens.
 
 
-def _execute(options, out, item):
+def _execute(options, out, call, item):
     """Compute one run and write it to its folder."""
     folder = out / "runs" / item.name
     folder.mkdir(parents=True, exist_ok=True)
-    bench = _data(options, item.seed)
+    bench = _data(options, item.seed, call)
     split = _split(options, bench, item) if item.ratio else None
     model_file = folder / "model.safetensors"
     record = asdict(item) | {"config": _config(options, item), "n_forget": len(split.forget) if split else 0}
@@ -225,6 +239,22 @@ def _execute(options, out, item):
     _write_text(folder / "run.json", json.dumps(record, indent=1))
 
 
+def _execute_in_worker(parent, *arguments):
+    """The same in a worker process, which ends with its parent: a killed experiment must not go on by itself."""
+    done = threading.Event()
+
+    def watch():
+        while not done.wait(1.0):
+            if os.getppid() != parent:
+                os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        _execute(*arguments)
+    finally:
+        done.set()
+
+
 def _train(options, out, item, bench, split, checkpoint):
     """Return (model, seconds of training) of one run."""
     data, seed = bench.train, item.seed
@@ -236,9 +266,6 @@ def _train(options, out, item, bench, split, checkpoint):
         if item.ratio is None:
             model = fit(start, data, **common)
             return model, model.training_seconds
-        record = _read_json(out / "runs" / replace(item, ratio=None).name / "run.json")
-        if record["status"] != "ok":
-            raise DivergedError(record["status"].removeprefix("diverged: "))
         return _original(out, seed), 0.0
     weights = reweight(split, options.missing_group) if item.sampling else None
     if item.method in ("retrain", "ceiling"):
@@ -254,7 +281,11 @@ def _train(options, out, item, bench, split, checkpoint):
 
 
 def _original(out, seed):
-    return load_model(out / "runs" / Run("original", None, None, seed).name / "model.safetensors")
+    folder = out / "runs" / Run("original", None, None, seed).name
+    status = _read_run(folder / "run.json")["status"]
+    if status != "ok":
+        raise DivergedError(status.removeprefix("diverged: "))
+    return load_model(folder / "model.safetensors")
 
 
 def _train_config(options):
@@ -268,13 +299,13 @@ def _config(options, item):
     return asdict(METHODS[item.method][1]() if item.method in METHODS else _train_config(options))
 
 
-def _execute_all(options, out, runs, label, progress):
+def _execute_all(options, out, call, runs, label, progress):
     if not runs:
         return
     jobs = min(options.jobs or (1 if torch.cuda.is_available() else available_cores()), len(runs))
     epochs = {item.name: _config(options, item)["epochs"] if item.method != "original" or item.ratio is None else 1 for item in runs}
     finished = threading.Event()
-    with tqdm(total=sum(epochs.values()), desc=label, unit="epoch", disable=not progress) as bar:
+    with tqdm(total=sum(epochs.values()), desc=label, unit="model" if label == "scoring" else "epoch", disable=not progress) as bar:
 
         def watch():  # the checkpoints tell how far each training is, in whichever process it runs
             while not finished.wait(1.0):
@@ -287,9 +318,9 @@ def _execute_all(options, out, runs, label, progress):
         try:
             if jobs == 1:
                 for item in runs:
-                    _execute(options, out, item)
+                    _execute(options, out, call, item)
             else:
-                joblib.Parallel(jobs)(joblib.delayed(_execute)(options, out, item) for item in runs)
+                joblib.Parallel(jobs)(joblib.delayed(_execute_in_worker)(os.getpid(), options, out, call, item) for item in runs)
             bar.n = bar.total
         finally:
             finished.set()
@@ -309,7 +340,7 @@ def _is_done(options, out, item):
     folder = out / "runs" / item.name
     if not (folder / "run.json").is_file():
         return False
-    record = _read_json(folder / "run.json")
+    record = _read_run(folder / "run.json")
     if record["config"] != _config(options, item):
         raise InputError(f"{folder} was computed with another configuration of {item.method}: use another --out")
     kept = item.ratio is None or (options.save_models and item.method != "original")
@@ -319,19 +350,22 @@ def _is_done(options, out, item):
 # The request and the folder.
 
 
-def _data(options, seed):
-    # a manifest is one data set, whatever the seed
-    return _load(options.benchmark, options.manifest, options.image_size, 0 if options.manifest else seed)
+def _data(options, seed, call):
+    # a manifest is one data set, whatever the seed; its images may be others at the next call of run
+    return _load(options.benchmark, options.manifest, options.image_size, *((0, call) if options.manifest else (seed, None)))
 
 
 @lru_cache(maxsize=2)
-def _load(benchmark, manifest, image_size, seed):
+def _load(benchmark, manifest, image_size, seed, call):
     return load(benchmark, seed=seed) if benchmark else load_manifest(manifest, image_size)
 
 
 def _split(options, bench, item):
     if item.ratio == LISTED:
-        return forget_split(bench.train, indices=_listed(options, bench))
+        try:
+            return forget_split(bench.train, indices=_listed(options, bench))
+        except InputError as error:
+            raise InputError(f"--forget {options.forget}: {error}") from None
     return forget_split(bench.train, options.groups or bench.default_groups, item.ratio, item.seed)
 
 
@@ -339,33 +373,40 @@ def _listed(options, bench):
     """The train samples that --forget lists."""
     file = Path(options.forget)
     if not file.is_file():
-        raise InputError(f"--forget {file} does not exist: give a file that lists train samples, one a line")
+        raise InputError("it does not exist: give a file that lists train samples, one a line")
     positions = train_positions(options.manifest) if options.manifest else None
     indices = []
-    for number, line in enumerate(file.read_text().splitlines(), 1):
+    try:
+        lines = file.read_text().splitlines()
+    except UnicodeDecodeError:
+        raise InputError("it is not a text file") from None
+    for number, line in enumerate(lines, 1):
         text = line.strip()
         if not text:
             continue
         if positions is not None:
             if text not in positions:
-                raise InputError(f"{file} line {number}: {text!r} is not a path of a train row of {options.manifest}")
+                raise InputError(f"line {number}: {text!r} is not a path of a train row of {options.manifest}")
             indices.append(positions[text])
         elif text.isascii() and text.isdigit():
             indices.append(int(text))
         else:
-            raise InputError(f"{file} line {number}: {text!r} is not the number of a train sample, 0 to {len(bench.train) - 1}")
+            raise InputError(f"line {number}: {text!r} is not the number of a train sample, 0 to {len(bench.train) - 1}")
     try:
         return np.array(indices)
     except OverflowError:
-        raise InputError(f"{file}: train samples are 0 to {len(bench.train) - 1}") from None
+        raise InputError(f"train samples are 0 to {len(bench.train) - 1}") from None
 
 
 def _check_request(options, bench):
     """Everything that can be wrong with the request, before the first training; returns the forgotten groups."""
     for ratio in options.ratio or (LISTED,):
         split = _split(options, bench, Run("retrain", None, ratio, options.first_seed))
-        weights = reweight(split, options.missing_group)
-        assert len(weights) == len(split.retain)
+        try:
+            reweight(split, options.missing_group)
+        except InputError as error:
+            names = ", ".join(f"{y},{s} ({bench.group_names[y * bench.train.n_sensitive + s]})" for y, s in split.groups)
+            raise InputError(f"cannot forget {names}: {error}") from None
         for part in ("val", "test"):
             dataset = getattr(bench, part)
             for y, s in split.groups:
@@ -398,22 +439,32 @@ def _claim_folder(out, recipe):
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out} is a file: name a folder")
     if file.is_file():
-        existing = _read_json(file)
+        existing = _read_json(file, {"data"})
         for key in {*existing, *recipe}:
             if existing.get(key) != recipe.get(key):
                 raise InputError(f"{out} belongs to another recipe: its {key} is {existing.get(key)}, yours {recipe.get(key)}; "
                                  "use another --out")
-    elif out.is_dir() and any(out.iterdir()):
+    elif out.is_dir() and any(not found.name.startswith(".") for found in out.iterdir()):  # "." may be from a kill right here
         raise InputError(f"--out {out} holds other files: name a new or an empty folder")
     else:
-        _write_text(file, json.dumps(recipe, indent=1))
+        try:
+            _write_text(file, json.dumps(recipe, indent=1))
+        except OSError as error:
+            raise InputError(f"--out {out} cannot be written: {error.strerror}") from None
 
 
-def _read_json(file):
+def _read_json(file, keys):
     try:
-        return json.loads(file.read_text())
+        content = json.loads(file.read_text())
     except (json.JSONDecodeError, UnicodeDecodeError):
-        raise InputError(f"{file} is damaged: delete it, and what it held is computed again") from None
+        content = None
+    if not isinstance(content, dict) or not keys <= set(content):
+        raise InputError(f"{file} is damaged: delete it, and what it held is computed again")
+    return content
+
+
+def _read_run(file):
+    return _read_json(file, {"method", "sampling", "ratio", "seed", "config", "n_forget", "scores", "seconds", "status"})
 
 
 def _write_text(file, text):
@@ -438,6 +489,9 @@ def _with_table(flat):
 
 
 def _plus_minus(values):
+    values = values.dropna()  # Avg. Gap of a seed whose reference diverged
+    if values.empty:
+        return "-"
     mean, half = mean_interval(values)
     return f"{mean:.1f}" if np.isnan(half) else f"{mean:.1f} ± {half:.1f}"
 

@@ -1,7 +1,7 @@
-"""Groups and forget requests: who asks to be forgotten, and what is left (SPEC: setting; paper, section 3).
+"""Groups and forget requests: who asks to be forgotten, and what is left (paper, section 3).
 
 A sample is (x, y, s) with target y in {0..Y-1} and sensitive attribute s in {0..S-1}; its group is g = y * S + s,
-one of K = Y * S. A request removes a forget set F from the train set D and leaves the retain set R = D \\ F.
+one of K = Y * S. A request removes a forget set F from the train set D and leaves the retain set R, the rest of D.
 """
 
 from dataclasses import dataclass
@@ -128,7 +128,7 @@ def forget_split(dataset, groups=None, ratio=None, seed=0, indices=None):
 
 
 def _check_groups(dataset, groups):
-    if isinstance(groups, (str, bytes)) or (len(groups) == 2 and all(np.isscalar(part) for part in groups) and not any(
+    if not hasattr(groups, "__len__") or isinstance(groups, (str, bytes)) or (len(groups) == 2 and all(np.isscalar(part) for part in groups) and not any(
         isinstance(part, str) and "," in part for part in groups
     )):
         raise InputError(f"groups {groups!r} is not a list of pairs: write [(1, 0)], also for a single group")
@@ -145,7 +145,10 @@ def _check_groups(dataset, groups):
 
 
 def _check_indices(indices, n):
-    indices = np.asarray(indices)
+    try:
+        indices = np.asarray(indices)
+    except ValueError:  # a list of lists of different lengths
+        indices = np.empty(0)
     if indices.ndim != 1 or len(indices) == 0:
         raise InputError("the list of samples to forget is empty or not one-dimensional")
     if not np.issubdtype(indices.dtype, np.integer):
@@ -160,10 +163,10 @@ def _check_indices(indices, n):
 
 
 def _smallest_ratio(n):
-    """The shortest decimal r with floor(r * n) >= 1, as text."""
-    digits = 1
+    """1/n as text, rounded up to the shortest decimal that is at most 1% larger."""
+    digits = 0
     while True:
-        thousandths = -(-(10**digits) // n)  # 1/n, rounded up
-        if thousandths * n <= 2 * 10**digits:  # within a factor of two of 1/n: short and still honest
-            return f"{thousandths / 10**digits:.{digits}f}".rstrip("0").rstrip(".")
+        units = -(-(10**digits) // n)
+        if 100 * units * n <= 101 * 10**digits:
+            return f"{units / 10**digits:.{digits}f}"
         digits += 1

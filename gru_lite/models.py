@@ -78,7 +78,7 @@ def build_model(name, n_classes, seed=0, **options):
     """
     check_choice(name, ARCHITECTURES, "model")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(torch_stream(seed, "initial weights").initial_seed())
+        torch.default_generator.manual_seed(torch_stream(seed, "initial weights").initial_seed())  # not the GPUs'
         backbone, head = ARCHITECTURES[name](n_classes, **options)
     architecture = {"name": name, "n_classes": int(n_classes), **options}
     return Classifier(backbone, head, architecture).to(memory_format=torch.channels_last)
@@ -92,7 +92,7 @@ def save(model, path):
 
 
 def load_model(path):
-    """Read a model that `save` wrote. Nothing is unpickled.
+    """Read a model that `save` wrote, in eval mode. Nothing is unpickled.
 
     Raises:
         InputError: a file that is missing, truncated, or not a model of this package.
@@ -100,12 +100,12 @@ def load_model(path):
     tensors, metadata = read_tensors(path)
     if "architecture" not in metadata:
         raise InputError(f"{path} is not a model saved by gru_lite: it does not say its architecture")
-    model = build_model(**json.loads(metadata["architecture"]))
     try:
+        model = build_model(**json.loads(metadata["architecture"]))
         model.load_state_dict(tensors)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, ValueError) as error:
         raise InputError(f"{path} does not fit its architecture: {str(error).splitlines()[-1].strip()}") from None
-    return model
+    return model.eval()
 
 
 def write_tensors(path, tensors, metadata):

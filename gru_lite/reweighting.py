@@ -20,7 +20,8 @@ def group_weights(n_train, n_retain, missing_group="error"):
             "renormalise" to spread its share over the groups that remain, in proportion to their own.
 
     Returns:
-        (K,) float64. A group without retained samples has weight 0. The weights of all retained samples add up to |D|.
+        (K,) float64. A group without retained samples has weight 0. The weights of all retained samples add up to
+        the size of D.
 
     Raises:
         InputError: counts that are negative, fractional, of different shapes, or larger in R than in D; a group that
@@ -94,4 +95,9 @@ def draw_pass(rng, n, weights=None, group=None, sampling="replacement"):
 
 def _top_up_targets(weights, group):
     """(K,) how many draws each group gets: the sum of its weights is n_D(g)."""
-    return np.rint(np.bincount(group, weights=weights)).astype(np.int64)
+    targets = np.rint(np.bincount(group, weights=weights)).astype(np.int64)
+    counts = np.bincount(group)
+    if (targets < counts).any():
+        g = int(np.argmax(targets < counts))
+        raise InputError(f"top_up needs weights n_D(g) / n_R(g): those of group {g} add up to {targets[g]}, for {counts[g]} samples")
+    return targets

@@ -1,9 +1,11 @@
-"""Scores, all in percent, as pure functions of one prediction pass (SPEC: metrics; paper, section 5).
+"""Scores, all in percent, as pure functions of one prediction pass (paper, section 5).
 
 A table that ranks methods also needs the original model unchanged (*no-op*), a second reference trained with other
 randomness (*ceiling*), several seeds, and intervals: the second half of this file.
 """
 
+import sys
+import warnings
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -79,7 +81,7 @@ def score(model, bench, split, seed=0):
     Raises:
         DivergedError: outputs that are not finite; InputError: a split of other data.
     """
-    if len(split.train) != len(bench.train) or not np.array_equal(split.group, bench.train.group):
+    if not np.array_equal(split.group, bench.train.group):
         raise InputError(f"the split is of other data: {len(split.train)} samples, and train has {len(bench.train)}")
     logits = model if isinstance(model, Predictions) else predictions(model, bench)
     correct, loss = {}, {}
@@ -233,18 +235,16 @@ def calibrated_gap(gap, no_op, ceiling, n_bootstrap=2000, seed=0):
 def check_claim(statement, values, least=2.0):
     """Assert what a lesson says: that (n,) paired differences are positive by at least `least` standard errors.
 
-    A run that disagrees stops the lesson, so that its prose has to change; on Colab, whose hardware and seeds are the
-    reader's, it warns instead. Prints the statement with the measured mean and its 95% interval.
+    A single value asserts the direction alone. A run that disagrees stops the lesson, so that its prose has to change;
+    on Colab, whose hardware and seeds are the reader's, it warns instead. Prints the statement with what was measured.
     """
-    import sys
-    import warnings
-
     mean, half = mean_interval(values)
-    error = stats.sem(values) if len(values) > 1 else float("nan")
-    line = f"{statement}: {mean:+.1f} (95% interval {mean - half:+.1f} to {mean + half:+.1f}, {len(values)} values)"
-    if mean > 0 and mean >= least * error:
+    line = f"{statement}: {mean:+.1f}"
+    if len(values) > 1:
+        line += f" (95% interval {mean - half:+.1f} to {mean + half:+.1f}, {len(values)} seeds)"
+    if mean > 0 and (len(values) == 1 or mean >= least * stats.sem(values)):
         print("holds:", line)
     elif "google.colab" in sys.modules:
-        warnings.warn(f"does not hold on this machine: {line}", stacklevel=2)
+        warnings.warn(f"does not hold here: {line}", stacklevel=2)
     else:
         raise AssertionError(f"does not hold: {line}")

@@ -8,6 +8,7 @@ import os
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -94,9 +95,10 @@ def fit(model, dataset, *, config=None, indices=None, weights=None, sampling="re
     """
     config = config or TrainConfig()
     check_choice(sampling, SAMPLING, "sampling")
-    index = np.arange(len(dataset)) if indices is None else np.asarray(indices, dtype=np.int64)
-    if len(index) == 0 or index.min() < 0 or index.max() >= len(dataset):
-        raise InputError(f"indices must be samples 0 to {len(dataset) - 1} of the data set, at least one")
+    index = np.arange(len(dataset)) if indices is None else np.asarray(indices)
+    if len(index) == 0 or not np.issubdtype(index.dtype, np.integer) or index.min() < 0 or index.max() >= len(dataset):
+        raise InputError(f"indices must be samples 0 to {len(dataset) - 1} of the data set, whole numbers, at least one")
+    index = index.astype(np.int64)
     if weights is not None:
         weights = np.asarray(weights, dtype=np.float64)
         if weights.shape != index.shape or not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
@@ -119,7 +121,8 @@ def fit(model, dataset, *, config=None, indices=None, weights=None, sampling="re
         data = DeviceData(dataset, device, config.shift)
         epochs = range(first_epoch, config.epochs)
         label = progress if isinstance(progress, str) else "training"
-        for epoch in tqdm(epochs, label, unit="epoch", initial=first_epoch, total=config.epochs, disable=not progress):
+        quiet = {} if progress else {"disable": True}  # given only then: TQDM_DISABLE counts where nothing is given
+        for epoch in tqdm(epochs, label, unit="epoch", initial=first_epoch, total=config.epochs, **quiet):
             # Full batches are cut from one endless sequence of passes: no ragged batch upsets BatchNorm, and any step
             # can be recomputed from its number alone. The whole epoch goes to the device at once: no wait per step.
             start = epoch * steps * batch_size
@@ -144,7 +147,7 @@ def fit(model, dataset, *, config=None, indices=None, weights=None, sampling="re
                 seconds = seconds_before + time.perf_counter() - started
                 _write_checkpoint(checkpoint, mark, model, optimizer, epoch + 1, seconds)
     if checkpoint is not None:
-        os.unlink(checkpoint)
+        Path(checkpoint).unlink(missing_ok=True)
     model.training_seconds = seconds_before + time.perf_counter() - started
     return model.eval()
 
@@ -191,10 +194,9 @@ def _autocast(device, precision):
 
 def _fingerprint(model, dataset, index, weights, sampling, seed, steps, config):
     """A digest of everything the result depends on, so that a checkpoint is continued only by its own training."""
-    digest = hashlib.sha256(json.dumps([asdict(config), sampling, seed, steps]).encode())
-    sample = np.ascontiguousarray(dataset.inputs[:: max(1, len(dataset) // 256)])
-    for array in (dataset.target, sample, index, weights if weights is not None else np.empty(0)):
-        digest.update(array.tobytes())
+    digest = hashlib.sha256(json.dumps([asdict(config), sampling, seed, steps], default=int).encode())
+    for array in (dataset.inputs, dataset.target, dataset.group, index, weights if weights is not None else np.empty(0)):
+        digest.update(np.ascontiguousarray(array))
     for name, tensor in model.state_dict().items():
         digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

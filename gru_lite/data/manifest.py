@@ -1,5 +1,6 @@
 """Any folder of images with a CSV `path,target,sensitive,split`: your own data, with every row checked first."""
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -62,33 +63,43 @@ def read_rows(file):
     if not file.is_file():
         raise InputError(f"{file} does not exist: give a CSV with the columns {', '.join(COLUMNS)}")
     try:
-        rows = pd.read_csv(file, dtype=str, keep_default_na=False)
+        # Blank lines are kept for the row numbers, and dropped below.
+        rows = pd.read_csv(file, dtype=str, keep_default_na=False, skip_blank_lines=False)
     except pd.errors.EmptyDataError:
         raise InputError(f"{file} is empty: its first row must be {','.join(COLUMNS)}") from None
     except (pd.errors.ParserError, UnicodeDecodeError) as error:
         raise InputError(f"{file} is not a readable CSV: {str(error).strip()}") from None
+    if not isinstance(rows.index, pd.RangeIndex):
+        raise InputError(f"{file}: its rows have more fields than its header: quote a path that holds a comma")
     missing = [column for column in COLUMNS if column not in rows.columns]
     if missing:
         raise InputError(f"{file} has no column {missing[0]!r}: its columns are {', '.join(rows.columns)}; needed are {', '.join(COLUMNS)}")
+    rows = rows[(rows[list(COLUMNS)] != "").any(axis=1)]
     if rows.empty:
         raise InputError(f"{file} has a header but no rows: list at least one image for each of train, val and test")
     folder = file.parent.resolve()
     files, where, first_row = [], [], {}
-    for i, row in enumerate(rows[list(COLUMNS)].itertuples(index=False)):
-        at = f"{file} row {i + 2}"
+    for row in rows[list(COLUMNS)].itertuples():
+        number = row.Index + 2
+        at = f"{file} row {number}"
         path = folder / row.path
-        if not row.path or Path(row.path).is_absolute() or not path.resolve().is_relative_to(folder):
+        try:
+            inside = row.path and not Path(row.path).is_absolute() and path.resolve().is_relative_to(folder)
+            exists = path.is_file()
+        except (OSError, RuntimeError, ValueError) as error:  # too long a name, a loop of links, a null character
+            raise InputError(f"{at}: path {row.path[:60]!r} cannot be read ({type(error).__name__})") from None
+        if not inside:
             raise InputError(f"{at}: path {row.path!r} leaves the folder of the CSV: give a path relative to it, inside it")
-        if not path.is_file():
+        if not exists:
             raise InputError(f"{at}: there is no file {row.path!r} in {file.parent}")
         for what in ("target", "sensitive"):
             value = getattr(row, what)
-            if not (value.isascii() and value.isdigit()):
+            if not (value.isascii() and value.isdigit() and len(value) < 10):
                 raise InputError(f"{at}: {what} {value!r} is not a whole number of 0 or more")
         if row.split not in SPLITS:
             raise InputError(f"{at}: unknown split {row.split!r}: write train, val or test")
-        seen = first_row.setdefault(path.resolve(), (i + 2, row))
-        if seen[0] != i + 2:
+        seen = first_row.setdefault(path.resolve(), (number, row))
+        if seen[0] != number:
             what = next((c for c in COLUMNS[1:] if getattr(seen[1], c) != getattr(row, c)), None)
             said = f"as {what} {getattr(seen[1], what)} and {getattr(row, what)}" if what else "twice"
             raise InputError(f"{at}: {row.path!r} is already in row {seen[0]}, so it is listed {said}: keep one of the rows")
@@ -99,10 +110,10 @@ def read_rows(file):
         if not (rows["split"] == split).any():
             raise InputError(f"{file} has no row with split {split}: train, val and test are all needed")
     for what in ("target", "sensitive"):
-        train = rows.loc[rows["split"] == "train", what]
-        gaps = sorted(set(range(rows[what].max() + 1)) - set(train))
-        if gaps:
-            raise InputError(f"{file}: {what} {gaps[0]} never occurs in train, though {rows[what].max()} is used: number from 0 without gaps")
+        train, largest = set(rows.loc[rows["split"] == "train", what]), rows[what].max()
+        gap = next(label for label in itertools.count() if label not in train)
+        if gap <= largest:
+            raise InputError(f"{file}: {what} {gap} never occurs in train, though {largest} is used: number from 0 without gaps")
     return rows
 
 
@@ -118,6 +129,8 @@ class _Decoder:
                 image = opened.convert("RGB")
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise InputError(f"{where}: {path.name!r} is not a readable image ({error})") from None
+        if self.size is None and min(image.size) < 8:
+            raise InputError(f"{where}: the image is {image.width}x{image.height} pixels, too small: at least 8x8")
         if self.size is not None:
             scale = self.size / min(image.size)
             image = image.resize([max(self.size, round(side * scale)) for side in image.size], Image.Resampling.BILINEAR)

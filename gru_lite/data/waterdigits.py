@@ -60,7 +60,7 @@ def _draw(glyphs, digit, pool, counts, seed, part):
         members = pool[np.isin(digit[pool], HOLES) == bool(y)]
         for s in range(2):
             n = counts[y][s]
-            passes = [rng.permutation(members) for _ in range(-(-n // len(members)))]  # every glyph equally often
+            passes = [rng.permutation(members) for _ in range(max(1, -(-n // len(members))))]  # every glyph equally often
             source.append(np.concatenate(passes)[:n])
             target.append(np.full(n, y))
             sensitive.append(np.full(n, s))

@@ -4,6 +4,8 @@ A method is a function `method(original, data, split, config, *, weights, sampli
 returns a model; its config is a frozen dataclass beside it. `finetune` is the smallest example.
 """
 
+import numpy as np
+
 from ..errors import InputError, check_choice
 from ..reweighting import reweight as reweight_split
 from .finetune import FinetuneConfig, finetune
@@ -31,7 +33,7 @@ def unlearn(method, original, data, split, config=None, reweight=True, sampling=
     function, config_class = METHODS[method]
     if config is not None and not isinstance(config, config_class):
         raise InputError(f"{method} takes a {config_class.__name__}, not a {type(config).__name__}")
-    if len(split.train) != len(data):
-        raise InputError(f"the split is of {len(split.train)} samples, the data has {len(data)}")
+    if not np.array_equal(split.group, data.group):
+        raise InputError(f"the split is of other data: {len(split.train)} samples, and this has {len(data)}")
     weights = reweight_split(split) if reweight else None
     return function(original, data, split, config or config_class(), weights=weights, sampling=sampling, seed=seed, val=val)

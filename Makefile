@@ -1,0 +1,95 @@
+# One entry for everything; `make help` lists it. Needs Python 3.11+, make and git.
+SHELL := /bin/sh
+PYTHON ?= python3
+PY := .venv/bin/python
+LESSONS := $(PY) book/_tools/lessons.py
+LOCK := --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url
+START := $(shell date +%s)
+elapsed = @echo "make $@: done in $$(( $$(date +%s) - $(START) )) s"
+# What the built site depends on. The notebooks are written by `make book` before this list is read again.
+SITE := $(shell find _config.yml _toc.yml book gru_lite notebooks -type f ! -name '*.pyc' ! -name '*.partial' 2>/dev/null)
+
+.PHONY: help venv twins lessons book site test units smoke lock pdf clean
+
+help: ## list the targets (at once)
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
+
+venv: .venv/.stamp ## install everything into .venv (1-4 min, 6 GB; TORCH=cpu: a smaller CPU build of torch)
+	$(elapsed)
+
+# The stamp is the last step: an interrupted install is taken up again. README.md and LICENSE are in the package's metadata.
+.venv/.stamp: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11: make venv PYTHON=python3.11"; exit 1; }
+	@test -x $(PY) || $(PYTHON) -m venv .venv || { echo "python3 cannot make virtual environments (on Debian: apt-get install python3-venv)"; rm -rf .venv; exit 1; }
+	@test -x .venv/bin/uv || $(PY) -m pip install --quiet "$$(grep '^uv==' requirements.txt)"
+ifeq ($(TORCH),cpu)
+	grep -v -E '^(nvidia|cuda|triton)' requirements.txt > .venv/requirements-cpu.txt
+	.venv/bin/uv pip sync --quiet --python $(PY) --torch-backend cpu .venv/requirements-cpu.txt
+else
+	.venv/bin/uv pip sync --quiet --python $(PY) requirements.txt
+endif
+	.venv/bin/uv pip install --quiet --python $(PY) --no-deps -e .
+	@touch $@
+
+twins: .venv/.stamp ## write notebooks/*.ipynb from notebooks/*.py (seconds)
+	@$(LESSONS) twins
+	$(elapsed)
+
+lessons: .venv/.stamp ## execute every lesson, profile full (10 min at most for each)
+	@$(LESSONS) twins
+	@$(LESSONS) execute --all
+	$(elapsed)
+
+book: .venv/.stamp ## execute the lessons that changed, build the site (30 s, and 10 min at most for each changed lesson)
+	@$(LESSONS) twins
+	@$(LESSONS) execute
+	@$(MAKE) --no-print-directory _build/.site
+	@echo "open $(CURDIR)/_build/html/index.html"
+	$(elapsed)
+
+site: .venv/.stamp ## build the site from what has been executed (30 s)
+	@$(MAKE) --no-print-directory _build/.site
+	$(elapsed)
+
+# From nothing each time: a page that is gone from the source is gone from the site. Without --all, -W passes over broken references.
+_build/.site: .venv/.stamp $(SITE)
+	@rm -rf _build/html _build/.doctrees $@
+	@mkdir -p _build
+	@NO_COLOR=1 .venv/bin/jupyter-book build . --all -W --keep-going > _build/site.log 2>&1 || { grep -E 'WARNING|ERROR|Error' _build/site.log || tail -20 _build/site.log; echo "the site was not built; all of it: _build/site.log"; exit 1; }
+	@touch $@
+
+test: .venv/.stamp ## everything that CI runs: units, lessons in profile smoke, the site in a browser (3-12 min)
+	@$(LESSONS) check
+	@$(MAKE) --no-print-directory units
+	@$(MAKE) --no-print-directory smoke
+	@$(MAKE) --no-print-directory site
+	$(PY) -m pytest tests -m site
+	$(elapsed)
+
+units: .venv/.stamp ## the unit tests alone (1-3 min; without the slow ones: .venv/bin/python -m pytest -m "not slow")
+	$(PY) -m pytest tests -m "not lessons and not site"
+	$(elapsed)
+
+smoke: .venv/.stamp ## execute every lesson twice in profile smoke; both must print the same (1 min for each lesson)
+	$(PY) -m pytest tests -m lessons
+	$(elapsed)
+
+lock: .venv/.stamp ## write requirements.txt from pyproject.toml, keeping pins that still fit (10 s; newest: rm requirements.txt first)
+	@echo uv | .venv/bin/uv pip compile --quiet $(LOCK) --all-extras pyproject.toml - -o requirements.txt
+	$(elapsed)
+
+pdf: .venv/.stamp ## the book as PDF (1 min; needs xelatex and latexmk)
+	@command -v xelatex >/dev/null && command -v latexmk >/dev/null || { echo "no xelatex or latexmk (on Debian: apt-get install texlive-xetex texlive-latex-extra texlive-fonts-recommended fonts-freefont-otf lmodern latexmk)"; exit 1; }
+	@$(MAKE) --no-print-directory _build/latex/gru-lite.pdf
+	@echo "open $(CURDIR)/_build/latex/gru-lite.pdf"
+	$(elapsed)
+
+_build/latex/gru-lite.pdf: .venv/.stamp $(SITE)
+	@rm -rf _build/latex
+	@mkdir -p _build
+	@NO_COLOR=1 .venv/bin/jupyter-book build . --all --builder pdflatex > _build/pdf.log 2>&1 || { grep -E '^!|WARNING|ERROR' _build/pdf.log | head -20; echo "no PDF; all of it: _build/pdf.log"; exit 1; }
+	@! grep -i -E 'LaTeX Warning: .*undefined' _build/latex/*.log
+
+clean: ## remove what was built, except .venv (at once)
+	rm -rf _build build
+	$(elapsed)

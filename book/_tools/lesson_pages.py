@@ -1,0 +1,69 @@
+"""Sphinx extension: links, provenance and measured minutes of the lessons, and their Colab notebooks inside the site."""
+
+import json
+import shutil
+import sys
+from html import escape
+from pathlib import Path
+
+from docutils import nodes
+
+sys.path.insert(0, str(Path(__file__).parent))
+import lessons  # noqa: E402
+
+FOLDER = "book/executed/"
+
+
+def provenance_line(about):
+    versions = about["versions"]
+    gpu = "no GPU" if about["gpu"] == "none" else about["gpu"]
+    return (
+        f"Executed on {about['date']} in {about['seconds']} s, profile {about['profile']}, seed {about['seed']}, "
+        f"with Python {versions['python']}, torch {versions['torch']}, NumPy {versions['numpy']} and "
+        f"gru_lite {versions['gru_lite']} on {about['cpu']} ({about['cores']} cores, {gpu}). "
+        f"Source {about['source'][:12]}, package {about['package'][:12]}."
+    )
+
+
+def add_links(app, doctree):
+    """Under the title: Colab and download; at the end: where the numbers come from."""
+    docname = app.env.docname
+    if not docname.startswith(FOLDER):
+        return
+    stem = docname.removeprefix(FOLDER)
+    path = Path(app.srcdir, f"{docname}.ipynb")
+    about = json.loads(path.read_text(encoding="utf-8"))["metadata"].get("gru_lite")
+    title = next(iter(doctree.findall(nodes.title)), None)
+    if title is None or about is None:
+        raise lessons.LessonError(f"{docname}: no title or no provenance; execute it with book/_tools/lessons.py")
+    up = "../" * docname.count("/")
+    links = (
+        '<p class="lesson-links">'
+        f'<a class="lesson-link" href="{escape(lessons.colab_url(stem))}">Open in Colab</a> '
+        f'<a class="lesson-link" href="{up}notebooks/{stem}.ipynb" download>Download notebook</a></p>'
+    )
+    title.parent.insert(title.parent.index(title) + 1, nodes.raw("", links, format="html"))
+    title.parent.append(nodes.paragraph("", provenance_line(about), classes=["provenance"]))
+
+
+def minutes(name, rawtext, text, lineno, inliner, options=None, content=None):
+    """{lesson-minutes}`01_slug`: what the lesson took when it was executed, so that no page names it by hand."""
+    seconds = lessons.provenance_of(lessons.EXECUTED / f"{text}.ipynb").get("seconds")
+    if seconds is None:
+        return [], [inliner.reporter.error(f"{text} has not been executed", line=lineno)]
+    return [nodes.Text(f"{max(seconds / 60, 0.1):.1f}")], []
+
+
+def copy_notebooks(app, exception):
+    if exception is None and app.builder.format == "html":
+        target = Path(app.outdir, "notebooks")
+        target.mkdir(exist_ok=True)
+        for script in lessons.lessons():
+            shutil.copy(script.with_suffix(".ipynb"), target)
+
+
+def setup(app):
+    app.add_role("lesson-minutes", minutes)
+    app.connect("doctree-read", add_links)
+    app.connect("build-finished", copy_notebooks)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,70 @@
+"""What the tests share: data and models that are small enough for a fraction of a second."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from PIL import Image
+
+import gru_lite as gru
+
+# No time limit for an example: the machine may be busy. No database: a run leaves nothing behind. Same examples each time.
+settings.register_profile("house", deadline=None, database=None, derandomize=True, max_examples=60)
+settings.load_profile("house")
+
+
+@pytest.fixture(scope="session")
+def bench():
+    """WaterDigits with 200 train, 80 validation and 120 test images."""
+    return gru.waterdigits(0, train_counts=((70, 30), (30, 70)), val_count=20, test_count=30)
+
+
+@pytest.fixture(scope="session")
+def manifest(bench, tmp_path_factory):
+    """The same images as PNG files, with the CSV that lists them."""
+    root = tmp_path_factory.mktemp("manifest")
+    lines = ["path,target,sensitive,split"]
+    for split in ("train", "val", "test"):
+        part = getattr(bench, split)
+        for i, (image, y, s) in enumerate(zip(part.images, part.target, part.sensitive)):
+            lines.append(f"{split}{i}.png,{y},{s},{split}")
+            Image.fromarray(image.transpose(1, 2, 0)).save(root / f"{split}{i}.png")
+    (root / "tiny.csv").write_text("\n".join(lines) + "\n")
+    return root / "tiny.csv"
+
+
+@pytest.fixture(scope="session")
+def split(bench):
+    return gru.forget_split(bench.train, groups=[(1, 0)], ratio=0.5, seed=0)
+
+
+@pytest.fixture(scope="session")
+def config():
+    return gru.TrainConfig(epochs=2, warmup_epochs=1)
+
+
+@pytest.fixture(scope="session")
+def model():
+    """Untrained; no test may change it."""
+    return gru.build_model("small_resnet", n_classes=2, seed=0)
+
+
+@pytest.fixture(scope="session")
+def trained(model, bench, config):
+    return gru.fit(model, bench.train, config=config, seed=0)
+
+
+@pytest.fixture
+def dataset():
+    """Makes a dataset of features with `counts` (Y, S) samples in each group, in the order of group ids."""
+
+    def make(counts):
+        counts = np.asarray(counts)
+        target, sensitive = (np.repeat(axis.ravel(), counts.ravel()) for axis in np.indices(counts.shape))
+        names = ([f"{what}{i}" for i in range(n)] for what, n in zip("ts", counts.shape))
+        return gru.GroupedDataset(target, sensitive, *names, features=np.zeros((counts.sum(), 1), np.float32))
+
+    return make

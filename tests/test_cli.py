@@ -1,0 +1,156 @@
+"""The command line: what it says, what it returns, and that bad input leaves nothing behind."""
+
+import shutil
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+import gru_lite as gru
+from gru_lite import cli
+
+BENCHMARK = ["--benchmark", "waterdigits", "--epochs", "1", "--seeds", "1", "--jobs", "1"]
+
+
+def python(*arguments, **options):
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, **options)
+
+
+def refused(arguments, culprit, capsys, out):
+    """Exit code 2, one line that names the culprit, nothing written."""
+    assert cli.main([*arguments, "--out", str(out)]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1, said.err
+    assert said.err.startswith("gru-lite: error: ") and culprit in said.err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("arguments, culprit", [
+    (["--benchmark", "waterdigit"], "unknown benchmark 'waterdigit': did you mean 'waterdigits'?"),
+    ([], "--benchmark waterdigits or --manifest FILE"),
+    ([*BENCHMARK, "--manifest", "x.csv"], "either --benchmark"),
+    ([*BENCHMARK, "--methods", "fintune"], "unknown method 'fintune': did you mean 'finetune'?"),
+    *(([*BENCHMARK, "--ratio", ratio], f"--ratio {ratio}") for ratio in ("0", "1.5", "-0.5")),
+    *(([*BENCHMARK, "--ratio", "0.5", ratio], f"--ratio '{ratio}' is not a number") for ratio in ("abc", "nan", "inf", "1/2")),
+    ([*BENCHMARK, "--ratio", "0.005"], "group (1, 0) (hole on land) comes to no sample: it has 180"),  # .005 * 180 = .9
+    ([*BENCHMARK, "--ratio", "1.0"], "cannot forget 1,0 (hole on land)"),
+    ([*BENCHMARK, "--groups", "2,0"], "there is no target '2'; choose from 0 (no hole), 1 (hole)"),
+    ([*BENCHMARK, "--groups", "-1,0"], "there is no target '-1'"),
+    ([*BENCHMARK, "--groups", "hole,sea"], "there is no sensitive 'sea'; choose from 0 (land), 1 (water)"),
+    ([*BENCHMARK, "--groups", "1"], "group '1' is not a pair"),
+    ([*BENCHMARK, "--groups", "1,0", "hole,land"], "(1, 0) is named twice"),
+    ([*BENCHMARK, "--groups", "0,0", "0,1", "1,0", "1,1", "--ratio", "1"], "forgets every train sample"),
+    ([*BENCHMARK, "--bogus", "3"], "--bogus"),
+    ([*BENCHMARK, "stray"], "stray"),
+    ([*BENCHMARK, "--epochs", "many"], "--epochs"),
+    ([*BENCHMARK, "--epochs"], "--epochs"),
+    ([*BENCHMARK, "--epochs", "0"], "--epochs 0"),
+    ([*BENCHMARK, "--seeds", "0"], "--seeds 0"),
+    ([*BENCHMARK, "--first-seed", "-1"], "--first-seed -1"),
+    ([*BENCHMARK, "--jobs", "0"], "--jobs 0"),
+    ([*BENCHMARK, "--image-size", "16"], "--image-size is for a manifest"),
+    ([*BENCHMARK, "--reweight", "topup"], "did you mean 'top_up'"),
+    ([*BENCHMARK, "--missing-group", "ignore"], "--missing-group 'ignore'"),
+    ([*BENCHMARK, "--precision", "float16"], "--precision 'float16'"),
+    (["--manifest", "none.csv"], "--manifest needs --groups"),
+    (["--manifest", "none.csv", "--groups", "1,0"], "none.csv does not exist"),
+])
+def test_bad_input(arguments, culprit, capsys, tmp_path):
+    refused(["run", *arguments], culprit, capsys, tmp_path / "out")
+
+
+@pytest.mark.parametrize("content, culprit", [
+    (None, "does not exist"), ("", "is empty"), ("3\nx\n", "line 2: 'x' is not the number of a train sample, 0 to 3999"), ("3\n-1\n", "line 2: '-1'"),
+    ("1.0\n", "line 1: '1.0'"), ("²\n", "line 1: '²'"), ("4000\n", "sample 4000 "), ("7\n8\n7\n", "sample 7 is listed 2 times"), (b"\xff\xfe\x00", "not a text file"),
+    ("9" * 40, "list.txt"), ("\n".join(map(str, range(4000))), "forgets every train sample"),
+])
+def test_bad_lists(content, culprit, capsys, tmp_path):
+    file = tmp_path / "list.txt"
+    if content is not None:
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    refused(["run", *BENCHMARK, "--forget", str(file)], culprit, capsys, tmp_path / "out")
+    assert cli.main(["run", *BENCHMARK, "--forget", str(file), "--out", str(tmp_path / "out")]) == 2
+    assert str(file) in capsys.readouterr().err
+
+
+def test_a_list_and_a_ratio(capsys, tmp_path):
+    refused(["run", *BENCHMARK, "--forget", "list.txt", "--ratio", "0.5"], "--forget lists the samples itself", capsys, tmp_path / "out")
+
+
+def test_bad_manifests(manifest, capsys, tmp_path):
+    """One of them all the way through; every other is in test_data.py."""
+    copied = shutil.copytree(manifest.parent, tmp_path / "images") / manifest.name
+    run = ["run", "--manifest", str(copied), "--groups", "1,0"]
+    copied.write_text(copied.read_text().replace("train7.png,", "../train7.png,", 1))
+    refused(run, f"{copied} row 9: path '../train7.png' leaves the folder", capsys, tmp_path / "out")
+    copied.write_text("\n".join(line for line in manifest.read_text().splitlines() if not line.endswith(",1,0,test")))
+    refused(run, "group (1, 0) has no sample in test", capsys, tmp_path / "out")
+    list_file = tmp_path / "list.txt"
+    list_file.write_text("test0.png\n")
+    refused([*run[:3], "--forget", str(list_file)], "line 1: 'test0.png' is not a path of a train row", capsys, tmp_path / "out")
+
+
+def test_out_that_is_not_ours(capsys, tmp_path):
+    file, folder = tmp_path / "file", tmp_path / "folder"
+    file.write_text("mine")
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("mine")
+    for out, culprit in ((file, f"--out {file} is a file"), (folder, f"--out {folder} holds other files"), (file / "below", f"--out {file / 'below'} cannot be")):
+        assert cli.main(["run", *BENCHMARK, "--out", str(out)]) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1 and culprit in said
+    assert file.read_text() == "mine" and [path.name for path in folder.iterdir()] == ["thesis.txt"]
+
+
+def test_commands(capsys):
+    for words, code in (([], 2), (["--help"], 0), (["-h"], 0)):
+        assert cli.main(words) == code
+        assert "usage: gru-lite COMMAND" in capsys.readouterr().out
+    assert cli.main(["rnu"]) == 2
+    assert capsys.readouterr().err == "gru-lite: error: unknown command 'rnu': did you mean 'run'? choose from run\n"
+    assert cli.main(["run", "--help"]) == 0
+    shown = capsys.readouterr().out
+    for flag in ("--benchmark", "--manifest", "--groups", "--forget", "--ratio", "--methods", "--seeds", "--first-seed", "--reweight",
+                 "--missing-group", "--epochs", "--image-size", "--jobs", "--save-models", "--out"):
+        assert flag in shown
+
+
+def test_a_ratio_is_one_however_it_is_written():
+    assert gru.RunOptions(benchmark="waterdigits", ratio=("0.5", ".50", "5e-1", "1.0")).ratio == ("0.5", "1")
+    assert gru.RunOptions(benchmark="waterdigits").ratio == ("0.5",)
+    assert gru.RunOptions(benchmark="waterdigits", methods=("all",)).methods == tuple(gru.METHODS)
+
+
+def test_run(manifest, capsys, tmp_path):
+    words = ["run", "--manifest", str(manifest), "--groups", "1,0", "--epochs", "1", "--seeds", "1", "--jobs", "1"]
+    assert cli.main([*words, "--out", str(tmp_path / "out"), "--record", str(tmp_path / "kept.csv")]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("Forgetting 50% of") and "REWEIGHT gives back" in said.out and "gru-lite:" not in said.err
+    table = pd.read_csv(tmp_path / "out" / "table.csv")
+    assert table["method"].tolist() == ["original", "retrain", "retrain", "ceiling"]
+    assert (tmp_path / "kept.csv").read_text().startswith("# command: gru-lite run --manifest")
+
+
+def test_the_module_is_the_command():
+    done = python("-m", "gru_lite", "run", "--benchmark", "waterdigits", "--ratio", "2")
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr == "gru-lite: error: --ratio 2 is outside (0, 1]: give the share of each group to forget, such as 0.5\n"
+
+
+def test_help_and_slips_do_not_wait_for_torch():
+    code = "import sys, gru_lite.cli as c; c.main(['--help']); c.main(['run', '--help']); c.main(['run', '--benchmark', 'x']); " \
+           "sys.exit('torch' in sys.modules)"
+    assert python("-c", code).returncode == 0
+
+
+def test_everything_but_the_command_line_works_without_tyro():
+    code = "import sys; sys.modules['tyro'] = None\n" \
+           "import gru_lite as gru; [getattr(gru, name) for name in gru.__all__]; assert set(gru.__all__) <= set(dir(gru))"
+    done = python("-c", code)
+    assert done.returncode == 0, done.stderr
+
+
+def test_names_that_do_not_exist():
+    with pytest.raises(AttributeError, match="no attribute 'reweigh'"):
+        gru.reweigh

@@ -1,0 +1,95 @@
+"""The files that say what to install agree with each other."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+ALL = PROJECT["dependencies"] + [r for extra in PROJECT["optional-dependencies"].values() for r in extra]
+LOCK = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+
+
+def locked():
+    """{name: [pinned requirements]}, for there may be one pin for each Python version."""
+    pins = {}
+    for line in LOCK.splitlines():
+        pins.setdefault(canonicalize_name(Requirement(line).name), []).append(Requirement(line))
+    return pins
+
+
+@pytest.mark.parametrize("wanted", ALL)
+def test_lock_covers_pyproject(wanted):
+    wanted = Requirement(wanted)
+    pins = locked().get(canonicalize_name(wanted.name), [])
+    assert pins, f"{wanted.name} is not in requirements.txt: make lock"
+    for pin in pins:
+        (version,) = pin.specifier
+        assert version.operator == "==" and wanted.specifier.contains(version.version), f"{pin} is not {wanted}: make lock"
+
+
+def test_lock_names_no_address():
+    assert not re.search(r"https?:|--|@|(?<![\w.])/", LOCK)
+    assert "uv" in locked(), "make venv installs uv from this line"
+
+
+def test_environment_agrees_with_pyproject():
+    env = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    assert env["name"] == PROJECT["name"]
+    python, pip = env["dependencies"][0], env["dependencies"][-1]["pip"]
+    assert python.removeprefix("python=") in SpecifierSet(PROJECT["requires-python"])
+    # One list of versions, not two: conda brings Python, the lock the packages.
+    assert pip == ["-r requirements.txt", "-e ."]
+
+
+def test_one_version():
+    import gru_lite
+
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert gru_lite.__version__ == PROJECT["version"] == citation["version"]
+
+
+def test_files_name_no_machine():
+    """No path, user or host of the machine where something was made."""
+    names = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    own = re.compile(r"(?<![\w.])/(?:home|Users|root|work)/|ipykernel_\d")
+    for name in names:
+        path = ROOT / name
+        if path == Path(__file__) or not path.is_file() or path.suffix in (".ico", ".png") or "mathjax" in name:
+            continue
+        text = re.sub(r'"image/png": ".*"', "", path.read_text(encoding="utf-8"))
+        found = [line.strip()[:120] for line in text.splitlines() if own.search(line)]
+        assert not found or name == "book/_tools/lessons.py", f"{name}: {found}"
+
+
+# Everything public, in a Python where only what Colab has can be imported.
+IMPORT_ALL = """
+import importlib.abc, sys
+class Refuse(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {refused}:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Refuse())
+import gru_lite
+for name in gru_lite.__all__:
+    getattr(gru_lite, name)
+"""
+
+
+@pytest.mark.slow
+def test_package_imports_without_command_line_and_book():
+    extras = [Requirement(r).name for extra in PROJECT["optional-dependencies"].values() for r in extra]
+    # hypothesis, yaml and the like come with other packages; what counts is that gru_lite does not ask for them.
+    refused = {name.replace("-", "_") for name in ["tyro", *extras]} - {"pyyaml", "pytest"}
+    run = subprocess.run([sys.executable, "-c", IMPORT_ALL.format(refused=refused)], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr

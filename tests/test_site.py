@@ -1,0 +1,171 @@
+"""The built book, page by page, in a real browser: from disk (file://) and over http."""
+
+import functools
+import http.server
+import shutil
+import threading
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urljoin, urlparse
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.site]
+
+SITE = Path(__file__).resolve().parents[1] / "_build" / "html"
+BROWSER = next((p for name in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(name))), None)
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+PAGES = sorted(p.relative_to(SITE).as_posix() for p in SITE.rglob("*.html")) if SITE.exists() else []
+# The first only leads to book/index.html; the second kind are parts of the theme.
+PAGES = [p for p in PAGES if p != "index.html" and not p.startswith("_static/")]
+BOOK = [p for p in PAGES if p.startswith("book/")]
+WIDTHS = (1280, 360)
+
+# Text that still looks like TeX, outside code. `$` alone is not enough: a price is no formula.
+RAW_TEX = r"/\\(frac|sum|left|right|mathrm|mathbb|text|hat|log|lvert)\b|\\\(|\\\[|\$[^$\n]{1,60}[\\_^][^$\n]*\$/"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not PAGES:
+        pytest.skip("skipped: no site, run make site")
+    if BROWSER is None:
+        pytest.skip("skipped: no Chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def server():
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    handler = functools.partial(Quiet, directory=str(SITE))
+    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{httpd.server_port}/"
+    httpd.shutdown()
+
+
+@pytest.fixture(params=["file", "http"])
+def base(request):
+    return SITE.as_uri() + "/" if request.param == "file" else request.getfixturevalue("server")
+
+
+@pytest.fixture
+def page(browser, base):
+    """A page that notes every request that leaves the site and everything that goes wrong."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.troubles = []
+    page.on("request", lambda r: r.url.startswith((base, "data:", "blob:")) or page.troubles.append(f"outside: {r.url}"))
+    page.on("requestfailed", lambda r: page.troubles.append(f"failed: {r.url} {r.failure}"))
+    page.on("response", lambda r: page.troubles.append(f"{r.status}: {r.url}") if r.status >= 400 else None)
+    page.on("console", lambda m: page.troubles.append(f"{m.type}: {m.text}") if m.type in ("error", "warning") else None)
+    page.on("pageerror", lambda e: page.troubles.append(f"error: {e}"))
+    yield page
+    context.close()
+
+
+def open_page(page, url):
+    page.goto(url, wait_until="load")
+    page.evaluate("async () => { if (window.MathJax?.startup?.promise) await MathJax.startup.promise; }")
+
+
+def test_every_page_at_every_width(page, base):
+    wrong = []
+    for name in PAGES:
+        open_page(page, base + name)
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            found = page.evaluate(
+                """raw => {
+                  const wrong = [], root = document.documentElement;
+                  if (root.scrollWidth > innerWidth) {
+                    const wide = [...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > innerWidth);
+                    wrong.push(`wider than the window: ${root.scrollWidth}, ${wide.slice(0, 3).map(e => e.outerHTML.slice(0, 120))}`);
+                  }
+                  for (const i of document.images) {
+                    if (!i.complete || !i.naturalWidth) wrong.push(`broken picture ${i.src}`);
+                    if (!i.alt.trim()) wrong.push(`no alt text: ${i.src}`);
+                  }
+                  const math = document.querySelectorAll('.math:not(.output_area)');
+                  for (const m of math) if (!m.querySelector('mjx-container')) wrong.push(`maths not rendered: ${m.textContent}`);
+                  if (document.querySelector('mjx-merror, [data-mjx-error]')) wrong.push('error in a formula');
+                  const text = document.querySelector('article')?.cloneNode(true);
+                  text?.querySelectorAll('pre, code, mjx-container, .sig').forEach(e => e.remove());
+                  const tex = text?.textContent.match(raw);
+                  if (tex && !location.pathname.includes('/_modules/')) wrong.push(`raw TeX: ${tex[0]}`);
+                  if (document.querySelectorAll('article h1').length > 1) wrong.push('two titles');
+                  return wrong;
+                }""".replace("match(raw)", f"match({RAW_TEX})"),
+                None,
+            )
+            wrong += [f"{name} at {width}: {what}" for what in found]
+        wrong += [f"{name}: {what}" for what in page.troubles]
+        page.troubles.clear()
+    assert not wrong, "\n".join(wrong)
+
+
+def test_internal_links_lead_somewhere(page, base):
+    """Followed in the files: a page, a heading on it, or a notebook that is there."""
+    anchors, wrong = {}, []
+    for name in PAGES:
+        open_page(page, base + name)
+        anchors[name] = set(page.evaluate("[...document.querySelectorAll('[id],a[name]')].map(e => e.id || e.name)"))
+    for name in BOOK:
+        open_page(page, base + name)
+        for href in page.evaluate("[...document.querySelectorAll('a[href]')].map(a => a.getAttribute('href'))"):
+            if urlparse(href).scheme or href.startswith("//"):
+                continue
+            path, anchor = urldefrag(urljoin(base + name, href))
+            path = unquote(path.removeprefix(base)) or "index.html"
+            if not (SITE / path).is_file():
+                wrong.append(f"{name}: {href} leads nowhere")
+            elif anchor and path in anchors and unquote(anchor) not in anchors[path]:
+                wrong.append(f"{name}: {href} names no place on that page")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_front_page_leads_to_the_book(page, base):
+    page.goto(base + "index.html")
+    page.wait_for_url("**/book/index.html")
+    assert page.title() and not page.troubles
+
+
+def test_search_finds_reweight(page, base):
+    open_page(page, base + "search.html?q=REWEIGHT")
+    page.wait_for_selector("#search-results li a", timeout=10_000)
+    links = page.evaluate("[...document.querySelectorAll('#search-results li a')].map(a => a.getAttribute('href'))")
+    assert any("glossary" in link for link in links), links
+    assert not page.troubles
+
+
+def test_theme_toggles(page, base):
+    open_page(page, base + BOOK[0])
+    themes, grounds = set(), set()
+    for _ in range(3):
+        themes.add(page.evaluate("document.documentElement.dataset.theme"))
+        grounds.add(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+        page.locator("button.theme-switch-button:visible").first.click()
+    assert themes == {"light", "dark"} and len(grounds) == 2
+    assert not page.troubles
+
+
+def test_lesson_pages_offer_colab_notebook_and_provenance(page, base):
+    pages = [p for p in BOOK if "/executed/" in p]
+    assert pages
+    for name in pages:
+        open_page(page, base + name)
+        links = page.eval_on_selector_all("a.lesson-link", "links => links.map(a => a.href)")
+        assert len(links) == 2 and "colab.research.google.com" in links[0] and links[1].endswith(".ipynb")
+        assert (SITE / "notebooks" / Path(links[1]).name).is_file()
+        assert "Executed on" in page.inner_text("p.provenance")
+        assert "google.colab" not in page.inner_text("article")

@@ -19,7 +19,8 @@ _HOME = {
     "calibrated_gap": "scores", "check_claim": "scores", "equalized_odds": "scores", "holm": "scores",
     "mean_interval": "scores", "paired_test": "scores", "predictions": "scores", "score": "scores",
     "tug_of_war": "scores", "METHODS": "methods", "unlearn": "methods", "RunOptions": "options", "run": "experiment",
-    "summary": "experiment", "read_record": "experiment", "reported": "experiment", "DivergedError": "errors", "InputError": "errors",
+    "summary": "experiment", "read_record": "experiment", "reported": "experiment", "select": "experiment",
+    "DivergedError": "errors", "InputError": "errors",
 }
 _ROOMS = {*_HOME.values(), "batches", "plots", "seeding"}
 __all__ = [*_HOME, "plots"]

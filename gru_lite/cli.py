@@ -68,8 +68,18 @@ def _run(arguments):
     table = experiment.run(options)
     print(experiment.summary(table))
     if options.record:
-        experiment.record(table, options.record, shlex.join(["gru-lite", "run", *arguments]))
+        experiment.record(table, options.record, _command(arguments))
     failed = table[table["status"] != "ok"]
     for row in failed.itertuples():
         print(f"gru-lite: {row.method} of ratio {row.ratio}, seed {row.seed} {row.status}", file=sys.stderr)
     return 1 if len(failed) else 0
+
+
+def _command(arguments):
+    """The command that gives the same table anywhere: without the folders of this machine."""
+    kept, skip = [], False
+    for argument in arguments:
+        if not skip and not argument.startswith(("--out=", "--record=")) and argument not in ("--out", "--record"):
+            kept.append(argument)
+        skip = argument in ("--out", "--record")
+    return shlex.join(["gru-lite", "run", *kept])

@@ -69,9 +69,11 @@ def run(options, progress=True):
     """
     call = time.time_ns()
     bench = _data(options, options.first_seed, call)
-    groups = _check_request(options, bench)
+    split = _check_request(options, bench)
+    if options.record and not options.record.parent.is_dir():
+        raise InputError(f"--record {options.record}: there is no folder {options.record.parent}")
     out = Path(options.out or Path("runs") / bench.name)
-    recipe = _recipe(options, bench, groups)
+    recipe = _recipe(options, bench, split.groups)
     _claim_folder(out, recipe)
 
     seeds = range(options.first_seed, options.first_seed + options.seeds)
@@ -85,10 +87,10 @@ def run(options, progress=True):
                                                             for s in (None, *options.reweight)))]
     # Originals and references do not depend on each other; what starts from an original comes afterwards.
     for label, runs in (("training", originals + references), ("scoring" if not options.methods else "unlearning", later)):
-        _execute_all(options, out, call, [r for r in runs if not _is_done(options, out, r)], label, progress)
+        _execute_all(options, out, [r for r in runs if not _is_done(options, out, r)], label, progress, call)
 
     table = make_table(out)
-    names = [f"({y}, {s}) {bench.group_names[y * bench.train.n_sensitive + s]}" for y, s in groups]
+    names = [split.group_names[y * bench.train.n_sensitive + s] for y, s in split.groups]
     table.attrs["groups"] = f"group{'s' * (len(names) > 1)} {'; '.join(names)}"
     _write_text(out / "table.csv", table.to_csv(index=False, lineterminator="\n"))
     return table
@@ -160,6 +162,12 @@ def summary(table):
     return "\n".join(lines).lstrip("\n")
 
 
+def select(table, method, ratio, sampling=""):
+    """Return the rows of one method at one ratio, indexed and sorted by seed; sampling "" is without REWEIGHT."""
+    chosen = (table["method"] == method) & (table["ratio"] == str(ratio)) & (table["sampling"] == sampling)
+    return table[chosen].set_index("seed").sort_index()
+
+
 def label_of(method, sampling, several=False):
     """The name of a row: "original (no-op)", "retrain", "retrain + REWEIGHT" ..."""
     label = {"original": "original (no-op)", "ceiling": "ceiling (2nd reference)"}.get(method, method)
@@ -220,14 +228,14 @@ def reported():
 # One run, in whatever process it happens.
 
 
-def _execute(options, out, call, item):
+def _execute(options, out, item, call=None):
     """Compute one run and write it to its folder."""
     folder = out / "runs" / item.name
     folder.mkdir(parents=True, exist_ok=True)
     bench = _data(options, item.seed, call)
     split = _split(options, bench, item) if item.ratio else None
     model_file = folder / "model.safetensors"
-    record = asdict(item) | {"config": _config(options, item), "n_forget": len(split.forget) if split else 0}
+    record = asdict(item) | {"config": asdict(_config_of(options, item)), "n_forget": len(split.forget) if split else 0}
     try:
         model, seconds = _train(options, out, item, bench, split, folder / "checkpoint.safetensors")
         if item.ratio is None or (options.save_models and item.method != "original"):
@@ -258,7 +266,7 @@ def _execute_in_worker(parent, *arguments):
 def _train(options, out, item, bench, split, checkpoint):
     """Return (model, seconds of training) of one run."""
     data, seed = bench.train, item.seed
-    config = _train_config(options)
+    config = _config_of(options, item)
     start = build_model(MODEL, data.n_targets, seed)
     # The ceiling differs from the reference in the randomness of its training alone.
     common = {"config": config, "seed": seed + (1 << 32 if item.method == "ceiling" else 0), "checkpoint": checkpoint}
@@ -274,8 +282,8 @@ def _train(options, out, item, bench, split, checkpoint):
         model = fit(start, data, indices=split.retain, weights=weights, sampling=item.sampling or "replacement",
                     steps_per_epoch=steps, **common)
     else:
-        method, config_class = METHODS[item.method]
-        model = method(_original(out, seed), data, split, config_class(), weights=weights,
+        method, _ = METHODS[item.method]
+        model = method(_original(out, seed), data, split, config, weights=weights,
                        sampling=item.sampling or "replacement", seed=seed, val=bench.val)
     return model, model.training_seconds
 
@@ -288,22 +296,20 @@ def _original(out, seed):
     return load_model(folder / "model.safetensors")
 
 
-def _train_config(options):
-    config = TrainConfig(precision=options.precision)
-    if options.epochs:
-        config = replace(config, epochs=options.epochs, warmup_epochs=min(config.warmup_epochs, options.epochs - 1))
-    return config
+def _config_of(options, item):
+    """The TrainConfig, or the method's own config, of one run."""
+    config = METHODS[item.method][1]() if item.method in METHODS else TrainConfig()
+    if options.epochs:  # a trial run; the warm-up must leave an epoch to train in
+        epochs = min(config.epochs, options.epochs) if item.method in METHODS else options.epochs
+        config = replace(config, epochs=epochs, warmup_epochs=min(config.warmup_epochs, epochs - 1))
+    return replace(config, precision=options.precision)
 
 
-def _config(options, item):
-    return asdict(METHODS[item.method][1]() if item.method in METHODS else _train_config(options))
-
-
-def _execute_all(options, out, call, runs, label, progress):
+def _execute_all(options, out, runs, label, progress, call):
     if not runs:
         return
     jobs = min(options.jobs or (1 if torch.cuda.is_available() else available_cores()), len(runs))
-    epochs = {item.name: _config(options, item)["epochs"] if item.method != "original" or item.ratio is None else 1 for item in runs}
+    epochs = {item.name: _config_of(options, item).epochs if item.method != "original" or item.ratio is None else 1 for item in runs}
     finished = threading.Event()
     with tqdm(total=sum(epochs.values()), desc=label, unit="model" if label == "scoring" else "epoch", disable=not progress) as bar:
 
@@ -318,9 +324,9 @@ def _execute_all(options, out, call, runs, label, progress):
         try:
             if jobs == 1:
                 for item in runs:
-                    _execute(options, out, call, item)
+                    _execute(options, out, item, call)
             else:
-                joblib.Parallel(jobs)(joblib.delayed(_execute_in_worker)(os.getpid(), options, out, call, item) for item in runs)
+                joblib.Parallel(jobs)(joblib.delayed(_execute_in_worker)(os.getpid(), options, out, item, call) for item in runs)
             bar.n = bar.total
         finally:
             finished.set()
@@ -341,7 +347,7 @@ def _is_done(options, out, item):
     if not (folder / "run.json").is_file():
         return False
     record = _read_run(folder / "run.json")
-    if record["config"] != _config(options, item):
+    if record["config"] != asdict(_config_of(options, item)):
         raise InputError(f"{folder} was computed with another configuration of {item.method}: use another --out")
     kept = item.ratio is None or (options.save_models and item.method != "original")
     return record["status"] != "ok" or not kept or (folder / "model.safetensors").is_file()
@@ -399,27 +405,23 @@ def _listed(options, bench):
 
 
 def _check_request(options, bench):
-    """Everything that can be wrong with the request, before the first training; returns the forgotten groups."""
+    """Everything that can be wrong with the request, before the first training; returns one of its splits."""
     for ratio in options.ratio or (LISTED,):
         split = _split(options, bench, Run("retrain", None, ratio, options.first_seed))
-        try:
-            reweight(split, options.missing_group)
-        except InputError as error:
-            names = ", ".join(f"{y},{s} ({bench.group_names[y * bench.train.n_sensitive + s]})" for y, s in split.groups)
-            raise InputError(f"cannot forget {names}: {error}") from None
+        reweight(split, options.missing_group)
         for part in ("val", "test"):
             dataset = getattr(bench, part)
             for y, s in split.groups:
                 if dataset.group_counts[y * dataset.n_sensitive + s] == 0:
                     raise InputError(f"group ({y}, {s}) has no sample in {part}: its accuracy and the attack need some")
-    return split.groups
+    return split
 
 
 def _recipe(options, bench, groups):
     """What all runs of a folder share, as JSON."""
     recipe = {
         "gru_lite": __version__, "data": bench.name, "groups": [list(pair) for pair in groups],
-        "model": MODEL, "train": asdict(_train_config(options)), "missing_group": options.missing_group,
+        "model": MODEL, "train": asdict(_config_of(options, Run("original", None, None, 0))), "missing_group": options.missing_group,
         "reference": options.reweight[0],
     }
     if options.manifest:
@@ -489,9 +491,9 @@ def _with_table(flat):
 
 
 def _plus_minus(values):
-    values = values.dropna()  # Avg. Gap of a seed whose reference diverged
+    values = values.dropna()  # Avg. Gap has no value where the reference diverged
     if values.empty:
-        return "-"
+        return "n/a"
     mean, half = mean_interval(values)
     return f"{mean:.1f}" if np.isnan(half) else f"{mean:.1f} ± {half:.1f}"
 

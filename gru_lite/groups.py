@@ -29,6 +29,7 @@ class ForgetSplit:
         groups: the forgotten groups as (target, sensitive) pairs.
         group: (N,) group of every train sample.
         n_train, n_retain: (K,) samples of each group in D and in R.
+        group_names: K names, such as "(1, 0) hole on land".
     """
 
     train: np.ndarray
@@ -38,6 +39,7 @@ class ForgetSplit:
     group: np.ndarray
     n_train: np.ndarray
     n_retain: np.ndarray
+    group_names: tuple
 
 
 def parse_ratio(ratio):
@@ -124,7 +126,8 @@ def forget_split(dataset, groups=None, ratio=None, seed=0, indices=None):
     if len(retain) == 0:
         raise InputError("the request forgets every train sample: nothing is left to retain")
     n_retain = np.bincount(group[retain], minlength=len(n_train))
-    return ForgetSplit(train, forget, retain, pairs, group, n_train, n_retain)
+    names = tuple(f"{divmod(g, dataset.n_sensitive)} {name}" for g, name in enumerate(dataset.group_names))
+    return ForgetSplit(train, forget, retain, pairs, group, n_train, n_retain, names)
 
 
 def _check_groups(dataset, groups):

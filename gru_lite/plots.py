@@ -56,14 +56,14 @@ def group_bars(tables, group_names, highlight=()):
         highlight: group ids whose labels are set in bold: the forgotten ones.
     """
     fig, axes = figure(7.5, 3.4)
-    colours = [ORIGINAL, RETRAIN, REWEIGHT, TOP_UP]
+    colours = [ORIGINAL, RETRAIN, REWEIGHT, TOP_UP, CEILING]
     width = 0.8 / len(tables)
     for i, (name, table) in enumerate(tables.items()):
         values = np.asarray(table, dtype=float).reshape(-1, len(group_names))
         stats = [mean_interval(column) for column in values.T]
         x = np.arange(len(group_names)) + (i - (len(tables) - 1) / 2) * width
         error = [half for _, half in stats] if len(values) > 1 else None
-        bars = axes.bar(x, [mean for mean, _ in stats], 0.92 * width, yerr=error, capsize=2, color=colours[i], label=name)
+        bars = axes.bar(x, [mean for mean, _ in stats], 0.92 * width, yerr=error, capsize=2, color=colours[i % len(colours)], label=name)
         if error is None:
             axes.bar_label(bars, fmt="%.0f", fontsize=9, padding=1)
     axes.set_xticks(range(len(group_names)), group_names)
@@ -110,8 +110,8 @@ def paired_dots(differences, xlabel):
     for y, (label, values) in enumerate(differences.items()):
         values = np.asarray(values, dtype=float)
         mean, half = mean_interval(values)
-        axes.scatter(values, np.full(len(values), y), color=REWEIGHT, alpha=0.45, s=24, lw=0)
-        axes.errorbar(mean, y, xerr=None if np.isnan(half) else half, color=INK, marker="|", ms=14, capsize=4, lw=1.8)
+        axes.scatter(values, np.full(len(values), y - 0.12), color=REWEIGHT, alpha=0.6, s=26, lw=0)
+        axes.errorbar(mean, y + 0.16, xerr=None if np.isnan(half) else half, color=INK, marker="|", ms=14, capsize=4, lw=1.8)
     axes.axvline(0, color=INK, lw=1, ls="--")
     axes.set_yticks(range(len(differences)), differences)
     axes.set(xlabel=xlabel, ylim=(len(differences) - 0.5, -0.5))

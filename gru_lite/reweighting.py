@@ -11,13 +11,14 @@ MISSING_GROUP = ("error", "renormalise")
 SAMPLING = ("replacement", "top_up")
 
 
-def group_weights(n_train, n_retain, missing_group="error"):
+def group_weights(n_train, n_retain, missing_group="error", group_names=None):
     """Return the weight of a retained sample of each group, n_D(g) / n_R(g).
 
     Args:
         n_train, n_retain: (K,) whole numbers, samples of each group in D and in R.
         missing_group: what to do with a group that is forgotten whole, for which no weight exists: "error", or
             "renormalise" to spread its share over the groups that remain, in proportion to their own.
+        group_names: K names for error messages; None uses the numbers.
 
     Returns:
         (K,) float64. A group without retained samples has weight 0. The weights of all retained samples add up to
@@ -42,8 +43,9 @@ def group_weights(n_train, n_retain, missing_group="error"):
     missing = (n_retain == 0) & (n_train > 0)
     if missing.any() and missing_group == "error":
         g = int(np.argmax(missing))
+        name = g if group_names is None else group_names[g]
         raise InputError(
-            f"group {g} is forgotten whole: none of its {n_train[g]} samples is retained, so no weight can stand in "
+            f"group {name} is forgotten whole: none of its {n_train[g]} samples is retained, so no weight can stand in "
             "for it; forget less of it, or use missing_group='renormalise' (flag --missing-group renormalise)"
         )
     weights = np.divide(n_train, n_retain, out=np.zeros(n_train.shape), where=n_retain > 0)
@@ -52,7 +54,7 @@ def group_weights(n_train, n_retain, missing_group="error"):
 
 def reweight(split, missing_group="error"):
     """Return one weight for each retained sample of a ForgetSplit, in the order of `split.retain`: (n_R,) float64."""
-    return group_weights(split.n_train, split.n_retain, missing_group)[split.group[split.retain]]
+    return group_weights(split.n_train, split.n_retain, missing_group, split.group_names)[split.group[split.retain]]
 
 
 def effective_sample_size(weights):

@@ -34,7 +34,7 @@ def refused(arguments, culprit, capsys, out):
     *(([*BENCHMARK, "--ratio", ratio], f"--ratio {ratio}") for ratio in ("0", "1.5", "-0.5")),
     *(([*BENCHMARK, "--ratio", "0.5", ratio], f"--ratio '{ratio}' is not a number") for ratio in ("abc", "nan", "inf", "1/2")),
     ([*BENCHMARK, "--ratio", "0.005"], "group (1, 0) (hole on land) comes to no sample: it has 180"),  # .005 * 180 = .9
-    ([*BENCHMARK, "--ratio", "1.0"], "cannot forget 1,0 (hole on land)"),
+    ([*BENCHMARK, "--ratio", "1.0"], "group (1, 0) hole on land is forgotten whole"),
     ([*BENCHMARK, "--groups", "2,0"], "there is no target '2'; choose from 0 (no hole), 1 (hole)"),
     ([*BENCHMARK, "--groups", "-1,0"], "there is no target '-1'"),
     ([*BENCHMARK, "--groups", "hole,sea"], "there is no sensitive 'sea'; choose from 0 (land), 1 (water)"),

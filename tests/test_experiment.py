@@ -16,6 +16,7 @@ import pytest
 import torch
 
 import gru_lite as gru
+from gru_lite.methods import FinetuneConfig
 from gru_lite import cli, experiment, methods
 
 TRAINED = {"original-s0", "retrain-r0.5-s0", "retrain-replacement-r0.5-s0", "ceiling-replacement-r0.5-s0"}
@@ -87,7 +88,7 @@ def test_the_table_is_what_the_functions_say(finished, options, bench):
     start = gru.build_model("small_resnet", 2, seed=0)
     original = gru.fit(start, bench.train, config=config, seed=0)
     reference = gru.fit(start, bench.train, indices=split.retain, weights=gru.reweight(split), config=config, seed=0)
-    tuned = gru.unlearn("finetune", original, bench.train, split, seed=0)
+    tuned = gru.unlearn("finetune", original, bench.train, split, FinetuneConfig(epochs=1), seed=0)
     scores = {name: gru.score(model, bench, split) for name, model in (("original", original), ("retrain", reference), ("finetune", tuned))}
     for row in (0, 2, 5):
         expected = scores[table.loc[row, "method"]]
@@ -215,7 +216,7 @@ def test_references_that_diverge(options, tmp_path, monkeypatch):
 
 
 def test_everything_diverges(options, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(experiment, "_train_config", lambda _: gru.TrainConfig(epochs=1, warmup_epochs=0, lr=1e10))
+    monkeypatch.setattr(experiment, "_config_of", lambda *_: gru.TrainConfig(epochs=1, warmup_epochs=0, lr=1e10))
     assert cli.main(flags(replace(options, methods=()), tmp_path / "out")) == 1
     assert capsys.readouterr().out.count("[1 diverged]") == 4
 
@@ -299,11 +300,14 @@ def test_two_jobs_give_the_same_table(options, finished, tmp_path):
 def test_killed_at_any_moment(options, finished, tmp_path):
     """SIGKILL for all processes of the command, a few times; started again, it ends with the same table."""
     out, dice = tmp_path / "out", random.Random(0)
-    command = [sys.executable, "-m", "gru_lite", *flags(replace(options, jobs=2), out)]
     kills = 0
-    for _ in range(4):
+
+    def command(jobs):
+        return [sys.executable, "-m", "gru_lite", *flags(replace(options, jobs=jobs), out)]
+
+    for jobs in (1, 2, 1):
         before = set(out.rglob("*"))
-        process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(command(jobs), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while process.poll() is None and set(out.rglob("*")) == before:  # until it has done something new
             time.sleep(0.02)
         time.sleep(dice.random())
@@ -312,7 +316,7 @@ def test_killed_at_any_moment(options, finished, tmp_path):
             kills += 1
         process.wait()
     assert kills
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command(1), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     same_table(experiment.make_table(out), finished[1])
     for file in out.glob("runs/*/run.json"):

@@ -114,6 +114,8 @@ def read_rows(file):
         gap = next(label for label in itertools.count() if label not in train)
         if gap <= largest:
             raise InputError(f"{file}: {what} {gap} never occurs in train, though {largest} is used: number from 0 without gaps")
+        if largest == 0:
+            raise InputError(f"{file}: {what} is 0 in every row: at least two different ones are needed to compare groups")
     return rows
 
 

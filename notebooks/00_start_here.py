@@ -71,9 +71,8 @@ common = {"config": config, "seed": seed}
 
 original = gru.fit(start, bench.train, **common, progress="original")
 retrain = gru.fit(start, bench.train, indices=split.retain, **common, progress="retrain")
-reweighted = gru.fit(
-    start, bench.train, indices=split.retain, weights=weights, **common, progress="REWEIGHT"
-)
+common |= {"indices": split.retain, "weights": weights}
+reweighted = gru.fit(start, bench.train, **common, progress="REWEIGHT")
 
 models = {"original": original, "retrain": retrain, "retrain + REWEIGHT": reweighted}
 scores = {name: gru.score(model, bench, split) for name, model in models.items()}

@@ -159,7 +159,7 @@ plots.plt.show()
 
 # %% [markdown]
 # In the original, the forgotten images have lower losses than unseen images of the same group: they were memorised. In the
-# reference the two curves nearly coincide. The retained images lie far to the left of both, and that is a trap: most of
+# reference the two curves are close. The retained images lie far to the left of both, and that is a trap: most of
 # them come from *easy* groups. An attacker who compares $F$ with $R$ measures how hard the group is, and calls it memory.
 #
 # The package has both attackers.
@@ -176,10 +176,23 @@ columns = ["MIA", "MIA_auc", "MIA_auc_low", "MIA_auc_high"]
 print(pd.DataFrame({name: s.flat() for name, s in scores.items()}).T[columns].round(1))
 
 # %% [markdown]
-# Look at the width of those intervals: 90 forgotten images do not allow a fine answer. One image is 1.1 points of UA and MIA.
-#
-# (A retrained model may score a little above 50 here. A request is for *images*, and the same scanned digit may stay in $R$
-# on water. Compare with the retrained models and not with 50.)
+# Look at the width of those intervals: 90 forgotten images do not allow a fine answer, and one image is 1.1 points of UA and
+# of MIA. A single seed can only hint. Over the ten seeds that are recorded for the next lesson, the balanced attack does tell
+# the original from the models that never saw $F$:
+
+# %%
+record, _ = gru.read_record("waterdigits_requests")
+auc = {
+    "original": gru.select(record, "original", 0.5)["MIA_auc"],
+    "retrain": gru.select(record, "retrain", 0.5)["MIA_auc"],
+    "reference": gru.select(record, "retrain", 0.5, "replacement")["MIA_auc"],
+}
+for name, values in auc.items():
+    print("{:10} AUC {:.1f} ± {:.1f}".format(name, *gru.mean_interval(values)))
+
+# %% tags=["claim"]
+gru.check_claim("the original gives F away", auc["original"] - 50)
+gru.check_claim("more than the reference does", auc["original"] - auc["reference"])
 
 # %% [markdown]
 # ## One number: Avg. Gap, with its two missing rows
@@ -205,9 +218,7 @@ for name, s in scores.items():
 
 # %% tags=["claim"]
 if profile == "full":
-    before, plain, ref = (scores[name] for name in ("original", "retrain", "reference"))
-    gru.check_claim("retraining lowers UA", [before.UA - plain.UA])
-    gru.check_claim("the original gives F away more", [before.MIA_auc - ref.MIA_auc])
+    gru.check_claim("retraining lowers UA", [scores["original"].UA - scores["retrain"].UA])
     gru.check_claim("two references differ", [100 - table.loc["ceiling", "Avg. Gap"]])
 
 # %% [markdown]
@@ -235,9 +246,10 @@ print(published.round(1))
 
 # %% tags=["claim"]
 best = published.iloc[2:].max()
-doing_nothing, plain = published.loc["Pretrain", "celeba"], published.loc["Retrain", "waterbirds"]
-gru.check_claim("CelebA: doing nothing beats every method", [doing_nothing - best["celeba"]])
-gru.check_claim("Waterbirds: so does plain retraining", [plain - best["waterbirds"]])
+doing_nothing = published.loc["Pretrain", "celeba"]
+plain = published.loc["Retrain", "waterbirds"]
+gru.check_claim("CelebA: doing nothing wins", [doing_nothing - best["celeba"]])
+gru.check_claim("Waterbirds: plain retraining does", [plain - best["waterbirds"]])
 
 # %% [markdown]
 # On CelebA, doing nothing scores above every method: with this target and ratio the six scores of the reference are

@@ -9,7 +9,8 @@
 # - derive REWEIGHT, and prove what it guarantees and what it does not;
 # - say why its price is paid by the group alone, and why the usual *effective sample size* does not show it;
 # - judge from ten seeds what it gives back at ratios 0.1, 0.5 and 0.9;
-# - compare the paper's sampling with replacement with *top-up* sampling at equal steps.
+# - compare the paper's sampling with replacement with *top-up* sampling at equal steps, and treat a promising difference
+#   as it deserves: with a test on fresh seeds.
 #
 # **You need** {doc}`02_group_imbalance` and expectation and variance. **Time:** three minutes on two CPU cores.
 
@@ -155,17 +156,20 @@ def ess_table(counts, g, ratios=(0.1, 0.5, 0.9)):
         weights = np.repeat(gru.group_weights(n_D, n_R), n_R)
         ess = gru.effective_sample_size(weights)
         assert np.isclose(ess, n_D.sum() ** 2 / (n_D**2 / n_R).sum())
-        rows.append({"retained": n_R.sum(), "ESS": round(ess), "left of the group": n_R[g]})
-    return pd.DataFrame(rows, index=pd.Index(ratios, name="ratio"))
+        rows.append({"ratio": ratio, "retained": n_R.sum(), "ESS": round(ess), "group": n_R[g]})
+    return pd.DataFrame(rows).set_index("ratio")
 
 
-print("Waterbirds\n", ess_table([3498, 184, 56, 1057], g=2))
-print("\nWaterDigits\n", ess_table(split.n_train.tolist(), g=2))
+tables = {
+    "Waterbirds": ess_table([3498, 184, 56, 1057], g=2),
+    "WaterDigits": ess_table(split.n_train.tolist(), g=2),
+}
+print(pd.concat(tables))
 
 # %% [markdown]
-# The ESS stays above nine tenths of what is left, and the group is down to six images. The global number averages the price
-# over all samples, and the group is too small to be seen in the average: the same mistake as judging harm by overall accuracy.
-# The effective sample size *of the group* is $n_R(g)$, because its samples have equal weights. Report that.
+# On Waterbirds the ESS stays above nine tenths of what is left, and the group is down to six images. The global number averages
+# the price over all samples, and the smaller the group, the less of it is seen in the average: the same mistake as judging harm
+# by overall accuracy. The effective sample size *of the group* is $n_R(g)$, because its samples have equal weights. Report that.
 
 # %% [markdown]
 # ## What it gives back
@@ -175,8 +179,7 @@ print("\nWaterDigits\n", ess_table(split.n_train.tolist(), g=2))
 
 # %% mystnb={"image": {"alt": "Group accuracy against the forgotten share for the original, plain retraining and retraining with REWEIGHT in both samplings. Retraining falls steeply, the reweighted ones less, and none stays at the level of the original at 0.9."}, "figure": {"caption": "Test accuracy of the forgotten group: mean and 95% interval over ten seeds.", "name": "fig-give-back"}}
 table, about = gru.read_record("waterdigits_requests")
-rows = [("original", ""), ("retrain", ""), ("retrain", "replacement"), ("retrain", "top_up")]
-plots.ratio_curves(table, "GA", rows, ylabel="accuracy, forgotten group (%)")
+plots.ratio_curves(table, "GA", list(plots.STYLES)[:4], ylabel="accuracy, forgotten group (%)")
 plots.plt.show()
 
 # %%
@@ -197,11 +200,15 @@ for r in ratios:
 
 # %% tags=["claim"]
 for r in ("0.5", "0.9"):
-    gru.check_claim(f"at {r} REWEIGHT gives back group accuracy", replaced[r] - retrain[r])
-    gru.check_claim(f"at {r} something is still missing", before[r] - replaced[r])
+    gru.check_claim(f"at {r} REWEIGHT gives accuracy back", replaced[r] - retrain[r])
+    gru.check_claim(f"at {r} some is still missing", before[r] - replaced[r])
+lost, back = before["0.9"] - retrain["0.9"], replaced["0.9"] - retrain["0.9"]
+gru.check_claim("at 0.9 less than half comes back", lost / 2 - back)
 
 # %% [markdown]
-# READING-GIVE-BACK
+# At 0.1 there is nothing to give back that ten seeds could see. At 0.5 about half of the loss comes back, at 0.9 less than half,
+# though the draws have the right law of groups at every ratio. What is missing is the price of (c), and worse: $\theta$ was
+# trained on the 18 images that are left, ten times in each epoch, and learns those rather than the group.
 #
 # ## Two ways to draw: replacement and top-up
 #
@@ -216,8 +223,8 @@ for sampling in ("replacement", "top_up"):
     order = gru.draw_pass(rng, n_retain, weights, retain_group, sampling)
     times = np.bincount(order, minlength=n_retain)
     of_group = times[retain_group == 2]
-    print(f"{sampling:11} {len(order)} draws; {np.mean(times == 0):5.1%} of R are never drawn;"
-          f" each image of the group {of_group.min()} to {of_group.max()} times")
+    print(f"{sampling:11} {len(order)} draws, {np.mean(times == 0):5.1%} of R never drawn,", end=" ")
+    print(f"images of the group {of_group.min()} to {of_group.max()} times each")
 
 # %% [markdown]
 # One top-up pass is longer than a pass over $R$, so that "the same number of epochs" would give it more steps. The record
@@ -235,9 +242,31 @@ for (r, (mean, half, _)), p in zip(tests.items(), p_values):
     print(f"ratio {r}: {mean:+5.1f} ± {half:4.1f}   p after Holm's correction {p:.2f}")
 
 # %% [markdown]
-# READING-TOP-UP
-#
-# One of these trainings again, live, beside its recorded row:
+# At 0.9 the mean favours top-up by three to four points, and its interval, alone, would exclude zero. It is one of three that
+# we looked at, and corrected for that it does not pass. It would be easy to stop here, or to write "top-up helps at high
+# ratios". What a result that was found by looking earns is a *test on fresh seeds*, with one question written down
+# beforehand: is the difference at 0.9 above zero on seeds 10 to 19?
+
+# %%
+fresh, about = gru.read_record("waterdigits_fresh_seeds")
+again = {s: gru.select(fresh, "retrain", 0.9, s)["GA"] for s in ("", "replacement", "top_up")}
+mean, half, p = gru.paired_test(again["top_up"], again["replacement"])
+print(f"seeds {about['seeds']}: top-up minus replacement {mean:+.1f} ± {half:.1f}, p {p:.2f}")
+print("REWEIGHT gives back {:+.1f} ± {:.1f}".format(*gru.mean_interval(again["replacement"] - again[""])))
+
+# %% [markdown]
+# It is not. The difference has shrunk to next to nothing, while what REWEIGHT gives back has come out as before: that is what
+# a real effect and a lucky one look like on the second try. Top-up does no harm here and visits every image, but this
+# benchmark gives no reason to prefer it, and the rest of the book uses the paper's replacement.
+
+# %% tags=["claim"]
+first, half, _ = tests["0.9"]
+assert first - half > 0 and p_values[2] > 0.05, "the first record does not read as described"
+assert p > 0.05, "fresh seeds do tell the two samplings apart"
+gru.check_claim("what REWEIGHT gives back is there again", again["replacement"] - again[""])
+
+# %% [markdown]
+# One of the recorded trainings again, live:
 
 # %%
 equal_steps = -(-n_retain // config.batch_size)  # those of an epoch over R, rounded up
@@ -278,6 +307,7 @@ except gru.InputError as error:
 #   one $F$ at hand, nothing is guaranteed.
 # - The price is variance, paid by the forgotten group; the global effective sample size hides it. Report $n_R(g)$.
 # - It is exact unlearning: no forgotten sample is used, only two counts per group.
+# - Top-up sampling looked better on ten seeds and not on ten fresh ones. What was found by looking needs a second look.
 #
 # ## Exercises
 #

@@ -16,8 +16,8 @@ import pytest
 import torch
 
 import gru_lite as gru
-from gru_lite.methods import FinetuneConfig
 from gru_lite import cli, experiment, methods
+from gru_lite.methods import FinetuneConfig
 
 TRAINED = {"original-s0", "retrain-r0.5-s0", "retrain-replacement-r0.5-s0", "ceiling-replacement-r0.5-s0"}
 LATER = {"original-r0.5-s0", "finetune-r0.5-s0", "finetune-replacement-r0.5-s0"}

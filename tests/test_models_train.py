@@ -384,3 +384,15 @@ def test_unlearn_refuses(trained, bench, split, config):
     whole = gru.forget_split(bench.train, [(1, 0)], 1)
     with pytest.raises(gru.InputError, match=r"group \(1, 0\) hole on land is forgotten whole"):
         gru.unlearn("finetune", trained, bench.train, whole)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="skipped: no GPU")
+def test_gpu_agrees_with_cpu(trained, bench, split, config):
+    """Same logits to rounding, and a training whose draws and shifts are those of the CPU."""
+    on_gpu = copy.deepcopy(trained).cuda()
+    assert np.abs(gru.predict(on_gpu, bench.test) - gru.predict(trained, bench.test)).max() < 1e-3
+    one_step = replace(config, epochs=1, warmup_epochs=0, lr=1e-3)
+    models = [gru.fit(trained, bench.train, config=one_step, indices=split.retain, weights=gru.reweight(split),
+                      steps_per_epoch=1, seed=0, device=device) for device in ("cpu", "cuda")]
+    first, second = (gru.predict(model, bench.test) for model in models)
+    assert np.abs(first - second).max() < 1e-2

@@ -9,7 +9,7 @@ elapsed = @echo "make $@: done in $$(( $$(date +%s) - $(START) )) s"
 # What the built site depends on. The notebooks are written by `make book` before this list is read again.
 SITE := $(shell find _config.yml _toc.yml book gru_lite notebooks -type f ! -name '*.pyc' ! -name '*.partial' 2>/dev/null)
 
-.PHONY: help venv twins lessons book site test units smoke lock pdf clean
+.PHONY: help venv twins lessons book figure site test units smoke lock pdf clean
 
 help: ## list the targets (at once)
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
@@ -45,6 +45,10 @@ book: .venv/.stamp ## execute the lessons that changed, build the site (30 s, an
 	@$(LESSONS) execute
 	@$(MAKE) --no-print-directory _build/.site
 	@echo "open $(CURDIR)/_build/html/index.html"
+	$(elapsed)
+
+figure: .venv/.stamp ## draw the first page's figure again, from the recorded table in results/ (10 s)
+	@$(PY) book/_tools/hero.py
 	$(elapsed)
 
 site: .venv/.stamp ## build the site from what has been executed (30 s)

@@ -10,8 +10,8 @@
 # - show in one figure what retraining does to the group that asked;
 # - show how much of it a change of sampling, REWEIGHT, gives back.
 #
-# **You need** Python, and to have trained a classifier in PyTorch before. **Time:** two minutes on two CPU cores, one of
-# them for three trainings. There is nothing to download.
+# **You need** Python, and to have trained a classifier in PyTorch before. **Time:** a minute and a half on two CPU cores, most of
+# it for three trainings. There is nothing to download.
 
 # %% tags=["parameters"]
 profile = "full"  # or "smoke": one epoch, so numbers mean nothing

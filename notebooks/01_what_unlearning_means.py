@@ -10,7 +10,7 @@
 # - compute the scores of the field (RA, UA, TA, GA, EO, MIA, Avg. Gap) from one array of predictions, by hand;
 # - read a table of unlearning methods with two rows that most tables lack: *no-op* and *ceiling*.
 #
-# **You need** {doc}`00_start_here`. **Time:** three minutes on two CPU cores.
+# **You need** {doc}`00_start_here`. **Time:** two minutes on two CPU cores.
 
 # %% tags=["parameters"]
 profile = "full"  # or "smoke": one epoch, so numbers mean nothing
@@ -220,10 +220,12 @@ for name, s in scores.items():
 if profile == "full":
     gru.check_claim("retraining lowers UA", [scores["original"].UA - scores["retrain"].UA])
     gru.check_claim("two references differ", [100 - table.loc["ceiling", "Avg. Gap"]])
+    nearer = table.loc["retrain", "Avg. Gap"] - table.loc["ceiling", "Avg. Gap"]
+    gru.check_claim("on this seed retrain is nearer than the ceiling", [nearer])
 
 # %% [markdown]
-# The two references agree on everything that can be controlled, and still they differ. On one seed, differences
-# between methods of the size of that gap say nothing.
+# The two references agree on everything that can be controlled, and still they differ. On this seed, plain retraining even
+# comes out nearer to the first reference than the second one does. Differences of that size between methods say nothing.
 
 # %% [markdown]
 # ## The same two rows for a published table

@@ -10,7 +10,7 @@
 # - say why differences are taken *within* a seed, and how many seeds a sentence needs;
 # - compare a concentrated request with a uniform one of the same size.
 #
-# **You need** {doc}`01_what_unlearning_means`. **Time:** five minutes on two CPU cores; ten seeds were recorded beforehand.
+# **You need** {doc}`01_what_unlearning_means`. **Time:** two minutes on two CPU cores; ten seeds were recorded beforehand.
 
 # %% tags=["parameters"]
 profile = "full"  # or "smoke": one epoch, so numbers mean nothing
@@ -146,7 +146,7 @@ plots.plt.show()
 
 # %% [markdown]
 # Pairing is no gift here: the originals of different seeds hardly differ, what varies is what training makes of the few images
-# that are left, and the paired interval comes out no narrower. It is still the one to report, because it is right whether
+# that are left, and the paired interval comes out about as wide. It is still the one to report, because it is right whether
 # or not the two models go up and down together.
 #
 # At 0.5 and 0.9 every seed tells the same story. At 0.1, where 18 images leave, the interval is as wide as the effect and

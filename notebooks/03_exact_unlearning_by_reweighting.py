@@ -12,7 +12,7 @@
 # - compare the paper's sampling with replacement with *top-up* sampling at equal steps, and treat a promising difference
 #   as it deserves: with a test on fresh seeds.
 #
-# **You need** {doc}`02_group_imbalance` and expectation and variance. **Time:** three minutes on two CPU cores.
+# **You need** {doc}`02_group_imbalance` and expectation and variance. **Time:** two minutes on two CPU cores.
 
 # %% tags=["parameters"]
 profile = "full"  # or "smoke": one epoch, so numbers mean nothing

@@ -193,13 +193,15 @@ def provenance(command=None):
 
 def device_name():
     """The GPU's name, or the CPU's and how many cores may be used."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    name = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").is_file():
-        names = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-        name = names[0] if names else name
-    return f"{name}, {available_cores()} cores"
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{cpu_model()}, {available_cores()} cores"
+
+
+def cpu_model():
+    """The processor's name, as its system gives it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def record(table, file, command):

@@ -236,12 +236,13 @@ def check_claim(statement, values, least=2.0):
     """Assert what a lesson says: that (n,) paired differences are positive by at least `least` standard errors.
 
     A single value asserts the direction alone. A run that disagrees stops the lesson, so that its prose has to change;
-    on Colab, whose hardware and seeds are the reader's, it warns instead. Prints the statement with what was measured.
+    on Colab, whose hardware and seeds are the reader's, it warns instead. Prints the statement with
+    the mean that was measured and its 95% interval.
     """
     mean, half = mean_interval(values)
     line = f"{statement}: {mean:+.1f}"
     if len(values) > 1:
-        line += f" (95% interval {mean - half:+.1f} to {mean + half:+.1f}, {len(values)} seeds)"
+        line += f" [{mean - half:+.1f}, {mean + half:+.1f}], {len(values)} seeds"
     if mean > 0 and (len(values) == 1 or mean >= least * stats.sem(values)):
         print("holds:", line)
     elif "google.colab" in sys.modules:

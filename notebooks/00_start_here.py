@@ -67,14 +67,15 @@ for name, before, after in zip(bench.group_names, split.n_train, split.n_retain)
 # %%
 start = gru.build_model("small_resnet", n_classes=2, seed=seed)
 weights = gru.reweight(split)
-common = {"config": config, "seed": seed}
+everyone = {"dataset": bench.train, "config": config, "seed": seed}
+retained = everyone | {"indices": split.retain}
+reweighted = retained | {"weights": weights}
 
-original = gru.fit(start, bench.train, **common, progress="original")
-retrain = gru.fit(start, bench.train, indices=split.retain, **common, progress="retrain")
-common |= {"indices": split.retain, "weights": weights}
-reweighted = gru.fit(start, bench.train, **common, progress="REWEIGHT")
-
-models = {"original": original, "retrain": retrain, "retrain + REWEIGHT": reweighted}
+models = {
+    "original": gru.fit(start, **everyone, progress="original"),
+    "retrain": gru.fit(start, **retained, progress="retrain"),
+    "retrain + REWEIGHT": gru.fit(start, **reweighted, progress="REWEIGHT"),
+}
 scores = {name: gru.score(model, bench, split) for name, model in models.items()}
 
 # %% [markdown]

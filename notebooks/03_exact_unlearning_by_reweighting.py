@@ -19,6 +19,8 @@ profile = "full"  # or "smoke": one epoch, so numbers mean nothing
 seed = 0
 
 # %%
+import textwrap
+
 import numpy as np
 import pandas as pd
 
@@ -85,7 +87,8 @@ print((law / law.sum()).round(4))
 
 # %% mystnb={"image": {"alt": "Two histograms of the risk over random requests. The reweighted one is wide and centred on the dashed line, the risk on all data; the unweighted one is narrow and lies entirely to its left."}, "figure": {"caption": "Risk of one fixed model on what is left after 4,000 random requests for 90% of the group; dashed: its risk on all data.", "name": "fig-unbiased"}}
 start = gru.build_model("small_resnet", n_classes=2, seed=seed)
-original = gru.fit(start, bench.train, config=config, seed=seed, progress="original")
+common = {"dataset": bench.train, "config": config, "seed": seed}
+original = gru.fit(start, **common, progress="original")
 logits = gru.predict(original, bench.train).astype(float)
 correct_logit = logits[np.arange(len(logits)), bench.train.target]
 loss = np.logaddexp.reduce(logits, axis=1) - correct_logit
@@ -124,7 +127,7 @@ formula = share * np.sqrt((1 - n_R / n_D) * group.var(ddof=1) / n_R)
 spread = weighted.std()
 error = abs(weighted.mean() - loss.mean()) / (spread / np.sqrt(len(weighted)))
 
-print(f"risk on all data {loss.mean():.5f}, mean of the reweighted {weighted.mean():.5f}")
+print(f"risk on all data {loss.mean():.5f}, reweighted on average {weighted.mean():.5f}")
 print(f"they are {error:.1f} standard errors of the simulation apart")
 print(f"standard deviation: simulated {spread:.5f}, by the formula {formula:.5f}")
 
@@ -156,8 +159,9 @@ def ess_table(counts, g, ratios=(0.1, 0.5, 0.9)):
         weights = np.repeat(gru.group_weights(n_D, n_R), n_R)
         ess = gru.effective_sample_size(weights)
         assert np.isclose(ess, n_D.sum() ** 2 / (n_D**2 / n_R).sum())
-        rows.append({"ratio": ratio, "retained": n_R.sum(), "ESS": round(ess), "group": n_R[g]})
-    return pd.DataFrame(rows).set_index("ratio")
+        rows.append([n_R.sum(), round(ess), n_R[g]])
+    columns = ["retained", "ESS", "of the group"]
+    return pd.DataFrame(rows, index=pd.Index(ratios, name="ratio"), columns=columns)
 
 
 tables = {
@@ -179,7 +183,8 @@ print(pd.concat(tables))
 
 # %% mystnb={"image": {"alt": "Group accuracy against the forgotten share for the original, plain retraining and retraining with REWEIGHT in both samplings. Retraining falls steeply, the reweighted ones less, and none stays at the level of the original at 0.9."}, "figure": {"caption": "Test accuracy of the forgotten group: mean and 95% interval over ten seeds.", "name": "fig-give-back"}}
 table, about = gru.read_record("waterdigits_requests")
-plots.ratio_curves(table, "GA", list(plots.STYLES)[:4], ylabel="accuracy, forgotten group (%)")
+rows = list(plots.STYLES)[:4]
+plots.ratio_curves(table, "GA", rows, ylabel="accuracy, forgotten group (%)")
 plots.plt.show()
 
 # %%
@@ -193,10 +198,11 @@ retrain = {r: accuracy(r, "retrain") for r in ratios}
 replaced = {r: accuracy(r, "retrain", "replacement") for r in ratios}
 topped_up = {r: accuracy(r, "retrain", "top_up") for r in ratios}
 
+print("           retraining      REWEIGHT gives back   together")
 for r in ratios:
-    steps = retrain[r] - before[r], replaced[r] - retrain[r], replaced[r] - before[r]
-    lost, back, net = ("{:+6.1f} ± {:4.1f}".format(*gru.mean_interval(d)) for d in steps)
-    print(f"ratio {r}: retraining {lost}   REWEIGHT gives back {back}   net {net}")
+    parts = [retrain[r] - before[r], replaced[r] - retrain[r], replaced[r] - before[r]]
+    cells = ["{:+6.1f} ± {:4.1f}".format(*gru.mean_interval(d)) for d in parts]
+    print(f"ratio {r}  " + "      ".join(cells))
 
 # %% tags=["claim"]
 for r in ("0.5", "0.9"):
@@ -223,8 +229,8 @@ for sampling in ("replacement", "top_up"):
     order = gru.draw_pass(rng, n_retain, weights, retain_group, sampling)
     times = np.bincount(order, minlength=n_retain)
     of_group = times[retain_group == 2]
-    print(f"{sampling:11} {len(order)} draws, {np.mean(times == 0):5.1%} of R never drawn,", end=" ")
-    print(f"images of the group {of_group.min()} to {of_group.max()} times each")
+    print(f"{sampling}: {len(order)} draws, {np.mean(times == 0):.1%} of R is never drawn,")
+    print(f"    images of the group are drawn {of_group.min()} to {of_group.max()} times")
 
 # %% [markdown]
 # One top-up pass is longer than a pass over $R$, so that "the same number of epochs" would give it more steps. The record
@@ -249,10 +255,14 @@ for (r, (mean, half, _)), p in zip(tests.items(), p_values):
 
 # %%
 fresh, about = gru.read_record("waterdigits_fresh_seeds")
-again = {s: gru.select(fresh, "retrain", 0.9, s)["GA"] for s in ("", "replacement", "top_up")}
-mean, half, p = gru.paired_test(again["top_up"], again["replacement"])
+samplings = ("", "replacement", "top_up")
+plain, by_paper, by_top_up = (
+    gru.select(fresh, "retrain", 0.9, sampling)["GA"] for sampling in samplings
+)
+mean, half, p = gru.paired_test(by_top_up, by_paper)
 print(f"seeds {about['seeds']}: top-up minus replacement {mean:+.1f} ± {half:.1f}, p {p:.2f}")
-print("REWEIGHT gives back {:+.1f} ± {:.1f}".format(*gru.mean_interval(again["replacement"] - again[""])))
+mean, half, _ = gru.paired_test(by_paper, plain)
+print(f"                 REWEIGHT gives back {mean:+.1f} ± {half:.1f}")
 
 # %% [markdown]
 # It is not. The difference has shrunk to next to nothing, while what REWEIGHT gives back has come out as before: that is what
@@ -261,19 +271,17 @@ print("REWEIGHT gives back {:+.1f} ± {:.1f}".format(*gru.mean_interval(again["r
 
 # %% tags=["claim"]
 first, half, _ = tests["0.9"]
-assert first - half > 0 and p_values[2] > 0.05, "the first record does not read as described"
+assert first - half > 0 and p_values[2] > 0.05, "the first record reads otherwise"
 assert p > 0.05, "fresh seeds do tell the two samplings apart"
-gru.check_claim("what REWEIGHT gives back is there again", again["replacement"] - again[""])
+gru.check_claim("what REWEIGHT gives back is there again", by_paper - plain)
 
 # %% [markdown]
 # One of the recorded trainings again, live:
 
 # %%
-equal_steps = -(-n_retain // config.batch_size)  # those of an epoch over R, rounded up
-model = gru.fit(
-    start, bench.train, indices=split.retain, weights=weights, sampling="top_up",
-    steps_per_epoch=equal_steps, config=config, seed=seed, progress="top-up",
-)
+equal_steps = -(-n_retain // config.batch_size)  # an epoch over R, rounded up
+common |= {"indices": split.retain, "weights": weights, "steps_per_epoch": equal_steps}
+model = gru.fit(start, **common, sampling="top_up", progress="top-up")
 live = gru.score(model, bench, split)
 recorded = gru.select(table, "retrain", 0.9, "top_up").loc[seed]
 for name in ("TA", "GA", "UA"):
@@ -297,7 +305,7 @@ everyone = gru.forget_split(bench.train, groups=[(1, 0)], ratio=1, seed=seed)
 try:
     gru.reweight(everyone)
 except gru.InputError as error:
-    print(error)
+    print(textwrap.fill(str(error), 80))
 
 # %% [markdown]
 # ## Summary

@@ -240,7 +240,7 @@ def test_calibrated_gap_is_not_available(no_op, ceiling):
 def test_check_claim(capsys, monkeypatch):
     gru.check_claim("it helps", [2.0, 3, 4])
     # mean 3, sd 1, 4.30265 / sqrt 3 = 2.5
-    assert capsys.readouterr().out == "holds: it helps: +3.0 (95% interval +0.5 to +5.5, 3 seeds)\n"
+    assert capsys.readouterr().out == "holds: it helps: +3.0 [+0.5, +5.5], 3 seeds\n"
     for values in ([-1.0, -2], [-1.0], [1.0, -0.9, 0.1]):
         with pytest.raises(AssertionError, match="does not hold: it helps"):
             gru.check_claim("it helps", values)

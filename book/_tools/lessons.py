@@ -13,7 +13,6 @@ import os
 import platform
 import re
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -188,16 +187,10 @@ def is_stale(script, folder=EXECUTED):
     return provenance_of(folder / f"{script.stem}.ipynb").get("source") != source_hash(script)
 
 
-def cpu_model():
-    if sys.platform == "darwin":
-        return subprocess.run(["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True).stdout.strip()
-    info = Path("/proc/cpuinfo")
-    names = re.findall(r"^model name\s*:\s*(.+)$", info.read_text() if info.exists() else "", flags=re.M)
-    return names[0] if names else platform.processor() or platform.machine()
-
-
 def provenance(script, profile, seed, seconds):
     import torch
+
+    from gru_lite.experiment import cpu_model
 
     return {
         "source": source_hash(script),

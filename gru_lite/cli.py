@@ -8,7 +8,9 @@ import re
 import shlex
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
+from . import __version__
 from .errors import InputError, check_choice
 from .options import RunOptions
 
@@ -24,6 +26,9 @@ gru-lite COMMAND --help lists the options."""
 def main(arguments=None):
     """Run the command line and return its exit code: 0; 1 when a run diverged; 2 for bad input; 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments == ["--version"]:
+        print(__version__)
+        return 0
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE)
         return 0 if arguments else 2
@@ -65,7 +70,7 @@ def _run(arguments):
     options = RunOptions(**vars(flags))
     from . import experiment  # imports torch: only after the options are known to be right
 
-    table = experiment.run(options)
+    table = experiment.requested(experiment.run(options), options)
     print(experiment.summary(table))
     if options.record:
         experiment.record(table, options.record, _command(arguments))
@@ -77,9 +82,9 @@ def _run(arguments):
 
 def _command(arguments):
     """The command that gives the same table anywhere: without the folders of this machine."""
-    kept, skip = [], False
-    for argument in arguments:
-        if not skip and not argument.startswith(("--out=", "--record=")) and argument not in ("--out", "--record"):
-            kept.append(argument)
-        skip = argument in ("--out", "--record")
-    return shlex.join(["gru-lite", "run", *kept])
+    words = [word for argument in arguments for word in (argument.split("=", 1) if argument.startswith("--") else [argument])]
+    kept = ["gru-lite", "run"]
+    for before, word in zip(["", *words], words):
+        if not {before, word} & {"--out", "--record"}:
+            kept.append(Path(word).name if before in ("--manifest", "--forget") else word)
+    return shlex.join(kept)

@@ -70,8 +70,8 @@ def run(options, progress=True):
     call = time.time_ns()
     bench = _data(options, options.first_seed, call)
     split = _check_request(options, bench)
-    if options.record and not options.record.parent.is_dir():
-        raise InputError(f"--record {options.record}: there is no folder {options.record.parent}")
+    if options.record:
+        _check_record(options.record)
     out = Path(options.out or Path("runs") / bench.name)
     recipe = _recipe(options, bench, split.groups)
     _claim_folder(out, recipe)
@@ -104,7 +104,7 @@ def make_table(out):
         record = _read_run(file)
         if record["ratio"] is not None:
             key = (record["ratio"], record["seed"], record["method"], record["sampling"])
-            records[key] = record | {"scores": Scores(**_with_table(record["scores"])) if record["scores"] else None}
+            records[key] = record
     rows = []
     for (ratio, seed, method, sampling), record in records.items():
         reference = records.get((ratio, seed, "retrain", recipe["reference"]))
@@ -160,6 +160,14 @@ def summary(table):
                   for row in rows]
         lines += _headline(block)
     return "\n".join(lines).lstrip("\n")
+
+
+def requested(table, options):
+    """Return the rows of a folder's table that `options` ask for: it may hold more, from earlier calls."""
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    methods = {"original", "retrain", "ceiling", *options.methods}
+    chosen = table["method"].isin(methods) & table["sampling"].isin(["", *options.reweight]) & table["seed"].isin(seeds)
+    return table[chosen & table["ratio"].isin(options.ratio or (LISTED,))]
 
 
 def select(table, method, ratio, sampling=""):
@@ -247,6 +255,7 @@ def _execute(options, out, item, call=None):
     except DivergedError as error:
         record |= {"scores": None, "seconds": None, "status": f"diverged: {error}"}
     _write_text(folder / "run.json", json.dumps(record, indent=1))
+    (folder / "checkpoint.safetensors").unlink(missing_ok=True)
 
 
 def _execute_in_worker(parent, *arguments):
@@ -318,7 +327,7 @@ def _execute_all(options, out, runs, label, progress, call):
         def watch():  # the checkpoints tell how far each training is, in whichever process it runs
             while not finished.wait(1.0):
                 done = (n if _is_done(options, out, r) else _epochs_done(out, r) for r, n in zip(runs, epochs.values()))
-                bar.n = max(bar.n, sum(done))  # a training that ends loses its checkpoint before its scores are written
+                bar.n = sum(done)
                 bar.refresh()
 
         watcher = threading.Thread(target=watch, daemon=True)
@@ -444,10 +453,13 @@ def _claim_folder(out, recipe):
         raise InputError(f"--out {out} is a file: name a folder")
     if file.is_file():
         existing = _read_json(file, {"data"})
-        for key in {*existing, *recipe}:
-            if existing.get(key) != recipe.get(key):
-                raise InputError(f"{out} belongs to another recipe: its {key} is {existing.get(key)}, yours {recipe.get(key)}; "
-                                 "use another --out")
+        for key in dict.fromkeys([*recipe, *existing]):
+            theirs, ours, name = existing.get(key), recipe.get(key), key
+            if isinstance(theirs, dict) and isinstance(ours, dict):  # of the training, name what differs
+                name = next((k for k in ours if ours[k] != theirs.get(k)), key)
+                theirs, ours = theirs.get(name), ours.get(name)
+            if theirs != ours:
+                raise InputError(f"{out} belongs to another recipe: its {name} is {theirs}, yours {ours}; use another --out")
     elif out.is_dir() and any(not found.name.startswith(".") for found in out.iterdir()):  # "." may be from a kill right here
         raise InputError(f"--out {out} holds other files: name a new or an empty folder")
     else:
@@ -463,12 +475,25 @@ def _read_json(file, keys):
     except (json.JSONDecodeError, UnicodeDecodeError):
         content = None
     if not isinstance(content, dict) or not keys <= set(content):
-        raise InputError(f"{file} is damaged: delete it, and what it held is computed again")
+        cure = "use another --out" if file.name == "recipe.json" else "delete it, and what it held is computed again"
+        raise InputError(f"{file} is damaged: {cure}")
     return content
 
 
 def _read_run(file):
-    return _read_json(file, {"method", "sampling", "ratio", "seed", "config", "n_forget", "scores", "seconds", "status"})
+    record = _read_json(file, {"method", "sampling", "ratio", "seed", "config", "n_forget", "scores", "seconds", "status"})
+    try:
+        record["scores"] = record["scores"] and Scores(**_with_table(record["scores"]))
+    except (TypeError, ValueError, AttributeError):
+        raise InputError(f"{file} is damaged: delete it, and what it held is computed again") from None
+    return record
+
+
+def _check_record(file):
+    if not file.parent.is_dir():
+        raise InputError(f"--record {file}: there is no folder {file.parent}")
+    if file.is_dir() or (file.exists() and not file.read_bytes().startswith(b"# command: ")):
+        raise InputError(f"--record {file} is not a recorded table: name a new CSV file")
 
 
 def _write_text(file, text):

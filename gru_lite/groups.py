@@ -60,7 +60,7 @@ def parse_group(group, target_names, sensitive_names):
 
     `group` is a pair of numbers or names, or the text "y,s" or "name,name".
     """
-    parts = [part.strip() for part in group.split(",")] if isinstance(group, str) else group
+    parts = [part.strip() for part in group.strip("() ").split(",")] if isinstance(group, str) else group
     if not isinstance(parts, (list, tuple, np.ndarray)) or len(parts) != 2:
         raise InputError(f"group {group!r} is not a pair: give target,sensitive, such as 1,0")
     pair = []
@@ -134,7 +134,7 @@ def _check_groups(dataset, groups):
     if not hasattr(groups, "__len__") or isinstance(groups, (str, bytes)) or (len(groups) == 2 and all(np.isscalar(part) for part in groups) and not any(
         isinstance(part, str) and "," in part for part in groups
     )):
-        raise InputError(f"groups {groups!r} is not a list of pairs: write [(1, 0)], also for a single group")
+        raise InputError(f"groups {groups!r} is not a list of pairs: write [(1, 0)] (on the command line --groups 1,0)")
     if len(groups) == 0:
         raise InputError("groups is empty: name at least one (target, sensitive) pair")
     pairs = [parse_group(group, dataset.target_names, dataset.sensitive_names) for group in groups]

@@ -21,7 +21,7 @@ class RunOptions:
     manifest: Path | None = None
     """Your own images: a CSV with the columns path,target,sensitive,split; paths are relative to it."""
     groups: tuple[str, ...] = ()
-    """Groups that ask to be forgotten, as TARGET,SENSITIVE (numbers or names); the benchmark's own by default."""
+    """Groups that ask to be forgotten, as TARGET,SENSITIVE: numbers, or for a benchmark names; its own by default."""
     forget: Path | None = None
     """Instead of groups and ratio: a file that lists the train samples to forget, one a line (numbers; for a manifest paths)."""
     ratio: tuple[str, ...] = ()
@@ -37,7 +37,7 @@ class RunOptions:
     missing_group: str = "error"
     """When a group is forgotten whole: error, or renormalise (spread its share over the others)."""
     epochs: int | None = None
-    """Fewer epochs of training, for a trial run."""
+    """Epochs of training; fewer for a trial run, which needs its own --out."""
     image_size: int | None = None
     """Side to which the images of a manifest are resized, in pixels."""
     precision: str = "float32"
@@ -89,7 +89,7 @@ def _ratio(text):
     except InvalidOperation:
         number = Decimal("nan")
     if not number.is_finite():
-        raise InputError(f"--ratio {text!r} is not a number: give a share in (0, 1], such as 0.5")
+        raise InputError(f"--ratio {text!r} is not a number: give shares in (0, 1], separated by spaces, such as 0.1 0.5")
     if not 0 < number <= 1:
         raise InputError(f"--ratio {text} is outside (0, 1]: give the share of each group to forget, such as 0.5")
     return format(number.normalize(), "f")

@@ -291,6 +291,6 @@ def test_files_that_are_no_manifest(content, culprit, tmp_path):
 
 
 def test_a_manifest_that_is_not_there(tmp_path):
-    for file in (tmp_path, tmp_path / "none.csv"):
-        with pytest.raises(gru.InputError, match="does not exist"):
+    for file, said in ((tmp_path, "is a folder: name the CSV in it"), (tmp_path / "none.csv", "does not exist")):
+        with pytest.raises(gru.InputError, match=said):
             gru.load_manifest(file)

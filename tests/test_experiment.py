@@ -119,8 +119,8 @@ def test_a_folder_is_extended(copied, finished, options):
 
 
 @pytest.mark.parametrize("change, key", [
-    ({"epochs": 2}, "train"), ({"groups": ("0,1",)}, "groups"), ({"missing_group": "renormalise"}, "missing_group"),
-    ({"reweight": ("top_up",)}, "reference"), ({"precision": "bfloat16"}, "train"), ({"image_size": 16}, "image"),
+    ({"epochs": 2}, "epochs is 1, yours 2"), ({"groups": ("0,1",)}, "groups"), ({"missing_group": "renormalise"}, "missing_group"),
+    ({"reweight": ("top_up",)}, "reference"), ({"precision": "bfloat16"}, "precision is float32, yours bfloat16"), ({"image_size": 16}, "image"),
     ({"manifest": None, "benchmark": "waterdigits", "groups": ()}, "recipe"),
 ])
 def test_another_recipe_is_refused(change, key, finished, options):
@@ -223,13 +223,15 @@ def test_everything_diverges(options, tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("name, content", [
     ("runs/retrain-r0.5-s0/run.json", b'{"method": "retr'), ("runs/retrain-r0.5-s0/run.json", b""), ("runs/retrain-r0.5-s0/run.json", b"{}"),
-    ("runs/retrain-r0.5-s0/run.json", b"\xff"), ("runs/original-r0.5-s0/run.json", b"null"), ("recipe.json", b"[1"), ("recipe.json", b"{}"),
+    ("runs/retrain-r0.5-s0/run.json", b"\xff"), ("runs/retrain-r0.5-s0/run.json", None), ("runs/original-r0.5-s0/run.json", b"null"), ("recipe.json", b"[1"), ("recipe.json", b"{}"),
 ])
 def test_damaged_records(name, content, copied, options, finished, capsys):
-    (copied / name).write_bytes(content)
+    # None: a record that is whole, but of another version
+    (copied / name).write_bytes(content if content is not None else (copied / name).read_bytes().replace(b'"GA"', b'"GB"'))
     assert cli.main(flags(options, copied)) == 2
     said = capsys.readouterr().err
-    assert said.count("\n") == 1 and f"{copied / name} is damaged: delete it" in said
+    cure = "use another --out" if name == "recipe.json" else "delete it"
+    assert said.count("\n") == 1 and f"{copied / name} is damaged: {cure}" in said
     if name != "recipe.json":  # and that is true
         (copied / name).unlink()
         assert cli.main(flags(options, copied)) == 0
@@ -276,6 +278,32 @@ def test_summary_over_seeds(finished):
     seeds = [finished[1].assign(seed=s, GA=50.0 + 2 * s, RA=80.0, ratio="0.125") for s in range(3)]
     text = gru.summary(pd.concat(seeds))
     assert "Forgetting 12.5% of" in text and "(15 train samples), 3 seeds" in text and "52.0 ± 5.0" in text and "80.0 ± 0.0" in text
+
+
+def test_what_was_asked_of_a_folder_that_holds_more(finished, options):
+    table = finished[1]
+    assert experiment.requested(table, options)["method"].tolist() == table["method"].tolist()
+    assert set(experiment.requested(table, replace(options, methods=()))["method"]) == {"original", "retrain", "ceiling"}
+    assert experiment.requested(table, replace(options, ratio=("0.9",))).empty
+    assert experiment.requested(table, replace(options, first_seed=1)).empty
+
+
+def test_a_kill_while_scoring_loses_no_training(copied, options, monkeypatch):
+    """The checkpoint of a finished training stays until its scores are written."""
+    shutil.rmtree(copied / "runs" / "retrain-r0.5-s0")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(experiment, "score", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        gru.run(replace(options, out=copied), progress=False)
+    file = copied / "runs" / "retrain-r0.5-s0" / "checkpoint.safetensors"
+    assert file.is_file()
+    gru.run(replace(options, out=copied), progress=False)
+    assert not file.exists()
+
+
+def test_a_record_replaces_records_only(copied, options, tmp_path):
+    for file in (tmp_path, tmp_path / "none" / "new.csv", options.manifest):
+        with pytest.raises(gru.InputError, match=f"--record {file}"):
+            gru.run(replace(options, out=copied, record=file), progress=False)
 
 
 def test_record(finished, tmp_path):

@@ -60,6 +60,8 @@ def train_positions(file):
 
 def read_rows(file):
     """Read and check a manifest without decoding its images; adds the columns `file` (Path) and `where` (text)."""
+    if file.is_dir():
+        raise InputError(f"{file} is a folder: name the CSV in it, with the columns {', '.join(COLUMNS)}")
     if not file.is_file():
         raise InputError(f"{file} does not exist: give a CSV with the columns {', '.join(COLUMNS)}")
     try:

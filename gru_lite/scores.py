@@ -233,7 +233,9 @@ def calibrated_gap(gap, no_op, ceiling, n_bootstrap=2000, seed=0):
 
 
 def check_claim(statement, values, least=2.0):
-    """Assert what a lesson says: that (n,) paired differences are positive by at least `least` standard errors.
+    """Assert what a lesson says: that (n,) paired differences are positive.
+
+    Their mean must be at least `least` standard errors, and its 95% interval must exclude 0.
 
     A single value asserts the direction alone. A run that disagrees stops the lesson, so that its prose has to change;
     on Colab, whose hardware and seeds are the reader's, it warns instead. Prints the statement with
@@ -243,7 +245,7 @@ def check_claim(statement, values, least=2.0):
     line = f"{statement}: {mean:+.1f}"
     if len(values) > 1:
         line += f" [{mean - half:+.1f}, {mean + half:+.1f}], {len(values)} seeds"
-    if mean > 0 and (len(values) == 1 or mean >= least * stats.sem(values)):
+    if mean > 0 and (len(values) == 1 or mean > half and mean >= least * stats.sem(values)):
         print("holds:", line)
     elif "google.colab" in sys.modules:
         warnings.warn(f"does not hold here: {line}", stacklevel=2)

@@ -241,7 +241,8 @@ def test_check_claim(capsys, monkeypatch):
     gru.check_claim("it helps", [2.0, 3, 4])
     # mean 3, sd 1, 4.30265 / sqrt 3 = 2.5
     assert capsys.readouterr().out == "holds: it helps: +3.0 [+0.5, +5.5], 3 seeds\n"
-    for values in ([-1.0, -2], [-1.0], [1.0, -0.9, 0.1]):
+    # the last: mean .57, standard error .23, so more than two of them, and yet the interval of three values (± 1.0) holds 0
+    for values in ([-1.0, -2], [-1.0], [1.0, -0.9, 0.1], [1.0, 0.2, 0.5]):
         with pytest.raises(AssertionError, match="does not hold: it helps"):
             gru.check_claim("it helps", values)
     monkeypatch.setitem(room.sys.modules, "google.colab", room)

@@ -259,7 +259,7 @@ def failure(script, profile, error):
 def clean(nb, script):
     """Drop what changes from run to run or names this machine; refuse what must not be in a book."""
     nb.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
-    private = {f"{ROOT}", "/home/", "/Users/", "/root/", "/tmp/", "ipykernel_", socket.gethostname()} - {"", "localhost"}
+    private = {f"{ROOT}", f"{Path.home()}/", "/home/", "/Users/", "/tmp/", "ipykernel_", socket.gethostname()} - {"", "localhost"}
     for number, cell in enumerate(nb.cells):
         for key in ("papermill", "execution", "collapsed"):
             cell.metadata.pop(key, None)

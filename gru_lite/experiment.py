@@ -325,9 +325,11 @@ def _execute_all(options, out, runs, label, progress, call):
     with tqdm(total=sum(epochs.values()), desc=label, unit="model" if label == "scoring" else "epoch", disable=not progress) as bar:
 
         def watch():  # the checkpoints tell how far each training is, in whichever process it runs
+            waiting, done = dict(zip(runs, epochs.values())), 0
             while not finished.wait(1.0):
-                done = (n if _is_done(options, out, r) else _epochs_done(out, r) for r, n in zip(runs, epochs.values()))
-                bar.n = sum(done)
+                for item in [r for r in waiting if _is_done(options, out, r)]:  # each finished record is read once
+                    done += waiting.pop(item)
+                bar.n = done + sum(_epochs_done(out, r) for r in waiting)
                 bar.refresh()
 
         watcher = threading.Thread(target=watch, daemon=True)
@@ -475,9 +477,13 @@ def _read_json(file, keys):
     except (json.JSONDecodeError, UnicodeDecodeError):
         content = None
     if not isinstance(content, dict) or not keys <= set(content):
-        cure = "use another --out" if file.name == "recipe.json" else "delete it, and what it held is computed again"
-        raise InputError(f"{file} is damaged: {cure}")
+        raise _damaged(file)
     return content
+
+
+def _damaged(file):
+    cure = "use another --out" if file.name == "recipe.json" else "delete it, and what it held is computed again"
+    return InputError(f"{file} is damaged: {cure}")
 
 
 def _read_run(file):
@@ -485,7 +491,7 @@ def _read_run(file):
     try:
         record["scores"] = record["scores"] and Scores(**_with_table(record["scores"]))
     except (TypeError, ValueError, AttributeError):
-        raise InputError(f"{file} is damaged: delete it, and what it held is computed again") from None
+        raise _damaged(file) from None
     return record
 
 

@@ -14,12 +14,15 @@ _HOME = {
     "waterdigits": "data", "ForgetSplit": "groups", "forget_split": "groups", "group_ids": "groups",
     "draw_pass": "reweighting", "effective_sample_size": "reweighting", "group_weights": "reweighting",
     "reweight": "reweighting", "Classifier": "models", "build_model": "models", "load_model": "models", "save": "models",
-    "TrainConfig": "train", "fit": "train", "predict": "train", "balanced_attack": "attacks", "paper_attack": "attacks",
+    "TrainConfig": "train", "fit": "train", "predict": "train", "extract_features": "train", "balanced_attack": "attacks", "paper_attack": "attacks",
     "Predictions": "scores", "Scores": "scores", "accuracy_table": "scores", "average_gap": "scores",
     "calibrated_gap": "scores", "check_claim": "scores", "equalized_odds": "scores", "holm": "scores",
     "mean_interval": "scores", "paired_test": "scores", "predictions": "scores", "score": "scores",
     "tug_of_war": "scores", "METHODS": "methods", "unlearn": "methods", "RunOptions": "options", "run": "experiment",
-    "summary": "experiment", "read_record": "experiment", "reported": "experiment", "select": "experiment",
+    "read_record": "experiment", "reported": "experiment", "compare": "tables", "select": "tables", "summary": "tables",
+    "TuneOptions": "options", "chosen": "tuning", "tune": "tuning", "tuned": "configs",
+    "mean_reference": "scores", "smallest_difference": "scores", "waterdigits_large": "data",
+    "Critic": "information", "donsker_varadhan": "information", "mutual_information": "information",
     "DivergedError": "errors", "InputError": "errors",
 }
 _ROOMS = {*_HOME.values(), "batches", "plots", "seeding"}

@@ -1,4 +1,4 @@
-"""The command line: `gru-lite run`. Flags are the fields of a dataclass; an error is one line, and exit code 2."""
+"""The command line: `gru-lite run | tune`. Flags are the fields of a dataclass; an error is one line, and exit code 2."""
 
 import contextlib
 import inspect
@@ -12,13 +12,15 @@ from pathlib import Path
 
 from . import __version__
 from .errors import InputError, check_choice
-from .options import RunOptions
+from .options import RunOptions, TuneOptions
 
 USAGE = """usage: gru-lite COMMAND [OPTIONS]
 
 commands:
   run    train the original, its references and methods, score them, write a table
          for example: gru-lite run --benchmark waterdigits --ratio 0.5 --seeds 3
+  tune   choose the methods' configurations on validation, for run --configs
+         for example: gru-lite tune --benchmark waterdigits --methods all --trials 6 --seeds 4 --first-seed 100
 
 gru-lite COMMAND --help lists the options."""
 
@@ -33,9 +35,8 @@ def main(arguments=None):
         print(USAGE)
         return 0 if arguments else 2
     try:
-        if arguments[0] != "run":
-            check_choice(arguments[0], ("run",), "command")
-        return _run(arguments[1:])
+        commands = {"run": _run, "tune": _tune}
+        return commands[check_choice(arguments[0], commands, "command")](arguments[1:])
     except InputError as error:
         print(f"gru-lite: error: {error}", file=sys.stderr)
         return 2
@@ -47,44 +48,61 @@ def main(arguments=None):
         return 1
 
 
-@dataclass(frozen=True)
-class _Flags(RunOptions):
-    def __post_init__(self):
-        """Nothing: RunOptions checks them outside of tyro, which would print an error as a box."""
-
-
-def _run(arguments):
+def _parse(command, options_class, arguments):
+    """The options that `arguments` name; None when they ask for help."""
     import tyro
 
+    # checked only outside of tyro, which would print an error as a box
+    flags_class = dataclass(frozen=True)(type("Flags", (options_class,), {"__post_init__": lambda self: None}))
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            flags = tyro.cli(_Flags, prog="gru-lite run", description=inspect.getdoc(RunOptions), args=arguments)
+            flags = tyro.cli(flags_class, prog=f"gru-lite {command}", description=inspect.getdoc(options_class), args=arguments)
     except SystemExit as stop:
         if not stop.code:
-            return 0
+            return None
         # tyro explains in a box: what is wrong stands above its first rule
         box = re.sub(r"\x1b\[[0-9;]*m", "", said.getvalue()).splitlines()[1:]
         lines = itertools.takewhile(lambda line: "──" not in line, box)
         raise InputError(" ".join(line.strip("│ ") for line in lines)) from None
-    options = RunOptions(**vars(flags))
-    from . import experiment  # imports torch: only after the options are known to be right
+    return options_class(**vars(flags))
+
+
+def _run(arguments):
+    options = _parse("run", RunOptions, arguments)
+    if options is None:
+        return 0
+    from . import experiment, tables  # import torch: only after the options are known to be right
 
     table = experiment.requested(experiment.run(options), options)
-    print(experiment.summary(table))
+    print(tables.summary(table))
     if options.record:
-        experiment.record(table, options.record, _command(arguments))
+        experiment.record(table, options.record, _command("run", arguments))
     failed = table[table["status"] != "ok"]
     for row in failed.itertuples():
         print(f"gru-lite: {row.method} of ratio {row.ratio}, seed {row.seed} {row.status}", file=sys.stderr)
     return 1 if len(failed) else 0
 
 
-def _command(arguments):
+def _tune(arguments):
+    options = _parse("tune", TuneOptions, arguments)
+    if options is None:
+        return 0
+    from . import experiment, tuning
+
+    log = tuning.tune(options)
+    print(tuning.tuning_summary(log))
+    if options.record:
+        experiment.record(log, options.record, _command("tune", arguments))
+    # a search may try what diverges; a method without any value has failed
+    return 1 if len(tuning.chosen(log)) < len(options.methods) else 0
+
+
+def _command(command, arguments):
     """The command that gives the same table anywhere: without the folders of this machine."""
     words = [word for argument in arguments for word in (argument.split("=", 1) if argument.startswith("--") else [argument])]
-    kept = ["gru-lite", "run"]
+    kept = ["gru-lite", command]
     for before, word in zip(["", *words], words):
         if not {before, word} & {"--out", "--record"}:
-            kept.append(Path(word).name if before in ("--manifest", "--forget") else word)
+            kept.append(Path(word).name if before in ("--manifest", "--forget", "--configs") else word)
     return shlex.join(kept)

@@ -8,7 +8,14 @@ class InputError(ValueError):
 
 
 class DivergedError(RuntimeError):
-    """A training or a model stopped being finite. A run marks the row, goes on with the others, and exits with code 1."""
+    """A training or a model stopped being finite. A run marks the row, goes on with the others, and exits with code 1.
+
+    `model` is the last one that was finite, where the training kept it; a run saves it beside the record.
+    """
+
+    def __init__(self, message, model=None):
+        super().__init__(message)
+        self.model = model
 
 
 def check_choice(value, choices, what):

@@ -4,6 +4,7 @@
     OUT/runs/NAME/    one run: run.json (scores, seconds, configuration) once it is finished, its model where that is
                       kept, and a checkpoint while it trains
     OUT/table.csv     a row for each method, reweight, ratio and seed; made from the runs, never edited
+                      (of a tuning: tuning.csv and chosen.json, see `gru_lite.tuning`)
 
 Every file appears whole or not at all, and every run depends on its seed alone: killed at any moment and started
 again, or spread over other processes, an experiment ends with the same table.
@@ -28,18 +29,18 @@ from safetensors import SafetensorError, safe_open
 from tqdm import tqdm
 
 from . import __version__
+from .configs import make_config, read_configs, retains, trial_values, tuned
 from .data import load, load_manifest
 from .data.manifest import train_positions
 from .errors import DivergedError, InputError
 from .groups import forget_split
 from .methods import METHODS
 from .models import build_model, load_model, save
-from .options import RunOptions, available_cores
+from .options import LISTED, available_cores
 from .reweighting import reweight
-from .scores import (GAP_METRICS, Scores, average_gap, calibrated_gap, mean_interval, paired_test, score, tug_of_war)
+from .scores import GAP_METRICS, Scores, average_gap, mean_reference, score, tug_of_war
 from .train import TrainConfig, fit
 
-LISTED = "list"  # the ratio of a request that names its samples
 MODEL = "small_resnet"
 
 
@@ -51,10 +52,12 @@ class Run:
     sampling: str | None
     ratio: str | None  # None: the original, which no request touches
     seed: int
+    trial: int | None = None  # of a tuning: which configuration of the method
 
     @property
     def name(self):
-        parts = [self.method, self.sampling, f"r{self.ratio}" if self.ratio else None, f"s{self.seed}"]
+        parts = [self.method, self.sampling, f"r{self.ratio}" if self.ratio else None, f"s{self.seed}",
+                 f"t{self.trial}" if self.trial is not None else None]
         return "-".join(part for part in parts if part)
 
 
@@ -67,33 +70,47 @@ def run(options, progress=True):
     Raises:
         InputError: before anything is written.
     """
+    out, split, call = prepare(options)
+    seeds, ratios = requests(options)
+    reference = options.reweight[0]
+    compared = [("retrain", None), *(("retrain", sampling) for sampling in options.reweight), ("ceiling", reference),
+                *((f"reference_{k}", reference) for k in range(2, options.references + 1))]
+    methods = [("original", None), *((method, sampling) for method in options.methods
+                                     for sampling in (None, *options.reweight) if sampling is None or retains(method))]
+    execute(options, out, [Run("original", None, None, seed) for seed in seeds] + [
+        Run(*row, ratio, seed) for seed in seeds for ratio in ratios for row in compared
+    ], [Run(*row, ratio, seed) for seed in seeds for ratio in ratios for row in methods], progress, call)
+
+    table = make_table(out)
+    names = [next(name for name in split.group_names if name.startswith(f"{pair} ")) for pair in split.groups]
+    table.attrs["groups"] = f"group{'s' * (len(names) > 1)} {'; '.join(names)}"
+    write_text(out / "table.csv", table.to_csv(index=False, lineterminator="\n"))
+    return table
+
+
+def prepare(options):
+    """Check the request, then claim the folder: (folder, one of the splits, a stamp of this call)."""
     call = time.time_ns()
     bench = _data(options, options.first_seed, call)
     split = _check_request(options, bench)
     if options.record:
         _check_record(options.record)
-    out = Path(options.out or Path("runs") / bench.name)
-    recipe = _recipe(options, bench, split.groups)
-    _claim_folder(out, recipe)
+    for method in options.methods:
+        _config_of(options, Run(method, None, None, 0))
+    out = Path(options.out or Path("runs") / (bench.name + ("-tune" if options.scored_on == "val" else "")))
+    _claim_folder(out, _recipe(options, bench, split.groups))
+    return out, split, call
 
-    seeds = range(options.first_seed, options.first_seed + options.seeds)
-    ratios = options.ratio or (LISTED,)
-    originals = [Run("original", None, None, seed) for seed in seeds]
-    references = [Run(method, sampling, ratio, seed) for seed in seeds for ratio in ratios
-                  for method, sampling in (("retrain", None), *(("retrain", s) for s in options.reweight),
-                                           ("ceiling", options.reweight[0]))]
-    later = [Run(method, sampling, ratio, seed) for seed in seeds for ratio in ratios
-             for method, sampling in (("original", None), *((m, s) for m in options.methods
-                                                            for s in (None, *options.reweight)))]
-    # Originals and references do not depend on each other; what starts from an original comes afterwards.
-    for label, runs in (("training", originals + references), ("scoring" if not options.methods else "unlearning", later)):
+
+def requests(options):
+    """The seeds and the ratios that are asked for."""
+    return range(options.first_seed, options.first_seed + options.seeds), options.ratio or (LISTED,)
+
+
+def execute(options, out, first, later, progress, call):
+    """Compute what is not there yet: the runs `first`, in any order, then those that start from an original."""
+    for label, runs in (("training", first), ("unlearning" if options.methods else "scoring", later)):
         _execute_all(options, out, [r for r in runs if not _is_done(options, out, r)], label, progress, call)
-
-    table = make_table(out)
-    names = [split.group_names[y * bench.train.n_sensitive + s] for y, s in split.groups]
-    table.attrs["groups"] = f"group{'s' * (len(names) > 1)} {'; '.join(names)}"
-    _write_text(out / "table.csv", table.to_csv(index=False, lineterminator="\n"))
-    return table
 
 
 def make_table(out):
@@ -101,87 +118,49 @@ def make_table(out):
     recipe = json.loads((Path(out) / "recipe.json").read_text())
     records = {}
     for file in sorted(Path(out).glob("runs/*/run.json")):
-        record = _read_run(file)
+        record = read_run(file)
         if record["ratio"] is not None:
             key = (record["ratio"], record["seed"], record["method"], record["sampling"])
             records[key] = record
     rows = []
     for (ratio, seed, method, sampling), record in records.items():
         reference = records.get((ratio, seed, "retrain", recipe["reference"]))
+        # the yardstick of avg_gap_refs: all references but, for a reference, itself; the ceiling is held out
+        yardstick = [other["scores"] for (r, s, m, how), other in records.items()
+                     if (r, s) == (ratio, seed) and other["scores"] and other is not record
+                     and (m.startswith("reference_") or (m, how) == ("retrain", recipe["reference"]))]
         row = {"method": method, "reweight": sampling is not None, "sampling": sampling or "", "ratio": ratio, "seed": seed}
         scores = record["scores"]
         if scores is not None:
             row |= {name: getattr(scores, name) for name in GAP_METRICS}
             if reference and reference["scores"]:
-                row |= {"avg_gap": average_gap(scores, reference["scores"]), "tow": tug_of_war(scores, reference["scores"])}
+                row |= {"avg_gap": average_gap(scores, reference["scores"]), "tow": tug_of_war(scores, reference["scores"]),
+                        "share": round(record["seconds"] / reference["seconds"], 4)}
+            if yardstick:
+                row["avg_gap_refs"] = average_gap(scores, mean_reference(yardstick))
             row |= {name: value for name, value in scores.flat().items() if name not in GAP_METRICS}
         rows.append(row | {"n_forget": record["n_forget"], "seconds": record["seconds"], "status": record["status"]})
-    columns = ["method", "reweight", "sampling", "ratio", "seed", *GAP_METRICS, "avg_gap", "tow", "EO_worst", "EO_paper",
-               "worst_group", "MIA_auc", "MIA_auc_low", "MIA_auc_high"]
+    columns = ["method", "reweight", "sampling", "ratio", "seed", *GAP_METRICS, "avg_gap", "avg_gap_refs", "tow", "EO_worst",
+               "EO_paper", "worst_group", "MIA_auc", "MIA_auc_low", "MIA_auc_high"]
     table = pd.DataFrame(rows)
     groups = sorted(c for c in table.columns if c.startswith("acc_"))
-    table = table.reindex(columns=columns + groups + ["n_forget", "seconds", "status"])
-    order = ["original", "retrain", "ceiling", *METHODS]
-    rank = table["method"].map(order.index)
-    share = pd.to_numeric(table["ratio"], errors="coerce")
-    return table.assign(rank=rank, share=share).sort_values(["share", "seed", "rank", "sampling"]).drop(
-        columns=["rank", "share"]).reset_index(drop=True)
-
-
-def summary(table):
-    """Return the readable summary of a table: a block a ratio, means over seeds with 95% Student half widths."""
-    lines = []
-    title = table.attrs.get("groups", "the forgotten groups")
-    for ratio, block in table.groupby("ratio", sort=False):
-        seeds = sorted(block["seed"].unique())
-        request = "the listed samples" if ratio == LISTED else f"{100 * float(ratio):g}% of {title}"
-        n_forget = "/".join(str(n) for n in sorted(block["n_forget"].unique()))
-        lines += ["", f"Forgetting {request} ({n_forget} train samples), {len(seeds)} seed{'s' * (len(seeds) > 1)}, percent:"]
-        header = ["", *GAP_METRICS, "worst", "Avg. Gap", "calibrated", "seconds"]
-        rows = [header]
-        gaps = {key: part.set_index("seed")["avg_gap"] for key, part in block.groupby(["method", "sampling"], sort=False)}
-        ceiling = next((gap for (method, _), gap in gaps.items() if method == "ceiling"), None)
-        for (method, sampling), part in block.groupby(["method", "sampling"], sort=False):
-            failed = part["status"] != "ok"
-            good = part[~failed]
-            label = label_of(method, sampling, several=block["sampling"].nunique() > 2)
-            label += f" [{failed.sum()} diverged]" if failed.any() else ""
-            if good.empty:
-                rows.append([label, *["-"] * (len(header) - 1)])
-                continue
-            cells = [_plus_minus(good[name]) for name in (*GAP_METRICS, "worst_group", "avg_gap")]
-            if method == "retrain" and (good["avg_gap"] == 100).all():
-                cells[-1], calibrated = "reference", ""
-            else:
-                calibrated = _calibrated(gaps[method, sampling], gaps.get(("original", "")), ceiling)
-            rows.append([label, *cells, calibrated, f"{good['seconds'].mean():.0f}"])
-        widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
-        lines += ["  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths)))
-                  for row in rows]
-        lines += _headline(block)
-    return "\n".join(lines).lstrip("\n")
+    table = table.reindex(columns=columns + groups + ["n_forget", "seconds", "share", "status"])
+    extra = sorted({m for m in table["method"] if m.startswith("reference_")}, key=_number)
+    rank = {method: i for i, method in enumerate(["original", "retrain", *extra, "ceiling", *METHODS])}
+    order = table.assign(rank=table["method"].map(rank), part=pd.to_numeric(table["ratio"], errors="coerce"))
+    return table.loc[order.sort_values(["part", "seed", "rank", "sampling"]).index].reset_index(drop=True)
 
 
 def requested(table, options):
-    """Return the rows of a folder's table that `options` ask for: it may hold more, from earlier calls."""
-    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    """Return the rows of a folder's table that `options` ask for: it may hold more, from earlier calls.
+
+    All references of the folder are among them: the gaps of the other rows were measured against them.
+    """
+    seeds, ratios = requests(options)
     methods = {"original", "retrain", "ceiling", *options.methods}
-    chosen = table["method"].isin(methods) & table["sampling"].isin(["", *options.reweight]) & table["seed"].isin(seeds)
-    return table[chosen & table["ratio"].isin(options.ratio or (LISTED,))]
-
-
-def select(table, method, ratio, sampling=""):
-    """Return the rows of one method at one ratio, indexed and sorted by seed; sampling "" is without REWEIGHT."""
-    chosen = (table["method"] == method) & (table["ratio"] == str(ratio)) & (table["sampling"] == sampling)
-    return table[chosen].set_index("seed").sort_index()
-
-
-def label_of(method, sampling, several=False):
-    """The name of a row: "original (no-op)", "retrain", "retrain + REWEIGHT" ..."""
-    label = {"original": "original (no-op)", "ceiling": "ceiling (2nd reference)"}.get(method, method)
-    if sampling and method != "ceiling":
-        label += " + REWEIGHT" + (f" ({sampling})" if several else "")
-    return label
+    chosen = table["method"].isin(methods) | table["method"].str.startswith("reference_")
+    chosen &= table["sampling"].isin(["", *options.reweight]) & table["seed"].isin(seeds)
+    return table[chosen & table["ratio"].isin(ratios)]
 
 
 def provenance(command=None):
@@ -216,7 +195,7 @@ def record(table, file, command):
     """Write a table as CSV below comment lines that say how it was made; `read_record` reads it back."""
     about = provenance(command) | {"seeds": f"{table['seed'].min()} to {table['seed'].max()}"}
     head = "".join(f"# {key}: {value}\n" for key, value in about.items())
-    _write_text(Path(file), head + table.to_csv(index=False, lineterminator="\n"))
+    write_text(Path(file), head + table.to_csv(index=False, lineterminator="\n"))
 
 
 def read_record(name):
@@ -245,7 +224,7 @@ def _execute(options, out, item, call=None):
     bench = _data(options, item.seed, call)
     split = _split(options, bench, item) if item.ratio else None
     model_file = folder / "model.safetensors"
-    record = asdict(item) | {"config": asdict(_config_of(options, item)), "n_forget": len(split.forget) if split else 0}
+    record = asdict(item) | {"config": _config_record(options, item), "n_forget": len(split.forget) if split else 0}
     try:
         model, seconds = _train(options, out, item, bench, split, folder / "checkpoint.safetensors")
         if item.ratio is None or (options.save_models and item.method != "original"):
@@ -253,8 +232,10 @@ def _execute(options, out, item, call=None):
         scores = score(model, bench, split).flat() if split else None
         record |= {"scores": scores, "seconds": round(seconds, 2), "status": "ok"}
     except DivergedError as error:
+        if error.model is not None:
+            save(error.model, folder / "last_good.safetensors")
         record |= {"scores": None, "seconds": None, "status": f"diverged: {error}"}
-    _write_text(folder / "run.json", json.dumps(record, indent=1))
+    write_text(folder / "run.json", json.dumps(record, indent=1))
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)
 
 
@@ -279,15 +260,16 @@ def _train(options, out, item, bench, split, checkpoint):
     data, seed = bench.train, item.seed
     config = _config_of(options, item)
     start = build_model(MODEL, data.n_targets, seed)
-    # The ceiling differs from the reference in the randomness of its training alone.
-    common = {"config": config, "seed": seed + (1 << 32 if item.method == "ceiling" else 0), "checkpoint": checkpoint}
+    # The ceiling and the further references differ from the first in the randomness of their training alone.
+    stream_number = 1 if item.method == "ceiling" else _number(item.method)
+    common = {"config": config, "seed": seed + (stream_number << 32), "checkpoint": checkpoint}
     if item.method == "original":
         if item.ratio is None:
             model = fit(start, data, **common)
             return model, model.training_seconds
         return _original(out, seed), 0.0
     weights = reweight(split, options.missing_group) if item.sampling else None
-    if item.method in ("retrain", "ceiling"):
+    if item.method not in METHODS:
         # Equal steps for every way of sampling: an epoch is as long as one over the retain set.
         steps = -(-len(split.retain) // config.batch_size)
         model = fit(start, data, indices=split.retain, weights=weights, sampling=item.sampling or "replacement",
@@ -299,9 +281,14 @@ def _train(options, out, item, bench, split, checkpoint):
     return model, model.training_seconds
 
 
+def _number(method):
+    """k of reference_k; 0 of anything else."""
+    return int(method.removeprefix("reference_")) if method.startswith("reference_") else 0
+
+
 def _original(out, seed):
     folder = out / "runs" / Run("original", None, None, seed).name
-    status = _read_run(folder / "run.json")["status"]
+    status = read_run(folder / "run.json")["status"]
     if status != "ok":
         raise DivergedError(status.removeprefix("diverged: "))
     return load_model(folder / "model.safetensors")
@@ -309,11 +296,23 @@ def _original(out, seed):
 
 def _config_of(options, item):
     """The TrainConfig, or the method's own config, of one run."""
-    config = METHODS[item.method][1]() if item.method in METHODS else TrainConfig()
+    if item.method not in METHODS:
+        config = TrainConfig()
+    elif item.trial is not None:
+        config = make_config(item.method, trial_values(item.method, item.trial))
+    elif options.scored_on == "test" and options.configs:
+        config = read_configs(options.configs)[item.method]
+    else:
+        config = tuned(item.method, options.benchmark) if options.benchmark else METHODS[item.method][1]()
     if options.epochs:  # a trial run; the warm-up must leave an epoch to train in
         epochs = min(config.epochs, options.epochs) if item.method in METHODS else options.epochs
         config = replace(config, epochs=epochs, warmup_epochs=min(config.warmup_epochs, epochs - 1))
     return replace(config, precision=options.precision)
+
+
+def _config_record(options, item):
+    """The same, as it reads in a record."""
+    return json.loads(json.dumps(asdict(_config_of(options, item))))
 
 
 def _execute_all(options, out, runs, label, progress, call):
@@ -359,8 +358,8 @@ def _is_done(options, out, item):
     folder = out / "runs" / item.name
     if not (folder / "run.json").is_file():
         return False
-    record = _read_run(folder / "run.json")
-    if record["config"] != asdict(_config_of(options, item)):
+    record = read_run(folder / "run.json")
+    if record["config"] != _config_record(options, item):
         raise InputError(f"{folder} was computed with another configuration of {item.method}: use another --out")
     kept = item.ratio is None or (options.save_models and item.method != "original")
     return record["status"] != "ok" or not kept or (folder / "model.safetensors").is_file()
@@ -371,7 +370,9 @@ def _is_done(options, out, item):
 
 def _data(options, seed, call):
     # a manifest is one data set, whatever the seed; its images may be others at the next call of run
-    return _load(options.benchmark, options.manifest, options.image_size, *((0, call) if options.manifest else (seed, None)))
+    bench = _load(options.benchmark, options.manifest, options.image_size, *((0, call) if options.manifest else (seed, None)))
+    # a tuning must never see the test set: from here on there is none
+    return replace(bench, test=bench.val) if options.scored_on == "val" else bench
 
 
 @lru_cache(maxsize=2)
@@ -433,7 +434,7 @@ def _check_request(options, bench):
 def _recipe(options, bench, groups):
     """What all runs of a folder share, as JSON."""
     recipe = {
-        "gru_lite": __version__, "data": bench.name, "groups": [list(pair) for pair in groups],
+        "gru_lite": __version__, "scored_on": options.scored_on, "data": bench.name, "groups": [list(pair) for pair in groups],
         "model": MODEL, "train": asdict(_config_of(options, Run("original", None, None, 0))), "missing_group": options.missing_group,
         "reference": options.reweight[0],
     }
@@ -466,7 +467,7 @@ def _claim_folder(out, recipe):
         raise InputError(f"--out {out} holds other files: name a new or an empty folder")
     else:
         try:
-            _write_text(file, json.dumps(recipe, indent=1))
+            write_text(file, json.dumps(recipe, indent=1))
         except OSError as error:
             raise InputError(f"--out {out} cannot be written: {error.strerror}") from None
 
@@ -486,7 +487,7 @@ def _damaged(file):
     return InputError(f"{file} is damaged: {cure}")
 
 
-def _read_run(file):
+def read_run(file):
     record = _read_json(file, {"method", "sampling", "ratio", "seed", "config", "n_forget", "scores", "seconds", "status"})
     try:
         record["scores"] = record["scores"] and Scores(**_with_table(record["scores"]))
@@ -502,7 +503,7 @@ def _check_record(file):
         raise InputError(f"--record {file} is not a recorded table: name a new CSV file")
 
 
-def _write_text(file, text):
+def write_text(file, text):
     """Write a text file, atomically."""
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.{os.getpid()}")
@@ -521,38 +522,3 @@ def _with_table(flat):
     for cell, value in cells.items():
         table[cell] = value
     return {name: value for name, value in flat.items() if not name.startswith("acc_")} | {"group_accuracy": table}
-
-
-def _plus_minus(values):
-    values = values.dropna()  # Avg. Gap has no value where the reference diverged
-    if values.empty:
-        return "n/a"
-    mean, half = mean_interval(values)
-    return f"{mean:.1f}" if np.isnan(half) else f"{mean:.1f} ± {half:.1f}"
-
-
-def _calibrated(gap, no_op, ceiling):
-    """The calibrated gap as text, over the seeds that all three have."""
-    together = pd.concat([gap, no_op, ceiling], axis=1, join="inner").dropna().to_numpy().T if ceiling is not None and no_op is not None else None
-    if together is None or together.shape[1] == 0:
-        return "n/a"
-    value, low, high = calibrated_gap(*together)
-    return "n/a" if np.isnan(value) else f"{value:.0f} [{low:.0f}, {high:.0f}]"
-
-
-def _headline(block):
-    """What the block shows at one glance: the harm that plain retraining does to the group, and what comes back."""
-    by = {key: part.set_index("seed")["GA"].dropna() for key, part in block.groupby(["method", "sampling"], sort=False)}
-    lines = []
-    for (method, sampling), accuracy in by.items():
-        if method != "retrain" or ("original", "") not in by or ("retrain", "") not in by:
-            continue
-        before = by["original", ""] if not sampling else by["retrain", ""]
-        together = pd.concat([accuracy, before], axis=1, join="inner").to_numpy().T
-        if together.shape[1] == 0:
-            continue
-        mean, half, _ = paired_test(*together)
-        interval = "" if np.isnan(half) else f" (95% interval {mean - half:+.1f} to {mean + half:+.1f})"
-        what = f"REWEIGHT{' (top_up)' if sampling == 'top_up' else ''} gives back" if sampling else "Plain retraining changes the accuracy of the forgotten group (GA) by"
-        lines.append(f"{what} {mean:+.1f} points{interval}.")
-    return lines

@@ -1,23 +1,26 @@
-"""What one run is made of: every field is a flag of `gru-lite run`."""
+"""What a run and a tuning are made of: every field is a flag of `gru-lite run` or `gru-lite tune`."""
 
 import math
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import ClassVar
 
 from .errors import InputError, check_choice
 
 
-@dataclass(frozen=True)
-class RunOptions:
-    """Train the original model, what it is compared with, and the methods; score them; write one table.
+# Named here, without importing what they stand for, so that the command line answers at once.
+BENCHMARK_NAMES = ("waterdigits", "waterdigits_large")
+METHOD_NAMES = ("finetune", "gradient_ascent", "eu_k", "l1_sparse", "salun", "scrub", "miu")
+LISTED = "list"  # the ratio of a request that names its samples
 
-    Always computed: original (no-op), retrain with and without REWEIGHT, and ceiling (a second retrain with REWEIGHT).
-    A folder that holds finished runs is extended by more seeds, ratios or methods; none is computed twice.
-    """
+
+@dataclass(frozen=True)
+class Options:
+    """What `run` and `tune` have in common."""
 
     benchmark: str | None = None
-    """Embedded benchmark: waterdigits. Nothing is downloaded."""
+    """Embedded benchmark, nothing is downloaded: waterdigits, or waterdigits_large (a larger request, more test images)."""
     manifest: Path | None = None
     """Your own images: a CSV with the columns path,target,sensitive,split; paths are relative to it."""
     groups: tuple[str, ...] = ()
@@ -27,7 +30,7 @@ class RunOptions:
     ratio: tuple[str, ...] = ()
     """Shares of each group to forget, each in (0, 1]; 0.5 by default."""
     methods: tuple[str, ...] = ()
-    """Methods to compare, each with and without REWEIGHT: finetune, or all."""
+    """Unlearning methods: finetune, gradient_ascent, eu_k, l1_sparse, salun, scrub, miu; or all."""
     seeds: int = 3
     """How many seeds. A seed fixes the generated data, the request, the initial weights and the training."""
     first_seed: int = 0
@@ -36,6 +39,8 @@ class RunOptions:
     """How REWEIGHT samples: replacement (the paper's), top_up, or both; the first is the reference of Avg. Gap."""
     missing_group: str = "error"
     """When a group is forgotten whole: error, or renormalise (spread its share over the others)."""
+    references: int = 1
+    """How many references: a second Avg. Gap is measured against their mean, which is a steadier yardstick than one."""
     epochs: int | None = None
     """Epochs of training; fewer for a trial run, which needs its own --out."""
     image_size: int | None = None
@@ -44,20 +49,17 @@ class RunOptions:
     """float32, or bfloat16 where the hardware has it."""
     jobs: int | None = None
     """Trainings at a time; by default one for each core, or one on a GPU. It does not change the table."""
-    save_models: bool = False
-    """Keep every trained model, not only the originals."""
     out: Path | None = None
-    """Results folder; runs/NAME by default."""
+    """Results folder; runs/NAME by default (runs/NAME-tune for a tuning)."""
     record: Path | None = None
     """Also write the table to this CSV, with command, commit, versions and device as comments above it."""
 
     def __post_init__(self):
         """Check what needs no data, so that nothing is loaded or written for a slip of the pen."""
-        # The names are checked here, without importing what they stand for, so that the command line answers at once.
         if (self.benchmark is None) == (self.manifest is None):
             raise InputError("name the data: either --benchmark waterdigits or --manifest FILE")
         if self.benchmark is not None:
-            check_choice(self.benchmark, ("waterdigits",), "benchmark")
+            check_choice(self.benchmark, BENCHMARK_NAMES, "benchmark")
             if self.image_size is not None:
                 raise InputError("--image-size is for a manifest: the images of a benchmark have their own size")
         if self.forget is not None and (self.groups or self.ratio):
@@ -66,9 +68,9 @@ class RunOptions:
             raise InputError("--manifest needs --groups TARGET,SENSITIVE: which group asks to be forgotten? (or --forget FILE)")
         ratios = () if self.forget is not None else tuple(map(_ratio, self.ratio or ("0.5",)))
         object.__setattr__(self, "ratio", tuple(dict.fromkeys(ratios)))
-        methods = ("finetune",) if "all" in self.methods else self.methods
+        methods = METHOD_NAMES if "all" in self.methods else self.methods
         for method in methods:
-            check_choice(method, ("finetune",), "method")
+            check_choice(method, METHOD_NAMES, "method")
         object.__setattr__(self, "methods", tuple(dict.fromkeys(methods)))
         for sampling in self.reweight:
             check_choice(sampling, ("replacement", "top_up"), "--reweight")
@@ -76,10 +78,55 @@ class RunOptions:
         check_choice(self.precision, ("float32", "bfloat16"), "--precision")
         if not self.reweight:
             raise InputError("--reweight needs replacement, top_up or both")
-        for name, low in (("seeds", 1), ("first_seed", 0), ("epochs", 1), ("jobs", 1), ("image_size", 8)):
-            value = getattr(self, name)
+        lows = {"seeds": 1, "first_seed": 0, "references": 1, "trials": 1, "epochs": 1, "jobs": 1, "image_size": 8}
+        for name, low in lows.items():
+            value = getattr(self, name, None)
             if value is not None and (not isinstance(value, int) or value < low):
                 raise InputError(f"--{name.replace('_', '-')} {value!r} is not a whole number of {low} or more")
+
+
+@dataclass(frozen=True)
+class RunOptions(Options):
+    """Train the original model, what it is compared with, and the methods; score them; write one table.
+
+    Always computed: original (no-op), retrain with and without REWEIGHT, and ceiling (a second retrain with REWEIGHT).
+    Each method runs with and without REWEIGHT; gradient_ascent, which never visits the retain set, runs once.
+    A folder that holds finished runs is extended by more seeds, ratios or methods; none is computed twice.
+    """
+
+    scored_on: ClassVar[str] = "test"
+    configs: Path | None = None
+    """Values of the methods' configurations: the chosen.json of a tuning, or one like it; by default the packaged ones."""
+    save_models: bool = False
+    """Keep every trained model, not only the originals."""
+
+
+@dataclass(frozen=True)
+class TuneOptions(Options):
+    """Try configurations of each method, as many for each; choose by Avg. Gap on validation. Test is never predicted.
+
+    Every trial runs with REWEIGHT (gradient_ascent without) on all ratios and seeds, from the method's own search space;
+    the first trial is its defaults. Choose seeds that no table will use: --first-seed 100 is the default.
+    The folder then holds tuning.csv, the log, and chosen.json, which `gru-lite run --configs` takes.
+    """
+
+    scored_on: ClassVar[str] = "val"
+    save_models: ClassVar[bool] = False
+    trials: int = 6
+    """Configurations of each method, its defaults among them."""
+    seeds: int = 4
+    """How many seeds to tune on."""
+    first_seed: int = 100
+    """The first of them. No table may report a seed that was tuned on."""
+    references: int = 2
+    """How many references the trials are compared with."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not self.methods:
+            raise InputError("--methods needs what to tune: one or more methods, or all")
+        if len(self.reweight) > 1:
+            raise InputError("--reweight: a tuning samples in one way, replacement or top_up")
 
 
 def _ratio(text):

@@ -7,9 +7,11 @@ randomness (*ceiling*), several seeds, and intervals: the second half of this fi
 import sys
 import warnings
 from dataclasses import asdict, dataclass
+from types import SimpleNamespace
 
 import numpy as np
 from scipy import stats
+from scipy.optimize import brentq
 from scipy.special import logsumexp
 
 from .attacks import balanced_attack, paper_attack
@@ -170,6 +172,14 @@ def average_gap(scores, reference):
     return 100 - float(np.mean([abs(getattr(scores, name) - getattr(reference, name)) for name in GAP_METRICS]))
 
 
+def mean_reference(references):
+    """Return what `average_gap` needs of several references: the mean of each of their six scores.
+
+    One reference is a noisy yardstick; the mean of N varies sqrt(N) times less.
+    """
+    return SimpleNamespace(**{name: float(np.mean([getattr(r, name) for r in references])) for name in GAP_METRICS})
+
+
 def tug_of_war(scores, reference):
     """Return ToW, 100 * product over {RA, UA, TA} of (1 - abs(score - reference) / 100); 100 is identical."""
     return 100 * float(np.prod([1 - abs(getattr(scores, m) - getattr(reference, m)) / 100 for m in ("RA", "UA", "TA")]))
@@ -208,6 +218,32 @@ def holm(p_values):
     out = np.empty(len(p))
     out[order] = np.minimum(corrected, 1)
     return out
+
+
+def smallest_difference(differences, power=0.8, level=0.05):
+    """Return the smallest true mean difference that these pairs could have shown; NaN for fewer than two.
+
+    A two-sided paired t-test at `level`, of as many pairs with this standard deviation, finds a difference of this size
+    with probability `power` (exactly: the statistic has a noncentral t distribution). Where a table shows no
+    difference, a larger one is unlikely to have been missed; about smaller ones it says nothing.
+
+    Args:
+        differences: (n,) paired differences. For the first step of Holm's correction over m rivals: level = 0.05 / m.
+    """
+    differences = np.asarray(differences, dtype=float)
+    n = len(differences)
+    if n < 2:
+        return float("nan")
+    critical = stats.t.ppf(1 - level / 2, n - 1)
+
+    def missing_power(shift):
+        wrong_side = np.nan_to_num(stats.nct.cdf(-critical, n - 1, shift))  # scipy gives NaN where it is almost 0
+        return stats.nct.sf(critical, n - 1, shift) + wrong_side - power
+
+    upper = 1.0
+    while missing_power(upper) < 0:
+        upper *= 2
+    return float(brentq(missing_power, 0, upper) * differences.std(ddof=1) / np.sqrt(n))
 
 
 def calibrated_gap(gap, no_op, ceiling, n_bootstrap=2000, seed=0):

@@ -1,4 +1,4 @@
-"""fit() and predict(): the only training loop of the package, and the only prediction pass."""
+"""fit(), and the Training it is a loop over; predict() and extract_features(), the only prediction pass."""
 
 import copy
 import hashlib
@@ -8,6 +8,7 @@ import os
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -70,6 +71,171 @@ class TrainConfig:
         return self.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (total - warmup)))
 
 
+class Sampler:
+    """Where batches come from: samples of a data set, and how a pass over them is drawn.
+
+    Args:
+        dataset: GroupedDataset.
+        indices: (n,) samples, or None for all.
+        batch_size: samples of a step; n at most.
+        weights: (n,) REWEIGHT weights of those samples, or None to visit each once per pass.
+        sampling: with weights, "replacement" or "top_up" (see `gru_lite.reweighting.draw_pass`).
+        steps: batches of an epoch; None for ceil(draws / batch_size).
+        name: of the random stream, so that the draws of one sampler do not depend on those of another.
+
+    Raises:
+        InputError: weights or indices that do not fit the data.
+    """
+
+    def __init__(self, dataset, indices=None, batch_size=64, weights=None, sampling="replacement", steps=None, name="order"):
+        check_choice(sampling, SAMPLING, "sampling")
+        index = np.arange(len(dataset)) if indices is None else np.asarray(indices)
+        if len(index) == 0 or not np.issubdtype(index.dtype, np.integer) or index.min() < 0 or index.max() >= len(dataset):
+            raise InputError(f"indices must be samples 0 to {len(dataset) - 1} of the data set, whole numbers, at least one")
+        self.index = index.astype(np.int64)
+        if weights is not None:
+            weights = np.asarray(weights, dtype=np.float64)
+            if weights.shape != index.shape or not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
+                raise InputError(f"weights must be {len(index)} finite numbers of 0 or more, not all of them 0: one for each sample")
+        self.weights, self.sampling, self.name = weights, sampling, name
+        self.group = dataset.group[index]
+        self.length = pass_length(len(index), weights, self.group, sampling)
+        self.batch_size = min(batch_size, self.length)
+        self.steps = steps or math.ceil(self.length / self.batch_size)
+
+    def draw(self, epoch, seed):
+        """Return the samples of one epoch: int64 (steps * batch_size,), a function of seed and epoch alone.
+
+        Full batches are cut from one endless sequence of passes: no ragged batch upsets BatchNorm, and any step can be
+        recomputed from its number.
+        """
+        count = self.steps * self.batch_size
+        start = epoch * count
+        first, last = start // self.length, (start + count - 1) // self.length
+        passes = [draw_pass(stream(seed, self.name, p), len(self.index), self.weights, self.group, self.sampling)
+                  for p in range(first, last + 1)]
+        return self.index[np.concatenate(passes)[start - first * self.length :][:count]]
+
+
+class Batch(NamedTuple):
+    """A batch on the device: inputs x, targets y (B,), and which samples of the data set they are, int64 (B,)."""
+
+    x: torch.Tensor
+    y: torch.Tensor
+    index: torch.Tensor
+
+
+class Training:
+    """A copy of a model that is being trained, with its optimiser, schedule and data on the device.
+
+    fit() and every unlearning method are loops over `batches` that call `step`::
+
+        with Training(model, dataset, config, seed) as training:
+            for epoch in range(config.epochs):
+                for batch in training.batches(epoch, sampler):
+                    training.step(F.cross_entropy(training.logits(batch.x), batch.y))
+                training.end_epoch(epoch)
+        return training.finish()
+
+    Args:
+        model: Classifier; a copy is trained. dataset: GroupedDataset. config: TrainConfig.
+        seed: integer >= 0, of order, draws and shifts.
+        device: torch device; None takes the GPU when there is one.
+        hold_statistics: BatchNorm uses the model's running statistics and leaves them as they are.
+    """
+
+    def __init__(self, model, dataset, config, seed=0, device=None, hold_statistics=False):
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.config, self.seed, self.dataset = config, seed, dataset
+        self.model = copy.deepcopy(model).to(self.device).train()
+        if hold_statistics:
+            hold_statistics_of(self.model)
+        self.optimizer = torch.optim.SGD(self.model.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay)
+        self.losses, self.seconds_before, self.started = [], 0.0, time.perf_counter()
+        self.last_good = copy.deepcopy(self.model.state_dict())
+
+    def __enter__(self):
+        self._threads_before = torch.get_num_threads()
+        torch.set_num_threads(self.config.threads)
+        self.data = DeviceData(self.dataset, self.device, self.config.shift)
+        return self
+
+    def __exit__(self, *_):
+        torch.set_num_threads(self._threads_before)
+
+    def batches(self, epoch, sampler, main=True):
+        """Yield the batches of one epoch.
+
+        The schedule counts those of the `main` sampler; in the passes of others the learning rate is what it is when the
+        epoch begins.
+        """
+        draws = sampler.draw(epoch, self.seed)
+        shift = "shift" if main else f"shift {sampler.name}"
+        offsets = stream(self.seed, shift, epoch).integers(0, 2 * self.config.shift + 1, (len(draws), 2))
+        # The whole epoch goes to the device at once: no wait per step.
+        draws = torch.from_numpy(draws).to(self.device).split(sampler.batch_size)
+        offsets = torch.from_numpy(offsets).to(self.device).split(sampler.batch_size)
+        for i in range(sampler.steps):
+            at = (epoch * sampler.steps + i, sampler.steps) if main else (epoch, 1)
+            self.optimizer.param_groups[0]["lr"] = self.config.lr_at(*at)
+            yield Batch(*self.data.take(draws[i], offsets[i]), draws[i])
+
+    def forward(self, x):
+        """Return (features (B, D), logits (B, Y)) in float32, whatever the precision of the model's own arithmetic."""
+        with _autocast(self.device, self.config.precision):
+            z = self.model.features(x)
+            logits = self.model.head(z)
+        return z.float(), logits.float()
+
+    def logits(self, x):
+        return self.forward(x)[1]
+
+    def step(self, loss, gradients=None):
+        """One optimiser step on a scalar loss; `gradients` is called in between, to change them."""
+        self.optimizer.zero_grad()
+        loss.backward()
+        if gradients is not None:
+            gradients()
+        self.optimizer.step()
+        self.losses.append(loss.detach())
+
+    def end_epoch(self, epoch):
+        """Check that losses and parameters are finite: the only wait for the device. The model is then the last good one.
+
+        Raises:
+            DivergedError: with the step, its loss and what to lower; its `model` is that of the last good epoch.
+        """
+        losses = torch.stack(self.losses).cpu()
+        sound = torch.isfinite(torch.stack([p.detach().sum() for p in self.model.parameters()]).sum())
+        if not torch.isfinite(losses).all() or not sound:
+            bad = len(losses) - 1 if torch.isfinite(losses).all() else int(torch.isfinite(losses).int().argmin())
+            self.diverged(f"training diverged in epoch {epoch + 1}, step {bad + 1} of {len(losses)}: the loss is "
+                          f"{losses[bad].item():.4g}; lower lr ({self.config.lr})")
+        self.losses = []
+        self.last_good = copy.deepcopy(self.model.state_dict())
+
+    def diverged(self, message):
+        """Raise DivergedError with the model as it was after the last good epoch."""
+        self.model.load_state_dict(self.last_good)
+        raise DivergedError(message, self.model.eval())
+
+    @property
+    def seconds(self):
+        return self.seconds_before + time.perf_counter() - self.started
+
+    def finish(self):
+        """Return the model in eval mode, with the attribute `training_seconds`."""
+        self.model.training_seconds = self.seconds
+        return self.model.eval()
+
+
+def hold_statistics_of(module):
+    """Put every BatchNorm inside `module` into eval mode: its running statistics are used and do not move."""
+    for part in module.modules():
+        if isinstance(part, torch.nn.modules.batchnorm._BatchNorm):
+            part.eval()
+
+
 def fit(model, dataset, *, config=None, indices=None, weights=None, sampling="replacement", seed=0,
         steps_per_epoch=None, device=None, checkpoint=None, progress=False):
     """Train a copy of `model` by cross-entropy and return it in eval mode; what goes in is never changed.
@@ -93,86 +259,53 @@ def fit(model, dataset, *, config=None, indices=None, weights=None, sampling="re
         DivergedError: the loss is no longer finite; says when, and what to lower.
     """
     config = config or TrainConfig()
-    check_choice(sampling, SAMPLING, "sampling")
-    index = np.arange(len(dataset)) if indices is None else np.asarray(indices)
-    if len(index) == 0 or not np.issubdtype(index.dtype, np.integer) or index.min() < 0 or index.max() >= len(dataset):
-        raise InputError(f"indices must be samples 0 to {len(dataset) - 1} of the data set, whole numbers, at least one")
-    index = index.astype(np.int64)
-    if weights is not None:
-        weights = np.asarray(weights, dtype=np.float64)
-        if weights.shape != index.shape or not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
-            raise InputError(f"weights must be {len(index)} finite numbers of 0 or more, not all of them 0: one for each sample")
-    group = dataset.group[index]
-    length = pass_length(len(index), weights, group, sampling)
-    batch_size = min(config.batch_size, length)
-    steps = steps_per_epoch or math.ceil(length / batch_size)
-
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    initial, model = model, copy.deepcopy(model).to(device).train()
-    optimizer = torch.optim.SGD(model.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay)
-    first_epoch, seconds_before, started = 0, 0.0, time.perf_counter()
+    sampler = Sampler(dataset, indices, config.batch_size, weights, sampling, steps_per_epoch)
+    training = Training(model, dataset, config, seed, device)
+    first_epoch = 0
     if checkpoint is not None:
-        mark = _fingerprint(initial, dataset, index, weights, sampling, seed, steps, config)
+        mark = _fingerprint(model, dataset, sampler, seed, config)
         if os.path.exists(checkpoint):
-            first_epoch, seconds_before = _resume(checkpoint, mark, model, optimizer)
-
-    with _threads(config.threads):
-        data = DeviceData(dataset, device, config.shift)
+            first_epoch, training.seconds_before = _resume(checkpoint, mark, training.model, training.optimizer)
+    with training:
         epochs = range(first_epoch, config.epochs)
         label = progress if isinstance(progress, str) else "training"
         quiet = {} if progress else {"disable": True}  # given only then: TQDM_DISABLE counts where nothing is given
         for epoch in tqdm(epochs, label, unit="epoch", initial=first_epoch, total=config.epochs, **quiet):
-            # Full batches are cut from one endless sequence of passes: no ragged batch upsets BatchNorm, and any step
-            # can be recomputed from its number alone. The whole epoch goes to the device at once: no wait per step.
-            start = epoch * steps * batch_size
-            draws = _draws(start, steps * batch_size, length, len(index), weights, group, sampling, seed)
-            offsets = stream(seed, "shift", epoch).integers(0, 2 * config.shift + 1, (len(draws), 2))
-            draws = torch.from_numpy(index[draws]).to(device).split(batch_size)
-            offsets = torch.from_numpy(offsets).to(device).split(batch_size)
-            total = torch.zeros((), device=device)
-            for i in range(steps):
-                optimizer.param_groups[0]["lr"] = config.lr_at(epoch * steps + i, steps)
-                x, y = data.take(draws[i], offsets[i])
-                with _autocast(device, config.precision):
-                    logits = model(x)
-                loss = F.cross_entropy(logits.float(), y)
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                total += loss.detach()
-            if not torch.isfinite(total):
-                raise DivergedError(f"training diverged in epoch {epoch + 1}: the loss is {total.item()}; lower lr ({config.lr})")
+            for batch in training.batches(epoch, sampler):
+                training.step(F.cross_entropy(training.logits(batch.x), batch.y))
+            training.end_epoch(epoch)
             if checkpoint is not None:
-                seconds = seconds_before + time.perf_counter() - started
-                _write_checkpoint(checkpoint, mark, model, optimizer, epoch + 1, seconds)
-    model.training_seconds = seconds_before + time.perf_counter() - started
-    return model.eval()
+                _write_checkpoint(checkpoint, mark, training.model, training.optimizer, epoch + 1, training.seconds)
+    return training.finish()
 
 
-@torch.no_grad()
 def predict(model, dataset, indices=None, batch_size=1024, threads=1):
     """Return the logits of every sample, in eval mode and without augmentation: float32 numpy (n, Y).
 
     The model's mode is left as it was. Use it once per data set: every score is a function of these arrays.
     """
+    return _outputs(model, model, dataset, indices, batch_size, threads)
+
+
+def extract_features(model, dataset, indices=None, batch_size=1024, threads=1):
+    """Return the features of every sample, the input of the linear head, likewise: float32 numpy (n, D)."""
+    return _outputs(model, model.features, dataset, indices, batch_size, threads)
+
+
+@torch.no_grad()
+def _outputs(model, function, dataset, indices, batch_size, threads):
     device = next(model.parameters()).device
     index = torch.arange(len(dataset)) if indices is None else torch.as_tensor(np.asarray(indices, dtype=np.int64))
-    mode = model.training
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         with _threads(threads):
             data = DeviceData(dataset, device)
-            parts = [model(data.take(batch)[0]).float() for batch in index.to(device).split(batch_size)]
+            parts = [function(data.take(batch)[0]).float() for batch in index.to(device).split(batch_size)]
     finally:
-        model.train(mode)
+        for module, mode in modes:
+            module.training = mode
     return torch.cat(parts).cpu().numpy()
-
-
-def _draws(start, count, length, n, weights, group, sampling, seed):
-    """Positions `start` to `start + count` of the endless sequence of passes."""
-    first, last = start // length, (start + count - 1) // length
-    passes = [draw_pass(stream(seed, "order", p), n, weights, group, sampling) for p in range(first, last + 1)]
-    return np.concatenate(passes)[start - first * length :][:count]
 
 
 @contextmanager
@@ -189,10 +322,11 @@ def _autocast(device, precision):
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
-def _fingerprint(model, dataset, index, weights, sampling, seed, steps, config):
+def _fingerprint(model, dataset, sampler, seed, config):
     """A digest of everything the result depends on, so that a checkpoint is continued only by its own training."""
-    digest = hashlib.sha256(json.dumps([asdict(config), sampling, seed, steps], default=int).encode())
-    for array in (dataset.inputs, dataset.target, dataset.group, index, weights if weights is not None else np.empty(0)):
+    digest = hashlib.sha256(json.dumps([asdict(config), sampler.sampling, seed, sampler.steps], default=int).encode())
+    weights = sampler.weights if sampler.weights is not None else np.empty(0)
+    for array in (dataset.inputs, dataset.target, dataset.group, sampler.index, weights):
         digest.update(np.ascontiguousarray(array))
     for name, tensor in model.state_dict().items():
         digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())

@@ -1,5 +1,7 @@
 """The command line: what it says, what it returns, and that bad input leaves nothing behind."""
 
+import contextlib
+import io
 import shutil
 import subprocess
 import sys
@@ -8,7 +10,7 @@ import pandas as pd
 import pytest
 
 import gru_lite as gru
-from gru_lite import cli
+from gru_lite import cli, options
 
 BENCHMARK = ["--benchmark", "waterdigits", "--epochs", "1", "--seeds", "1", "--jobs", "1"]
 
@@ -74,6 +76,31 @@ def test_bad_lists(content, culprit, capsys, tmp_path):
     assert str(file) in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("content, culprit", [
+    (None, "cannot be read"), ("{", "is not JSON of the form"), ('{"finetune": 3}', "is not JSON of the form"), (b"\xff", "is not JSON"),
+    ('{"fintune": {}}', "unknown method 'fintune': did you mean 'finetune'?"),
+    ('{"finetune": {"lt": 1}}', "unknown field of finetune 'lt': did you mean 'lr'?"),
+    ('{"salun": {"lr": "high"}}', "salun: lr 'high' is not of the type float"), ('{"salun": {"shift": 1.5}}', "salun: shift 1.5 is not"),
+    ('{"eu_k": {"epochs": true}}', "eu_k: epochs True is not of the type int"), ('{"eu_k": {"lr": -1}}', "eu_k: lr -1 is not a finite number"),
+])
+def test_bad_configs(content, culprit, capsys, tmp_path):
+    file = tmp_path / "mine.json"
+    if content is not None:
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    refused(["run", *BENCHMARK, "--methods", "finetune", "--configs", str(file)], f"--configs {file}", capsys, tmp_path / "out")
+    cli.main(["run", *BENCHMARK, "--methods", "finetune", "--configs", str(file)])
+    assert culprit in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments, culprit", [
+    ([], "--methods needs what to tune"), (["--methods", "miou"], "did you mean 'miu'"), (["--methods", "all", "--trials", "0"], "--trials 0"),
+    (["--methods", "all", "--references", "0"], "--references 0"), (["--methods", "all", "--ratio", "2"], "--ratio 2"),
+    (["--methods", "all", "--reweight", "replacement", "top_up"], "a tuning samples in one way"), (["--configs", "x.json"], "--configs"),
+])
+def test_bad_tunings(arguments, culprit, capsys, tmp_path):
+    refused(["tune", "--benchmark", "waterdigits", *arguments], culprit, capsys, tmp_path / "out")
+
+
 def test_a_list_and_a_ratio(capsys, tmp_path):
     refused(["run", *BENCHMARK, "--forget", "list.txt", "--ratio", "0.5"], "--forget lists the samples itself", capsys, tmp_path / "out")
 
@@ -108,11 +135,11 @@ def test_commands(capsys):
         assert cli.main(words) == code
         assert "usage: gru-lite COMMAND" in capsys.readouterr().out
     assert cli.main(["rnu"]) == 2
-    assert capsys.readouterr().err == "gru-lite: error: unknown command 'rnu': did you mean 'run'? choose from run\n"
+    assert capsys.readouterr().err == "gru-lite: error: unknown command 'rnu': did you mean 'run'? choose from run, tune\n"
     assert cli.main(["run", "--help"]) == 0
     shown = capsys.readouterr().out
     for flag in ("--benchmark", "--manifest", "--groups", "--forget", "--ratio", "--methods", "--seeds", "--first-seed", "--reweight",
-                 "--missing-group", "--epochs", "--image-size", "--jobs", "--save-models", "--out"):
+                 "--missing-group", "--references", "--configs", "--epochs", "--image-size", "--jobs", "--save-models", "--out"):
         assert flag in shown
 
 
@@ -120,6 +147,13 @@ def test_a_ratio_is_one_however_it_is_written():
     assert gru.RunOptions(benchmark="waterdigits", ratio=("0.5", ".50", "5e-1", "1.0")).ratio == ("0.5", "1")
     assert gru.RunOptions(benchmark="waterdigits").ratio == ("0.5",)
     assert gru.RunOptions(benchmark="waterdigits", methods=("all",)).methods == tuple(gru.METHODS)
+
+
+def test_the_names_are_those_of_the_registries():
+    assert options.METHOD_NAMES == tuple(gru.METHODS) and options.BENCHMARK_NAMES == tuple(gru.BENCHMARKS)
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        cli.main(["run", "--help"])
+    assert all(name in said.getvalue() for name in (*options.METHOD_NAMES, *options.BENCHMARK_NAMES))
 
 
 def test_run(manifest, capsys, tmp_path):

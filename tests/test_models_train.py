@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 import gru_lite as gru
 from gru_lite.batches import DeviceData
-from gru_lite.train import _draws
+from gru_lite.train import Sampler
 
 
 def same(first, second):
@@ -138,12 +138,14 @@ def test_a_shift_larger_than_the_image():
         gru.fit(gru.build_model("small_resnet", 1), images)
 
 
-def test_an_epoch_is_cut_from_endless_passes():
-    """Twelve draws from passes over five samples, in two parts: the same as at once, each pass a permutation."""
-    whole = _draws(0, 15, 5, 5, None, None, "replacement", 7)
-    parts = [_draws(0, 8, 5, 5, None, None, "replacement", 7), _draws(8, 7, 5, 5, None, None, "replacement", 7)]
-    assert np.array_equal(np.concatenate(parts), whole)
-    assert (np.sort(whole.reshape(3, 5)) == np.arange(5)).all() and not (whole[:5] == whole[5:10]).all()
+def test_an_epoch_is_cut_from_endless_passes(features):
+    """Fifteen draws from passes over five samples, in epochs of three or of five: the same, and each pass a permutation."""
+    five = [3, 10, 20, 40, 50]
+    whole = np.concatenate([Sampler(features, five, batch_size=5, steps=1).draw(epoch, seed=7) for epoch in range(3)])
+    parts = np.concatenate([Sampler(features, five, batch_size=3, steps=1).draw(epoch, seed=7) for epoch in range(5)])
+    assert np.array_equal(parts, whole)
+    assert (np.sort(whole.reshape(3, 5)) == five).all() and not (whole[:5] == whole[5:10]).all()
+    assert not np.array_equal(whole, np.concatenate([Sampler(features, five, 5, steps=3, name="other").draw(0, seed=7)]))
 
 
 # Training
@@ -176,7 +178,7 @@ def test_fit_is_plain_sgd(features):
 
     model = copy.deepcopy(start)
     optimizer = torch.optim.SGD(model.parameters(), 0.1, 0.9, weight_decay=5e-3)
-    draws = torch.from_numpy(_draws(0, 600, 300, 300, None, None, "replacement", 3))
+    draws = torch.from_numpy(np.concatenate([Sampler(features, batch_size=100).draw(epoch, seed=3) for epoch in range(2)]))
     x, y = torch.from_numpy(features.features), torch.from_numpy(features.target)
     for step, batch in enumerate(draws.split(100)):  # three steps an epoch
         optimizer.param_groups[0]["lr"] = config.lr_at(step, 3)

@@ -217,6 +217,33 @@ def test_holm_never_lowers_and_keeps_the_order(p):
     assert (np.diff(corrected[np.argsort(p)]) >= 0).all()
 
 
+def test_smallest_difference_is_the_textbooks():
+    """Pairs that a two-sided paired t-test needs for 80% power at 5% (Cohen's d .2, .5, .8): 199, 34 and 15."""
+    for effect, pairs in ((0.2, 199), (0.5, 34), (0.8, 15)):
+        enough, one_less = (stats.zscore(np.arange(float(n)), ddof=1) for n in (pairs, pairs - 1))  # standard deviation 1
+        assert gru.smallest_difference(enough) < effect < gru.smallest_difference(one_less)
+    assert gru.smallest_difference(3 * enough) == pytest.approx(3 * gru.smallest_difference(enough + 7))
+
+
+@pytest.mark.parametrize("n, power, level", [(2, 0.8, 0.05), (3, 0.8, 0.05 / 12), (10, 0.5, 0.05), (10, 0.8, 0.05 / 12)])
+def test_smallest_difference_is_found_as_often_as_it_says(n, power, level):
+    values = np.arange(float(n))
+    true = gru.smallest_difference(values, power, level)
+    draws = np.random.default_rng(0).normal(true, values.std(ddof=1), (20_000, n))
+    assert np.mean(stats.ttest_1samp(draws, 0, axis=1).pvalue < level) == pytest.approx(power, abs=0.01)
+
+
+def test_smallest_difference_of_little():
+    assert np.isnan(gru.smallest_difference([1.0])) and gru.smallest_difference([2.0, 2.0, 2.0]) == 0
+
+
+def test_mean_reference_by_hand():
+    one, two = scores(RA=90, UA=60, TA=80, MIA=40, EO=20, GA=70), scores(RA=92, UA=50, TA=80, MIA=44, EO=30, GA=66)
+    mean = gru.mean_reference([one, two])
+    assert vars(mean) == dict(RA=91, UA=55, TA=80, MIA=42, EO=25, GA=68)
+    assert gru.average_gap(one, mean) == pytest.approx(100 - (1 + 5 + 0 + 2 + 5 + 2) / 6)
+
+
 NO_OP, CEILING = np.array([75.0, 76, 74, 77]), np.array([96.0, 95, 97, 96])
 
 

@@ -1,0 +1,33 @@
+"""Gradient ascent on the forget set: undo the fitting of F by raising its loss (also called NegGrad)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch.nn.functional as F
+
+from ..train import Sampler, TrainConfig, Training
+
+
+@dataclass(frozen=True)
+class GradientAscentConfig(TrainConfig):
+    """A few passes over F; there is no pass over R, so REWEIGHT has nothing to act on, and nothing holds the model together."""
+
+    epochs: int = 3
+    batch_size: int = 64
+    lr: float = 1e-3
+    schedule: str = "const"
+    warmup_epochs: int = 0
+
+    RETAINS: ClassVar = False
+    SPACE: ClassVar = {"lr": ("log", 1e-4, 1e-2), "epochs": ("choice", (1, 2, 3, 5)), "shift": ("choice", (0, 2))}
+
+
+def gradient_ascent(original, data, split, config, *, weights, sampling, seed, val=None):
+    forget = Sampler(data, split.forget, config.batch_size)
+    # A batch of one group has not the statistics of D: BatchNorm keeps the original's.
+    with Training(original, data, config, seed, hold_statistics=True) as training:
+        for epoch in range(config.epochs):
+            for batch in training.batches(epoch, forget):
+                training.step(-F.cross_entropy(training.logits(batch.x), batch.y))
+            training.end_epoch(epoch)
+    return training.finish()

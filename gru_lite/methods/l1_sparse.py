@@ -1,0 +1,35 @@
+"""L1-sparse (Jia et al., 2023, *Model sparsity can simplify machine unlearning*): fine-tune with a penalty on all weights.
+
+The penalty fades linearly, so that the last epochs repair what it pruned.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch.nn.functional as F
+
+from ..train import TrainConfig, Training
+from .finetune import retain_sampler
+
+
+@dataclass(frozen=True)
+class L1SparseConfig(TrainConfig):
+    """alpha: strength of the penalty in the first epoch."""
+
+    epochs: int = 5
+    warmup_epochs: int = 0
+    alpha: float = 5e-4
+
+    SPACE: ClassVar = {"lr": ("log", 0.005, 0.1), "shift": ("choice", (0, 2)), "alpha": ("log", 1e-5, 2e-3)}
+
+
+def l1_sparse(original, data, split, config, *, weights, sampling, seed, val=None):
+    retain = retain_sampler(data, split, config, weights, sampling)
+    with Training(original, data, config, seed) as training:
+        for epoch in range(config.epochs):
+            alpha = config.alpha * (1 - epoch / config.epochs)
+            for batch in training.batches(epoch, retain):
+                penalty = sum(weight.abs().sum() for weight in training.model.parameters())
+                training.step(F.cross_entropy(training.logits(batch.x), batch.y) + alpha * penalty)
+            training.end_epoch(epoch)
+    return training.finish()

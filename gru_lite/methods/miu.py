@@ -1,0 +1,233 @@
+"""MIU, mutual information unlearning (paper, section 4): make features forget the group, as far as the original knew it.
+
+Two critics estimate I(Z; G) between the features Z and the group G: phi those of the model that unlearns, phi_0 those of
+the original. An epoch tunes phi, then lowers its estimate on F, then trains on R with REWEIGHT, where the penalty
+lambda * (I_phi - I_phi0)^2 holds the dependence on the group where the original had it.
+
+The defaults are a corrected reading; every switch below that the authors' release sets otherwise has the release's value
+beside it, and `as_released=True` sets them all.
+"""
+
+import copy
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+
+from ..errors import DivergedError, InputError, check_choice
+from ..information import Critic, MovingAverage, exact_terms, sampled_terms
+from ..seeding import torch_stream
+from ..train import Sampler, TrainConfig, Training, extract_features
+from .finetune import retain_sampler
+
+AS_RELEASED = {"phi0_features": "unlearned", "original_mode": "train", "statistics": "moving", "marginal": "uniform",
+               "clip": False, "average": "shared", "loss_precision": "bfloat16", "first_steps": 101, "later_steps": 11}
+
+
+@dataclass(frozen=True)
+class MIUConfig(TrainConfig):
+    """How MIU unlearns.
+
+    Attributes:
+        forget_epochs: epochs that begin with a pass over F, of batches of forget_batch_size; 0 leaves forgetting out.
+        lambda_mi: weight of the calibration term; 0 leaves it out.
+        ce_weight: weight of the cross-entropy on R; 0 leaves it out.
+        critic_lr: learning rate of the critics (SGD, momentum 0.9).
+        first_steps, later_steps: steps by which phi is tuned in the first epoch and in each later one (released: 101, 11).
+        marginal: "exact" sums over the groups by their share of D; "uniform" draws one group at random (released).
+        clip: the gradient of a mutual information with respect to the features is at most as long as that of the
+            cross-entropy on R (released: False, no clipping takes effect).
+        phi0_features: phi_0 is fitted once, on features of the "original"; or tuned along with phi, on those of the
+            "unlearned" model (released).
+        original_mode: the original's features in "eval" mode, computed once; or in "train" mode, with the statistics of
+            each batch (released).
+        statistics: BatchNorm's are "held" while critics are tuned, or "moving" (released).
+        average: MINE's moving average corrects steps of the "critic" alone, or is "shared" by all steps (released).
+        loss_precision: logits are cast to this before the cross-entropy (released in later versions: bfloat16).
+        as_released: set all of these to the released behaviour.
+    """
+
+    epochs: int = 5
+    warmup_epochs: int = 0
+    forget_epochs: int = 3
+    forget_batch_size: int = 32
+    lambda_mi: float = 1.0
+    ce_weight: float = 1.0
+    critic_lr: float = 0.01
+    first_steps: int = 100
+    later_steps: int = 10
+    marginal: str = "exact"
+    clip: bool = True
+    phi0_features: str = "original"
+    original_mode: str = "eval"
+    statistics: str = "held"
+    average: str = "critic"
+    loss_precision: str = "float32"
+    as_released: bool = False
+
+    SPACE: ClassVar = {"lr": ("log", 0.005, 0.1), "shift": ("choice", (0, 2)), "forget_epochs": ("choice", (1, 2, 3, 4)),
+                       "forget_batch_size": ("choice", (16, 32, 64, 128)), "lambda_mi": ("log", 0.1, 10.0),
+                       "clip": ("choice", (True, False))}
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name, value in (AS_RELEASED if self.as_released else {}).items():
+            object.__setattr__(self, name, value)
+        for name, choices in (("phi0_features", ("original", "unlearned")), ("original_mode", ("eval", "train")),
+                              ("statistics", ("held", "moving")), ("marginal", ("exact", "uniform")),
+                              ("average", ("critic", "shared")), ("loss_precision", ("float32", "bfloat16"))):
+            check_choice(getattr(self, name), choices, name)
+        for name, low in (("forget_epochs", 0), ("forget_batch_size", 1), ("first_steps", 1), ("later_steps", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < low:
+                raise InputError(f"{name} {value!r} is not a whole number of {low} or more")
+        for name in ("lambda_mi", "ce_weight", "critic_lr"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+                raise InputError(f"{name} {value!r} is not a finite number of 0 or more")
+
+
+def miu(original, data, split, config, *, weights, sampling, seed, val=None, watch=None):
+    """Run MIU. `watch(epoch, model, phi, phi_0)`, when given, is called after every epoch, for curves."""
+    retain = retain_sampler(data, split, config, weights, sampling)
+    forget = Sampler(data, split.forget, config.forget_batch_size, name="forget")
+    with Training(original, data, config, seed) as training:
+        theta_0 = OriginalFeatures(training, config)
+        group = torch.from_numpy(data.group).to(training.device)
+        phi, phi_0 = (TrainedCritic(name, theta_0, split, config, seed) for name in ("phi", "phi_0"))
+        length = theta_0.gradient_length(retain)  # of the cross-entropy's gradient: the limit of the others
+
+        for epoch in range(config.epochs):
+            tune_critics(epoch, training, theta_0, phi, phi_0, group, config)
+
+            if epoch < config.forget_epochs:
+                for batch in training.batches(epoch, forget, main=False):
+                    z, _ = training.forward(batch.x)
+                    information = phi.estimate(z, group[batch.index])
+                    training.step(clipped(information, z, length, config))
+
+            for batch in training.batches(epoch, retain):
+                z, logits = training.forward(batch.x)
+                ce = F.cross_entropy(logits.to(getattr(torch, config.loss_precision)), batch.y).float()
+                g = group[batch.index]
+                drift = phi.estimate(z, g) - phi_0.estimate(theta_0(batch), g).detach()
+                length = gradient_length(ce, z)
+                training.step(config.ce_weight * ce + clipped(config.lambda_mi * drift**2, z, length, config))
+
+            training.end_epoch(epoch)
+            if watch is not None:
+                watch(epoch, training.model, phi, phi_0)
+    return training.finish()
+
+
+def gradient_length(value, z):
+    """Length of the gradient of a scalar with respect to features (B, D): it stops at z, so no pass through the model."""
+    return torch.autograd.grad(value, z, retain_graph=True)[0].norm()
+
+
+def clipped(value, z, limit, config):
+    """`value`, scaled down where its gradient with respect to z would be longer than `limit`."""
+    if not config.clip:
+        return value
+    return value * (limit / gradient_length(value, z).clamp_min(1e-12)).clamp_max(1.0)
+
+
+def tune_critics(epoch, training, theta_0, phi, phi_0, group, config):
+    """Tune phi on features of the unlearned model, over batches of all of D; fit phi_0 once, on those of the original.
+
+    Features are detached: only the critics learn here.
+    """
+    steps = config.later_steps if epoch else config.first_steps
+    sampler = Sampler(training.dataset, None, config.batch_size, steps=max(config.first_steps, config.later_steps), name="critic")
+    draws = torch.from_numpy(sampler.draw(epoch, training.seed)).to(training.device).split(sampler.batch_size)[:steps]
+    for step, index in enumerate(draws):
+        z = theta_0.cached[index] if epoch == 0 and config.statistics == "held" else _detached(training, index, config)
+        phi.tune(z, group[index])
+        if config.phi0_features == "unlearned":
+            phi_0.tune(z, group[index])
+        elif epoch == 0:
+            phi_0.tune(theta_0.cached[index], group[index])
+    for critic in (phi, phi_0):
+        critic.check(epoch, training)
+
+
+@torch.no_grad()
+def _detached(training, index, config):
+    """Features of the unlearned model on a batch for its critic."""
+    x, _ = training.data.take(index)
+    if config.statistics == "held":
+        training.model.eval()
+    z, _ = training.forward(x)
+    training.model.train()
+    return z
+
+
+class OriginalFeatures:
+    """Features of the original: computed once in eval mode, on images as they are; or, as released, from each batch.
+
+    `cached` is (N, D), float32.
+    """
+
+    def __init__(self, training, config):
+        self.training = training
+        self.cached = torch.from_numpy(extract_features(training.model, training.dataset)).to(training.device)
+        self.model = copy.deepcopy(training.model).train() if config.original_mode == "train" else None
+
+    @torch.no_grad()
+    def __call__(self, batch):
+        return self.cached[batch.index] if self.model is None else self.model.features(batch.x).float()
+
+    def gradient_length(self, retain):
+        """Length of the gradient of the cross-entropy before the first step, on one batch of R."""
+        index = torch.from_numpy(retain.draw(0, self.training.seed)[: retain.batch_size]).to(self.cached.device)
+        z = self.cached[index].requires_grad_()
+        return gradient_length(F.cross_entropy(self.training.model.head(z).float(), self.training.data.target[index]), z)
+
+
+class TrainedCritic:
+    """A critic with its optimiser and the law p(g) of the groups it is compared with."""
+
+    def __init__(self, name, theta_0, split, config, seed):
+        self.name, self.config = name, config
+        device, width = theta_0.cached.device, theta_0.cached.shape[1]
+        law = torch.from_numpy(split.n_train / split.n_train.sum())
+        self.log_prior = law.log().float().to(device)
+        self.net = Critic(width, len(law), seed=seed + (1 << 32 if name == "phi_0" else 0)).to(device).requires_grad_(False)
+        self.optimizer = torch.optim.SGD(self.net.parameters(), config.critic_lr, momentum=0.9)
+        self.average, self.draws, self.losses = MovingAverage(), torch_stream(seed, name), []
+
+    def estimate(self, z, g):
+        """I(Z; G) on a batch, in nats, (B, D) features and (B,) groups, as a scalar that the features have a gradient of."""
+        joint, log_marginal = self._terms(z, g)
+        if self.config.average == "shared":
+            return -self.average.loss(joint, log_marginal)
+        return joint - log_marginal
+
+    def tune(self, z, g):
+        """One step of the critic alone: the model's features are data to it, and its weights are fixed everywhere else."""
+        self.net.requires_grad_(True)
+        loss = self.average.loss(*self._terms(z.detach(), g))
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.net.requires_grad_(False)
+        self.losses.append(loss.detach())
+
+    def check(self, epoch, training):
+        """Raise DivergedError, with the last good model, when a step was not finite."""
+        if not self.losses:
+            return
+        losses, self.losses = torch.stack(self.losses).cpu(), []
+        sound = torch.isfinite(losses)
+        if not sound.all():
+            step = int(sound.int().argmin())
+            training.diverged(f"the critic {self.name} diverged in epoch {epoch + 1}, step {step + 1} of {len(losses)}: its loss "
+                              f"is {losses[step].item():.4g}; lower critic_lr ({self.config.critic_lr})")
+
+    def _terms(self, z, g):
+        if self.config.marginal == "exact":
+            return exact_terms(self.net.table(z), g, self.log_prior)
+        other = torch.randint(len(self.log_prior), g.shape, generator=self.draws).to(g.device)
+        return sampled_terms(self.net(z, g), self.net(z, other))

@@ -1,0 +1,55 @@
+"""SCRUB (Kurmanji et al., 2023, *Towards unbounded machine unlearning*): leave the teacher on F, stay with it on R.
+
+The teacher is the original model. Its outputs are computed once, on the images as they are.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+
+from ..train import Sampler, TrainConfig, Training, predict
+from .finetune import retain_sampler
+
+
+@dataclass(frozen=True)
+class SCRUBConfig(TrainConfig):
+    """forget_epochs: epochs that begin with a pass of ascent on F, of batches of forget_batch_size; kl_weight and ce_weight:
+    of the two terms of the pass on R; temperature: of both divergences.
+    """
+
+    epochs: int = 5
+    lr: float = 0.01
+    warmup_epochs: int = 0
+    forget_epochs: int = 2
+    forget_batch_size: int = 64
+    kl_weight: float = 0.001
+    ce_weight: float = 0.99
+    temperature: float = 4.0
+
+    SPACE: ClassVar = {"lr": ("log", 0.001, 0.1), "shift": ("choice", (0, 2)), "forget_epochs": ("choice", (1, 2, 3, 4)),
+                       "forget_batch_size": ("choice", (16, 32, 64, 128))}
+
+
+def scrub(original, data, split, config, *, weights, sampling, seed, val=None):
+    retain = retain_sampler(data, split, config, weights, sampling)
+    forget = Sampler(data, split.forget, config.forget_batch_size, name="forget")
+    with Training(original, data, config, seed) as training:
+        teacher = torch.from_numpy(predict(training.model, data)).to(training.device)
+        for epoch in range(config.epochs):
+            if epoch < config.forget_epochs:
+                for batch in training.batches(epoch, forget, main=False):
+                    training.step(-distillation(training.logits(batch.x), teacher[batch.index], config.temperature))
+            for batch in training.batches(epoch, retain):
+                logits = training.logits(batch.x)
+                near = distillation(logits, teacher[batch.index], config.temperature)
+                training.step(config.kl_weight * near + config.ce_weight * F.cross_entropy(logits, batch.y))
+            training.end_epoch(epoch)
+    return training.finish()
+
+
+def distillation(student, teacher, temperature):
+    """T^2 KL(teacher || student) of logits (B, Y) at temperature T, mean over the batch; nats (Hinton et al., 2015)."""
+    student, teacher = F.log_softmax(student / temperature, dim=1), F.log_softmax(teacher / temperature, dim=1)
+    return temperature**2 * F.kl_div(student, teacher, reduction="batchmean", log_target=True)

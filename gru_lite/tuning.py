@@ -1,0 +1,98 @@
+"""Tuning: as many configurations for each method, compared on validation, on seeds that no table reports::
+
+    OUT/tuning.csv    a row for each method, trial, ratio and seed: the searched values as JSON, and Avg. Gap on validation
+    OUT/chosen.json   {"method": {"field": value}} of the best trial of each method: for `gru-lite run --configs`
+
+The runs lie in the folder like those of an experiment, and a killed tuning continues in the same way.
+"""
+
+import json
+
+import numpy as np
+import pandas as pd
+
+from .configs import retains, trial_values
+from .experiment import Run, execute, prepare, read_run, requests, write_text
+from .scores import GAP_METRICS, average_gap, mean_reference
+
+
+def tune(options, progress=True):
+    """Compute what `options` (TuneOptions) ask for and is not there yet.
+
+    Every score is measured on the validation set in the place of test, and Avg. Gap against the mean of the references.
+
+    Returns:
+        The log as a DataFrame, of what was asked for: the folder may hold more, from earlier calls.
+
+    Raises:
+        InputError: before anything is written.
+    """
+    values = {(method, trial): trial_values(method, trial) for method in options.methods for trial in range(options.trials)}
+    out, _, call = prepare(options)
+    seeds, ratios = requests(options)
+    sampling = options.reweight[0]
+    names = ["retrain", *(f"reference_{k}" for k in range(2, options.references + 1))]
+    references = {(ratio, seed): [Run(name, sampling, ratio, seed) for name in names] for seed in seeds for ratio in ratios}
+    trials = [Run(method, sampling if retains(method) else None, ratio, seed, trial)
+              for method, trial in values for ratio in ratios for seed in seeds]
+    originals = [Run("original", None, None, seed) for seed in seeds]
+    execute(options, out, originals + sum(references.values(), []), trials, progress, call)
+
+    rows = []
+    for item in trials:
+        record = _record(out, item)
+        row = {"method": item.method, "sampling": item.sampling or "", "trial": item.trial, "ratio": item.ratio,
+               "seed": item.seed, "config": json.dumps(values[item.method, item.trial]), "avg_gap": np.nan}
+        yardstick = [_record(out, other)["scores"] for other in references[item.ratio, item.seed]]
+        yardstick = [scores for scores in yardstick if scores]  # without one that diverged
+        if record["scores"]:
+            row |= {name: getattr(record["scores"], name) for name in GAP_METRICS}
+            row["avg_gap"] = average_gap(record["scores"], mean_reference(yardstick)) if yardstick else np.nan
+        rows.append(row | {"seconds": record["seconds"], "status": record["status"]})
+    columns = ["method", "sampling", "trial", "ratio", "seed", "config", "avg_gap", *GAP_METRICS, "seconds", "status"]
+    log = pd.DataFrame(rows).reindex(columns=columns)
+    write_text(out / "tuning.csv", log.to_csv(index=False, lineterminator="\n"))
+    write_text(out / "chosen.json", json.dumps(chosen(log), indent=1) + "\n")
+    return log
+
+
+def chosen(log):
+    """Return {method: {field: value}} of each method's best trial, from the log alone.
+
+    The best has the highest mean Avg. Gap over all ratios and seeds; of equal ones the earliest. A trial that diverged
+    anywhere is out; a method all of whose trials are out is missing.
+    """
+    best = {}
+    for method, gaps in _mean_gaps(log).items():
+        if gaps.notna().any():
+            trial = (log["method"] == method) & (log["trial"] == gaps.idxmax())
+            best[method] = json.loads(log.loc[trial, "config"].iloc[0])
+    return best
+
+
+def tuning_summary(log):
+    """Return what a tuning found, as text: a line a method."""
+    n = len(log[["ratio", "seed"]].drop_duplicates())
+    lines = [f"Mean Avg. Gap on validation over {n} requests (ratios x seeds), {log['trial'].nunique()} trials a method:"]
+    best = chosen(log)
+    for method, gaps in _mean_gaps(log).items():
+        out = f"; {gaps.isna().sum()} diverged" if gaps.isna().any() else ""
+        if method not in best:
+            lines.append(f"  {method:16} every trial diverged")
+            continue
+        values = ", ".join(f"{field} {value}" for field, value in best[method].items())
+        default = "diverged" if np.isnan(gaps.loc[0]) else f"{gaps.loc[0]:.1f}"
+        lines.append(f"  {method:16} {gaps.max():.1f} (defaults {default}{out})  trial {gaps.idxmax()}: {values}")
+    return "\n".join(lines)
+
+
+def _mean_gaps(log):
+    """{method: mean Avg. Gap of each trial, NaN for one that diverged anywhere}; rounded: no sum's last bit decides."""
+    fine = log["avg_gap"].where(log["status"] == "ok")
+    diverged = (log["status"] != "ok").groupby([log["method"], log["trial"]], sort=False).any()
+    means = fine.groupby([log["method"], log["trial"]], sort=False).mean().round(6).mask(diverged)
+    return {method: means.loc[method].sort_index() for method in means.index.unique("method")}
+
+
+def _record(out, item):
+    return read_run(out / "runs" / item.name / "run.json")

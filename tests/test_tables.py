@@ -1,0 +1,85 @@
+"""What a table says, on tables whose numbers are made up."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import gru_lite as gru
+
+GAPS = {  # four seeds each; the retrain with REWEIGHT is the reference
+    ("original", ""): [80, 81, 82, 83], ("retrain", ""): [90, 91, 90, 91], ("retrain", "replacement"): [np.nan] * 4,
+    ("ceiling", "replacement"): [99, 98, 99, 98], ("finetune", ""): [95, 96, 95, 97], ("finetune", "replacement"): [96, 97, 98, 96],
+    ("miu", ""): [95, 95, 95, 96], ("miu", "replacement"): [97, 98, 98, 98],
+}
+
+
+def make_table(gaps, ratio="0.5"):
+    rows = []
+    for (method, sampling), values in gaps.items():
+        for seed, value in enumerate(values):
+            own = 100.0 if (method, sampling) == ("retrain", "replacement") else value
+            scores = {name: 50.0 + seed for name in ("RA", "UA", "TA", "MIA", "EO", "GA", "worst_group", "acc_0_0")}
+            rows.append({"method": method, "sampling": sampling, "ratio": ratio, "seed": seed, **scores, "avg_gap": own,
+                         "avg_gap_refs": value, "n_forget": 90, "seconds": 7.0, "share": 0.35, "status": "ok"})
+    return pd.DataFrame(rows)
+
+
+def test_compare_by_hand():
+    found = gru.compare(pd.concat([make_table(GAPS), make_table(GAPS, "0.9")]))
+    assert found["ratio"].tolist() == ["0.5"] * 5 + ["0.9"] * 5 and set(found["seeds"]) == {4}
+    first = found[:5].set_index(["rival", "sampling"])
+    assert list(first.index) == [("original", ""), ("retrain", ""), ("finetune", ""), ("finetune", "replacement"), ("miu", "")]
+    # miu - finetune with REWEIGHT: 1, 1, 0, 2: mean 1, standard deviation .8165; half width 3.18245 * .8165 / 2
+    one = first.loc["finetune", "replacement"]
+    assert (one["mean"], one["half"]) == pytest.approx((1, 3.18245 * 0.81650 / 2), rel=1e-4)
+    p = [gru.paired_test(GAPS["miu", "replacement"], GAPS[key])[2] for key in first.index]
+    assert first["p_holm"].tolist() == pytest.approx(gru.holm(p).tolist())
+    assert one["smallest"] == gru.smallest_difference([1, 1, 0, 2])
+    assert one["smallest_holm"] == gru.smallest_difference([1, 1, 0, 2], level=0.01)
+
+
+def test_compare_another_row_and_metric():
+    table = make_table(GAPS).assign(GA=lambda t: t["GA"] + (t["method"] == "finetune") * (1 + t["seed"] % 2))
+    found = gru.compare(table, "finetune", "", metric="GA").set_index(["rival", "sampling"])
+    assert found.loc[("miu", ""), "mean"] == 1.5 and ("finetune", "replacement") in found.index
+    assert found.loc[("finetune", "replacement"), "mean"] == 0
+
+
+def test_compare_pairs_what_there_is():
+    table = make_table(GAPS)
+    lost = (table["method"] == "finetune") & (table["sampling"] == "") & (table["seed"] > 0)
+    unknown = (table["method"] == "original") & (table["seed"] == 3)
+    table["avg_gap_refs"] = table["avg_gap_refs"].mask(unknown)
+    found = gru.compare(table[~lost]).set_index(["rival", "sampling"])
+    assert ("finetune", "") not in found.index and found.loc[("original", ""), "seeds"] == 3
+    # four rivals are left to correct over
+    assert found.loc[("miu", ""), "smallest_holm"] == gru.smallest_difference([2, 3, 3, 2], level=0.05 / 4)
+    for empty in (table[table["seed"] == 0], table[table["method"] != "miu"]):
+        assert gru.compare(empty).empty and list(gru.compare(empty).columns) == list(gru.compare(table).columns)
+
+
+def test_further_references_are_no_rivals():
+    table = make_table(GAPS | {("reference_2", "replacement"): [98, 98, 99, 97]})
+    assert len(gru.compare(table)) == 5
+
+
+def test_summary_says_what_survives():
+    table = make_table(GAPS)
+    lines = gru.summary(table).splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("miu + REWEIGHT minus each rival"))
+    assert "Holm over 5 rivals" in lines[start]
+    for line, row in zip(lines[start + 1:start + 6], gru.compare(table).itertuples()):
+        assert f"{row.mean:+.1f}±{row.half:.1f}" in line and line.endswith("survives" if row.p_holm < 0.05 else "-")
+    assert [line.split()[-1] for line in lines[start + 1:start + 6]] == ["survives", "survives", "survives", "-", "survives"]
+    found = gru.compare(table)
+    assert lines[start + 6].endswith(f"{found['smallest'].median():.1f} points; at Holm's first step {found['smallest_holm'].median():.1f}.")
+    assert any(line.split()[-2:] == ["7", ".35"] for line in lines) and max(map(len, lines)) <= 150
+    for less in (table[table["method"] != "miu"], table[table["seed"] == 0]):
+        assert "rival" not in gru.summary(less)
+
+
+def test_the_calibrated_gap_uses_all_references():
+    table = make_table(GAPS | {("reference_2", "replacement"): [98, 98, 99, 97]})
+    line = next(line for line in gru.summary(table).splitlines() if line.startswith("miu + REWEIGHT "))
+    gaps = (GAPS[key] for key in (("miu", "replacement"), ("original", ""), ("ceiling", "replacement")))
+    assert "{:.0f} [{:.0f},{:.0f}]".format(*gru.calibrated_gap(*gaps)) in line

@@ -100,19 +100,22 @@ def ratio_curves(table, metric="GA", rows=None, axes=None, ylabel=None):
     return fig or axes.figure
 
 
-def paired_dots(differences, xlabel):
+def paired_dots(differences, xlabel, lines=None):
     """One row of dots a comparison, a dot a seed, with mean and 95% interval: what paired differences look like.
 
     Args:
-        differences: {label: (seeds,) differences in points}.
+        differences: {label: (seeds,) differences in points}, or other values of which each seed has one.
+        lines: {label: x} of vertical lines; by default one at zero.
     """
-    fig, axes = figure(7, 0.7 + 0.55 * len(differences))
+    fig, axes = figure(7, 0.7 + (0.55 if len(differences) < 8 else 0.36) * len(differences))
     for y, (label, values) in enumerate(differences.items()):
         values = np.asarray(values, dtype=float)
         mean, half = mean_interval(values)
         axes.scatter(values, np.full(len(values), y - 0.12), color=REWEIGHT, alpha=0.6, s=26, lw=0)
         axes.errorbar(mean, y + 0.16, xerr=None if np.isnan(half) else half, color=INK, marker="|", ms=14, capsize=4, lw=1.8)
-    axes.axvline(0, color=INK, lw=1, ls="--")
+    for label, x in (lines or {"": 0}).items():
+        axes.axvline(x, color=INK, lw=1, ls="--")
+        axes.annotate(label, (x, 1), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=9)
     axes.set_yticks(range(len(differences)), differences)
     axes.set(xlabel=xlabel, ylim=(len(differences) - 0.5, -0.5))
     return fig

@@ -36,7 +36,8 @@ def tune(options, progress=True):
     trials = [Run(method, sampling if retains(method) else None, ratio, seed, trial)
               for method, trial in values for ratio in ratios for seed in seeds]
     originals = [Run("original", None, None, seed) for seed in seeds]
-    execute(options, out, originals + sum(references.values(), []), trials, progress, call)
+    by_seed = sorted(trials, key=lambda item: item.seed)  # so that each process generates the data of a seed once
+    execute(options, out, originals + sum(references.values(), []), by_seed, progress, call)
 
     rows = []
     for item in trials:

@@ -29,8 +29,7 @@ def tuned(method, benchmark="waterdigits"):
     """Return the config of `method` with the values that were tuned on `benchmark`; where none are, its defaults."""
     check_choice(method, METHODS, "method")
     check_choice(benchmark, BENCHMARKS, "benchmark")
-    # the large setting differs in counts alone, so it runs with what was tuned, on other seeds, on the small one
-    file = PACKAGED / f"{benchmark.removesuffix('_large')}.json"
+    file = PACKAGED / f"{benchmark}.json"
     return read_configs(file if file.is_file() else None)[method]
 
 

@@ -164,7 +164,8 @@ def test_tuned(monkeypatch, tmp_path):
     monkeypatch.setattr(configs, "PACKAGED", tmp_path)
     assert gru.tuned("finetune") == methods.FinetuneConfig()
     (tmp_path / "waterdigits.json").write_text('{"finetune": {"lr": 0.01}}')
-    assert gru.tuned("finetune") == gru.tuned("finetune", "waterdigits_large") == methods.FinetuneConfig(lr=0.01)
+    assert gru.tuned("finetune") == methods.FinetuneConfig(lr=0.01)
+    assert gru.tuned("finetune", "waterdigits_large") == methods.FinetuneConfig()  # tuned for itself alone
     assert gru.tuned("salun") == methods.METHODS["salun"][1]()
     item = experiment.Run("finetune", None, "0.5", 0)
     assert experiment._config_of(gru.RunOptions(benchmark="waterdigits"), item).lr == 0.01
@@ -202,3 +203,18 @@ def test_the_large_setting():
     assert bench.name == "waterdigits_large" and bench.default_groups == ((1, 0),)
     assert bench.train.group_counts.tolist() == np.ravel(LARGE["train_counts"]).tolist()
     assert set(bench.val.group_counts) == {LARGE["val_count"]} and set(bench.test.group_counts) == {LARGE["test_count"]}
+
+
+def test_the_packaged_values_are_what_the_recorded_tuning_chose():
+    """As many trials for each method, from the space beside its code, on seeds that no other record reports."""
+    log, about = gru.read_record("waterdigits_tuning")
+    assert gru.chosen(log) == json.loads((configs.PACKAGED / "waterdigits.json").read_text())
+    assert set(log["method"]) == set(gru.METHODS) and set(log["ratio"]) == {"0.1", "0.5", "0.9"} and log["seed"].nunique() >= 4
+    assert log.groupby("method")["trial"].nunique().nunique() == 1
+    assert log.groupby(["method", "trial"])[["ratio", "seed"]].size().eq(3 * log["seed"].nunique()).all()
+    for (method, trial), rows in log.groupby(["method", "trial"]):
+        (text,) = set(rows["config"])
+        assert json.loads(text) == configs.trial_values(method, trial)
+    for file in (experiment.Path(experiment.__file__).parents[1] / "results").glob("*.csv"):
+        if file.stem != "waterdigits_tuning":
+            assert not set(gru.read_record(file.stem)[0]["seed"]) & set(log["seed"]), file.stem

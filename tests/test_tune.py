@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -205,16 +206,18 @@ def test_the_large_setting():
     assert set(bench.val.group_counts) == {LARGE["val_count"]} and set(bench.test.group_counts) == {LARGE["test_count"]}
 
 
-def test_the_packaged_values_are_what_the_recorded_tuning_chose():
+@pytest.mark.parametrize("benchmark", ["waterdigits", "waterdigits_large"])
+def test_the_packaged_values_are_what_the_recorded_tuning_chose(benchmark):
     """As many trials for each method, from the space beside its code, on seeds that no other record reports."""
-    log, about = gru.read_record("waterdigits_tuning")
-    assert gru.chosen(log) == json.loads((configs.PACKAGED / "waterdigits.json").read_text())
-    assert set(log["method"]) == set(gru.METHODS) and set(log["ratio"]) == {"0.1", "0.5", "0.9"} and log["seed"].nunique() >= 4
+    log, _ = gru.read_record(f"{benchmark}_tuning")
+    assert gru.chosen(log) == json.loads((configs.PACKAGED / f"{benchmark}.json").read_text())
+    assert set(log["method"]) == set(gru.METHODS) and log["seed"].nunique() >= 4
+    n_requests = log["seed"].nunique() * log["ratio"].nunique()
     assert log.groupby("method")["trial"].nunique().nunique() == 1
-    assert log.groupby(["method", "trial"])[["ratio", "seed"]].size().eq(3 * log["seed"].nunique()).all()
+    assert log.groupby(["method", "trial"]).size().eq(n_requests).all()
     for (method, trial), rows in log.groupby(["method", "trial"]):
         (text,) = set(rows["config"])
         assert json.loads(text) == configs.trial_values(method, trial)
-    for file in (experiment.Path(experiment.__file__).parents[1] / "results").glob("*.csv"):
-        if file.stem != "waterdigits_tuning":
+    for file in (Path(experiment.__file__).parents[1] / "results").glob("*.csv"):
+        if not file.stem.endswith("_tuning"):
             assert not set(gru.read_record(file.stem)[0]["seed"]) & set(log["seed"]), file.stem

@@ -7,7 +7,7 @@ import math
 import os
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +20,9 @@ from .errors import DivergedError, InputError, check_choice
 from .models import read_tensors, write_tensors
 from .reweighting import SAMPLING, draw_pass, pass_length
 from .seeding import stream
+
+
+LEAST = {"epochs": 1, "batch_size": 2, "forget_batch_size": 1, "threads": 1, "first_steps": 1}  # of whole numbers; else 0
 
 
 @dataclass(frozen=True)
@@ -50,15 +53,17 @@ class TrainConfig:
     threads: int = 1
 
     def __post_init__(self):
+        """Check every field against the type of its default, in the configs of the methods, too."""
         check_choice(self.schedule, ("cosine", "const"), "schedule")
         check_choice(self.precision, ("float32", "bfloat16"), "precision")
-        for name, low in (("epochs", 1), ("batch_size", 2), ("warmup_epochs", 0), ("shift", 0), ("threads", 1)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        for field in fields(self):
+            name, kind, value = field.name, type(field.default), getattr(self, field.name)
+            low = LEAST.get(name, 0)
+            if kind is bool and not isinstance(value, bool):
+                raise InputError(f"{name} {value!r} is neither True nor False")
+            if kind is int and (isinstance(value, bool) or not isinstance(value, int) or value < low):
                 raise InputError(f"{name} {value!r} is not a whole number of {low} or more")
-        for name in ("lr", "momentum", "weight_decay"):
-            value = getattr(self, name)
-            if not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+            if kind is float and (isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0):
                 raise InputError(f"{name} {value!r} is not a finite number of 0 or more")
 
     def lr_at(self, step, steps_per_epoch):
@@ -166,8 +171,8 @@ class Training:
     def batches(self, epoch, sampler, main=True):
         """Yield the batches of one epoch.
 
-        The schedule counts those of the `main` sampler; in the passes of others the learning rate is what it is when the
-        epoch begins.
+        The schedule counts the steps of the `main` sampler; in the passes of others the learning rate stands still, at
+        the value of the schedule counted in epochs.
         """
         draws = sampler.draw(epoch, self.seed)
         shift = "shift" if main else f"shift {sampler.name}"
@@ -217,7 +222,7 @@ class Training:
     def diverged(self, message):
         """Raise DivergedError with the model as it was after the last good epoch."""
         self.model.load_state_dict(self.last_good)
-        raise DivergedError(message, self.model.eval())
+        raise DivergedError(message, self.model.requires_grad_(True).eval())
 
     @property
     def seconds(self):
@@ -226,7 +231,7 @@ class Training:
     def finish(self):
         """Return the model in eval mode, with the attribute `training_seconds`."""
         self.model.training_seconds = self.seconds
-        return self.model.eval()
+        return self.model.requires_grad_(True).eval()
 
 
 def hold_statistics_of(module):

@@ -172,14 +172,13 @@ INVALID = [("salun", "share", 0), ("salun", "share", 1.1), ("salun", "share", ma
            ("miu", "forget_epochs", -1), ("miu", "forget_epochs", 1.5), ("miu", "forget_batch_size", 0), ("miu", "first_steps", 0),
            ("miu", "later_steps", -1), ("miu", "lambda_mi", -1.0), ("miu", "lambda_mi", math.nan), ("miu", "critic_lr", math.inf), ("miu", "ce_weight", "1"),
            ("miu", "marginal", "uniformly"), ("miu", "phi0_features", "both"), ("miu", "original_mode", "test"), ("miu", "statistics", "fixed"),
-           ("miu", "average", "none"), ("miu", "loss_precision", "float16"), ("eu_k", "blocks", 6), ("eu_k", "blocks", -1)]
-NOT_CHECKED = [("eu_k", "blocks", 1.5), ("l1_sparse", "alpha", -1.0), ("l1_sparse", "alpha", math.nan), ("scrub", "forget_epochs", -1),
-               ("scrub", "forget_batch_size", 0), ("scrub", "temperature", 0.0), ("scrub", "kl_weight", math.nan), ("scrub", "ce_weight", -1.0),
-               ("salun", "forget_batch_size", 0), ("salun", "share", "0.5"), ("miu", "clip", "no")]
+           ("miu", "average", "none"), ("miu", "loss_precision", "float16"), ("eu_k", "blocks", 6), ("eu_k", "blocks", -1),
+           ("eu_k", "blocks", 1.5), ("l1_sparse", "alpha", -1.0), ("l1_sparse", "alpha", math.nan), ("scrub", "forget_epochs", -1),
+           ("scrub", "forget_batch_size", 0), ("scrub", "temperature", 0.0), ("scrub", "kl_weight", math.nan), ("scrub", "ce_weight", -1.0),
+           ("salun", "forget_batch_size", 0), ("salun", "share", "0.5"), ("miu", "clip", "no")]
 
 
-@pytest.mark.parametrize("name, field, value", [
-    *INVALID, *(pytest.param(*case, marks=pytest.mark.xfail(strict=True, reason="accepted, or fails with another error")) for case in NOT_CHECKED)])
+@pytest.mark.parametrize("name, field, value", INVALID)
 def test_values_that_are_refused(name, field, value, unlearned):
     with pytest.raises(gru.InputError, match=field):
         unlearned(name, **{field: value})
@@ -245,7 +244,6 @@ def test_eu_k_refuses(trained, bench, split):
         gru.unlearn("eu_k", odd, bench.train, split)
 
 
-@pytest.mark.xfail(strict=True, reason="the kept blocks stay frozen in the model of a DivergedError")
 def test_eu_k_unfreezes_after_divergence(unlearned):
     with pytest.raises(gru.DivergedError) as caught:
         unlearned("eu_k", lr=1e30, epochs=4)
@@ -329,11 +327,10 @@ def test_the_learning_rate_of_the_other_pass(unlearned, steps):
     assert rates[True][::3] == pytest.approx([0.1, 0.075, 0.025]) and rates[False] == pytest.approx([0.1, 0.075, 0.025])
 
 
-@pytest.mark.xfail(strict=True, reason="with warm-up the pass over F runs at the rate of the end of the epoch, not of its beginning")
-def test_the_learning_rate_of_the_other_pass_in_warm_up(unlearned, steps):
+def test_the_learning_rate_of_the_other_pass_stands_still(unlearned, steps):
+    """By hand: an epoch of warm-up to .1, then half a cosine over the two others: .1 and .05 at their beginnings."""
     unlearned("salun", epochs=3, lr=0.1, warmup_epochs=1)
-    rates = {main: [rate for kind, _, rate in steps.batches if kind == main] for main in (True, False)}
-    assert rates[True][::3] == pytest.approx(rates[False])
+    assert [rate for main, _, rate in steps.batches if not main] == pytest.approx([0.1, 0.1, 0.05])
 
 
 # SalUn

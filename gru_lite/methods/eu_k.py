@@ -39,7 +39,6 @@ def eu_k(original, data, split, config, *, weights, sampling, seed, val=None):
             for batch in training.batches(epoch, retain):
                 training.step(F.cross_entropy(training.logits(batch.x), batch.y))
             training.end_epoch(epoch)
-    training.model.requires_grad_(True)
     return training.finish()
 
 

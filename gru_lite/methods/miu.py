@@ -9,14 +9,13 @@ beside it, and `as_released=True` sets them all.
 """
 
 import copy
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 
-from ..errors import DivergedError, InputError, check_choice
+from ..errors import check_choice
 from ..information import Critic, MovingAverage, exact_terms, sampled_terms
 from ..seeding import torch_stream
 from ..train import Sampler, TrainConfig, Training, extract_features
@@ -79,14 +78,6 @@ class MIUConfig(TrainConfig):
                               ("statistics", ("held", "moving")), ("marginal", ("exact", "uniform")),
                               ("average", ("critic", "shared")), ("loss_precision", ("float32", "bfloat16"))):
             check_choice(getattr(self, name), choices, name)
-        for name, low in (("forget_epochs", 0), ("forget_batch_size", 1), ("first_steps", 1), ("later_steps", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < low:
-                raise InputError(f"{name} {value!r} is not a whole number of {low} or more")
-        for name in ("lambda_mi", "ce_weight", "critic_lr"):
-            value = getattr(self, name)
-            if not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
-                raise InputError(f"{name} {value!r} is not a finite number of 0 or more")
 
 
 def miu(original, data, split, config, *, weights, sampling, seed, val=None, watch=None):

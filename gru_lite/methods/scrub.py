@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F
 
+from ..errors import InputError
 from ..train import Sampler, TrainConfig, Training, predict
 from .finetune import retain_sampler
 
@@ -30,6 +31,11 @@ class SCRUBConfig(TrainConfig):
 
     SPACE: ClassVar = {"lr": ("log", 0.001, 0.1), "shift": ("choice", (0, 2)), "forget_epochs": ("choice", (1, 2, 3, 4)),
                        "forget_batch_size": ("choice", (16, 32, 64, 128))}
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.temperature == 0:
+            raise InputError("temperature 0.0 is not a number above 0")
 
 
 def scrub(original, data, split, config, *, weights, sampling, seed, val=None):

@@ -340,4 +340,5 @@ except gru.InputError as problem:
 #
 # ## Next
 #
-# Retraining is exact and slow. The next part of the book, in preparation, asks how near one can come without it.
+# Retraining is exact and slow. How near can one come without it? The paper's answer needs a way to measure what features know
+# about a group: {doc}`04_mutual_information`.

@@ -27,7 +27,8 @@ METHODS = {
     "miu": (miu, MIUConfig),
 }
 
-__all__ = ["METHODS", "unlearn", *METHODS, *(config.__name__ for _, config in METHODS.values())]
+# without the methods: each bears the name of its module, and is described there
+__all__ = ["METHODS", "unlearn", *(config.__name__ for _, config in METHODS.values())]
 
 
 def unlearn(method, original, data, split, config=None, reweight=True, sampling="replacement", seed=0, val=None):

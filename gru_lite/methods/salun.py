@@ -78,7 +78,7 @@ def salun(original, data, split, config, *, weights, sampling, seed, val=None):
 
 
 def saliency_mask(training, forget, share):
-    """Return a boolean tensor for each parameter: True for the `share` of all weights with the largest |sum of gradients on F|.
+    """Return a boolean tensor for each parameter: True for the `share` of all weights with the largest summed gradient on F.
 
     In eval mode, on the images as they are; exactly round(share * number of weights) are True.
     """

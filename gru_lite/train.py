@@ -188,9 +188,9 @@ class Training:
     def forward(self, x):
         """Return (features (B, D), logits (B, Y)) in float32, whatever the precision of the model's own arithmetic."""
         with _autocast(self.device, self.config.precision):
-            z = self.model.features(x)
+            z = self.model.features(x).float()  # before the head, so that logits have a gradient with respect to it
             logits = self.model.head(z)
-        return z.float(), logits.float()
+        return z, logits.float()
 
     def logits(self, x):
         return self.forward(x)[1]

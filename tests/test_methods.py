@@ -627,3 +627,9 @@ def test_hold_statistics_of_a_part(trained):
     hold_statistics_of(model.backbone[3])
     held = [name for name, module in model.named_modules() if not module.training]
     assert held == ["backbone.3.norm1", "backbone.3.norm2"]
+
+
+@each_method
+def test_every_method_runs_in_bfloat16(name, unlearned):
+    model = unlearned(name, precision="bfloat16")
+    assert all(torch.isfinite(weight).all() and weight.dtype == torch.float32 for weight in model.parameters())

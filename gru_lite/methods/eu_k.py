@@ -29,7 +29,7 @@ class EUkConfig(TrainConfig):
 
 def eu_k(original, data, split, config, *, weights, sampling, seed, val=None):
     retain = retain_sampler(data, split, config, weights, sampling)
-    start = copy.deepcopy(original)
+    start = copy.deepcopy(original).cpu()  # where the seed decides; a GPU draws from a generator of its own
     kept = reset_last(start, config.blocks, seed)
     with Training(start, data, config, seed) as training:
         for block in list(training.model.backbone)[:kept]:

@@ -1,0 +1,124 @@
+"""What each correction of MIU and SalUn changes, and each part of MIU: writes results/waterdigits_miu_traps.csv.
+
+    gru-lite run --benchmark waterdigits_large --ratio 0.9 --methods all --seeds 10 --references 4 --save-models
+    python results/miu_traps.py --seeds 6
+
+A row for each variant and seed, at ratio 0.9 on waterdigits_large. Originals, references and ceiling are those of the first
+command; avg_gap is to the mean of its references of the same seed. `information` is a fresh probe's held-out estimate of
+I(Z; G) on 1,500 test images, in nats. The rows `reference` (the mean over the references), `no-op` and `ceiling` say how to
+read the others.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+
+import gru_lite as gru
+from gru_lite.experiment import read_run, record
+from gru_lite.methods import MIUConfig
+from gru_lite.methods.miu import AS_RELEASED
+from gru_lite.seeding import stream
+
+BENCHMARK, RATIO = "waterdigits_large", "0.9"
+OUT = Path(__file__).with_name("waterdigits_miu_traps.csv")
+FIELDS = ("phi0_features", "original_mode", "statistics", "marginal", "clip", "average", "loss_precision")
+COLUMNS = ["RA", "UA", "TA", "MIA", "EO", "GA", "worst_group", "MIA_auc"]
+
+
+def variants():
+    """Return {variant: (method, config, reweight)}; of two with the same content, one is computed."""
+    miu, salun = gru.tuned("miu", BENCHMARK), gru.tuned("salun", BENCHMARK)
+    corrected = {field: getattr(MIUConfig(), field) for field in FIELDS}
+    salun_corrected = {"masked": "restored", "statistics": "held"}
+    salun_released = dict.fromkeys(salun_corrected, "moving")
+    rows = {"corrected": miu, "as released": replace(miu, **AS_RELEASED)}
+    for field in FIELDS:  # as_released=True would set them all again
+        rows[f"released but {field}"] = replace(miu, **AS_RELEASED | {field: corrected[field]})
+    rows |= {"no forgetting": replace(miu, forget_epochs=0), "no calibration": replace(miu, lambda_mi=0.0),
+             "no CE": replace(miu, ce_weight=0.0), "no REWEIGHT": miu,
+             "clipping": replace(miu, clip=True), "no clipping": replace(miu, clip=False)}
+    rows = {name: ("miu", config, name != "no REWEIGHT") for name, config in rows.items()}
+    rows["salun corrected"] = ("salun", replace(salun, **salun_corrected), True)
+    rows["salun as released"] = ("salun", replace(salun, **salun_released), True)
+    for field, value in salun_corrected.items():
+        rows[f"salun released but {field}"] = ("salun", replace(salun, **salun_released | {field: value}), True)
+    return rows
+
+
+def one_seed(seed, runs, epochs):
+    """Return the rows of one seed; `epochs` shortens the unlearning, for a trial run."""
+    bench = gru.load(BENCHMARK, seed=seed)
+    split = gru.forget_split(bench.train, bench.default_groups, RATIO, seed)
+    probed = np.sort(stream(seed, "probe").choice(len(bench.test), 1500, replace=False))
+
+    def information(model):
+        features = gru.extract_features(model, bench.test, probed)
+        return gru.mutual_information(features, bench.test.group[probed], len(split.n_train), seed=0)
+
+    def finished(name):
+        return read_run(runs / name / "run.json"), gru.load_model(runs / name / "model.safetensors")
+
+    original = gru.load_model(runs / f"original-s{seed}" / "model.safetensors")
+    ending = f"-replacement-r{RATIO}-s{seed}"
+    others = sorted(folder.name for folder in runs.glob(f"reference_*{ending}"))
+    references = [finished(name) for name in ("retrain" + ending, *others)]
+    yardstick = gru.mean_reference([run["scores"] for run, _ in references])
+
+    def row(name, scores, model, seconds):
+        numbers = {column: getattr(scores, column) for column in COLUMNS}
+        return {"variant": name, "ratio": RATIO, "seed": seed, "avg_gap": gru.average_gap(scores, yardstick), **numbers,
+                "information": information(model), "seconds": round(seconds, 2), "status": "ok"}
+
+    ceiling, its_model = finished("ceiling" + ending)
+    rows = [row("no-op", gru.score(original, bench, split), original, 0.0),
+            row("ceiling", ceiling["scores"], its_model, ceiling["seconds"])]
+    each = pd.DataFrame([row("reference", run["scores"], model, run["seconds"]) for run, model in references])
+    rows.append(each.mean(numeric_only=True).to_dict() | {"variant": "reference", "ratio": RATIO, "seed": seed,
+                                                          "avg_gap": None, "status": "ok"})
+    done = {}
+    for name, key in variants().items():
+        if key not in done:
+            method, config, reweight = key
+            config = replace(config, epochs=min(epochs, config.epochs), warmup_epochs=0) if epochs else config
+            try:
+                model = gru.unlearn(method, original, bench.train, split, config=config, reweight=reweight, seed=seed)
+                done[key] = row(name, gru.score(model, bench, split), model, model.training_seconds)
+            except gru.DivergedError as error:
+                done[key] = {"ratio": RATIO, "seed": seed, "status": f"diverged: {error}"}
+            print(f"seed {seed}: {name}: {done[key].get('avg_gap', float('nan')):.1f}", flush=True)
+        rows.append(done[key] | {"variant": name})
+    return rows
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=6)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--runs", type=Path, default=Path("runs") / BENCHMARK, help="the folder of the first command")
+    parser.add_argument("--epochs", type=int, help="of the unlearning: a trial run, not to be recorded")
+    parser.add_argument("--out", type=Path, default=OUT)
+    options = parser.parse_args()
+    if options.epochs and options.out == OUT:
+        parser.error("a trial run must not replace the record: give --out")
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    runs = options.runs / "runs"
+    for seed in seeds:
+        if not (runs / f"ceiling-replacement-r{RATIO}-s{seed}" / "model.safetensors").is_file():
+            parser.error(f"{options.runs} holds no models of seed {seed}: run the first command, see --help")
+    parts = joblib.Parallel(options.jobs)(joblib.delayed(one_seed)(seed, runs, options.epochs) for seed in seeds)
+    table = pd.DataFrame([row for rows in parts for row in rows])
+    first = ["variant", "ratio", "seed", "avg_gap", *COLUMNS, "information", "seconds", "status"]
+    command = f"python results/miu_traps.py --seeds {options.seeds}"
+    if options.first_seed:
+        command += f" --first-seed {options.first_seed}"
+    record(table[first], options.out, command)
+    print(table.groupby("variant", sort=False)["avg_gap"].agg(["mean", "std", "count"]).round(2))
+
+
+if __name__ == "__main__":
+    main()

@@ -24,6 +24,7 @@ from gru_lite.methods.miu import AS_RELEASED
 from gru_lite.seeding import stream
 
 BENCHMARK, RATIO = "waterdigits_large", "0.9"
+ENDING = "-replacement-r" + RATIO + "-s{}"  # of the names of runs
 OUT = Path(__file__).with_name("waterdigits_miu_traps.csv")
 FIELDS = ("phi0_features", "original_mode", "statistics", "marginal", "clip", "average", "loss_precision")
 COLUMNS = ["RA", "UA", "TA", "MIA", "EO", "GA", "worst_group", "MIA_auc"]
@@ -49,31 +50,36 @@ def variants():
     return rows
 
 
-def one_seed(seed, runs, epochs):
-    """Return the rows of one seed; `epochs` shortens the unlearning, for a trial run."""
+def start(seed, runs):
+    """Return (benchmark, split, original, finished references) of one seed; runs and models come from the first command."""
     bench = gru.load(BENCHMARK, seed=seed)
     split = gru.forget_split(bench.train, bench.default_groups, RATIO, seed)
+    original = gru.load_model(runs / f"original-s{seed}" / "model.safetensors")
+    others = sorted(folder.name for folder in runs.glob("reference_*" + ENDING.format(seed)))
+    return bench, split, original, [finished(runs / name) for name in ("retrain" + ENDING.format(seed), *others)]
+
+
+def finished(folder):
+    """Return (what its run.json says, model) of a finished run."""
+    return read_run(folder / "run.json"), gru.load_model(folder / "model.safetensors")
+
+
+def one_seed(seed, runs, epochs):
+    """Return the rows of one seed; `epochs` shortens the unlearning, for a trial run."""
+    bench, split, original, references = start(seed, runs)
+    yardstick = gru.mean_reference([run["scores"] for run, _ in references])
     probed = np.sort(stream(seed, "probe").choice(len(bench.test), 1500, replace=False))
 
     def information(model):
         features = gru.extract_features(model, bench.test, probed)
         return gru.mutual_information(features, bench.test.group[probed], len(split.n_train), seed=0)
 
-    def finished(name):
-        return read_run(runs / name / "run.json"), gru.load_model(runs / name / "model.safetensors")
-
-    original = gru.load_model(runs / f"original-s{seed}" / "model.safetensors")
-    ending = f"-replacement-r{RATIO}-s{seed}"
-    others = sorted(folder.name for folder in runs.glob(f"reference_*{ending}"))
-    references = [finished(name) for name in ("retrain" + ending, *others)]
-    yardstick = gru.mean_reference([run["scores"] for run, _ in references])
-
     def row(name, scores, model, seconds):
         numbers = {column: getattr(scores, column) for column in COLUMNS}
         return {"variant": name, "ratio": RATIO, "seed": seed, "avg_gap": gru.average_gap(scores, yardstick), **numbers,
                 "information": information(model), "seconds": round(seconds, 2), "status": "ok"}
 
-    ceiling, its_model = finished("ceiling" + ending)
+    ceiling, its_model = finished(runs / ("ceiling" + ENDING.format(seed)))
     rows = [row("no-op", gru.score(original, bench, split), original, 0.0),
             row("ceiling", ceiling["scores"], its_model, ceiling["seconds"])]
     each = pd.DataFrame([row("reference", run["scores"], model, run["seconds"]) for run, model in references])
@@ -94,29 +100,30 @@ def one_seed(seed, runs, epochs):
     return rows
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=6)
-    parser.add_argument("--first-seed", type=int, default=0)
+def command_line(doc, out, seeds):
+    """Return (options, seeds, folder of the finished runs), checked."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=seeds)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--runs", type=Path, default=Path("runs") / BENCHMARK, help="the folder of the first command")
     parser.add_argument("--epochs", type=int, help="of the unlearning: a trial run, not to be recorded")
-    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--out", type=Path, default=out)
     options = parser.parse_args()
-    if options.epochs and options.out == OUT:
+    if options.epochs and options.out == out:
         parser.error("a trial run must not replace the record: give --out")
-    seeds = range(options.first_seed, options.first_seed + options.seeds)
     runs = options.runs / "runs"
-    for seed in seeds:
-        if not (runs / f"ceiling-replacement-r{RATIO}-s{seed}" / "model.safetensors").is_file():
+    for seed in range(options.seeds):
+        if not (runs / ("ceiling" + ENDING.format(seed)) / "model.safetensors").is_file():
             parser.error(f"{options.runs} holds no models of seed {seed}: run the first command, see --help")
+    return options, range(options.seeds), runs
+
+
+def main():
+    options, seeds, runs = command_line(__doc__, OUT, seeds=6)
     parts = joblib.Parallel(options.jobs)(joblib.delayed(one_seed)(seed, runs, options.epochs) for seed in seeds)
     table = pd.DataFrame([row for rows in parts for row in rows])
     first = ["variant", "ratio", "seed", "avg_gap", *COLUMNS, "information", "seconds", "status"]
-    command = f"python results/miu_traps.py --seeds {options.seeds}"
-    if options.first_seed:
-        command += f" --first-seed {options.first_seed}"
-    record(table[first], options.out, command)
+    record(table[first], options.out, f"python results/miu_traps.py --seeds {options.seeds}")
     print(table.groupby("variant", sort=False)["avg_gap"].agg(["mean", "std", "count"]).round(2))
 
 

@@ -368,13 +368,13 @@ print(rows.rename_axis(["I", "d"]).to_string())
 
 # %% tags=["claim"]
 if full:
-    sampled = [error["mine", *at] - error["mine, sampled g'", *at] for at in problems]
-    gru.check_claim("sampling g' costs (hundredths)", 100 * np.mean(sampled, axis=0))
     hundredths = {key: 100 * values for key, values in error.items()}
     far, near = (hundredths["mine", 1.5, d] for d in (128, 4))
     gru.check_claim("d = 128 misses more than d = 4 (hundredths)", near - far)
     gru.check_claim("at d = 128 MINE says too little (hundredths)", -far)
     smile = hundredths["smile", 1.5, 128]
+    sampled = [hundredths["mine", *at] - hundredths["mine, sampled g'", *at] for at in problems]
+    gru.check_claim("sampling g' costs, on average (hundredths)", [np.mean(sampled)])
     gru.check_claim("SMILE less than MINE there (hundredths)", far - smile)
     for way, s, d in error:
         mean, half = gru.mean_interval(error[way, s, d])
@@ -389,7 +389,7 @@ if full:
 # Dimension matters most. In four dimensions all four are right to a few hundredths; in 128 more than half of the 0.46 nats is
 # missed. A critic has 500 training samples here, 22 of each rare group, and must find four directions among 128. The errors are on the
 # safe side: nothing is said that is not there, and where there is nothing, nothing is found. MINE and the classifier cannot be
-# told apart, as (3) suggests. Sampling $g'$ costs a little everywhere. SMILE, of which nothing was promised, lies below MINE in 128
+# told apart, as (3) suggests. Sampling $g'$ costs a few hundredths on average. SMILE, of which nothing was promised, lies below MINE in 128
 # dimensions.
 #
 # So an estimate is to be read as "at least", and two estimates may be compared if dimension and sample size are the same. That
@@ -407,16 +407,16 @@ if full:
 # The offset is the divergence of $p$ from $u$. It does not depend on $Z$ at all: no features can bring it to 0. *Where will the dots of
 # independent noise be?*
 
-# %% mystnb={"image": {"alt": "Dots of estimates for noise and for a mixture. With the exact marginal they lie at the two truths, 0 and 0.46 nats. With the uniform marginal they lie about 0.4 nats to the right of them."}, "figure": {"caption": "Estimates with the exact and the uniform marginal, a dot for each seed; dashed: what each of them estimates.", "name": "fig-uniform-marginal"}}
+# %% mystnb={"image": {"alt": "Dots of estimates for noise and for a mixture. With the exact marginal they lie at the two truths, 0 and 0.90 nats. With the uniform marginal they lie about 0.4 nats to the right of them."}, "figure": {"caption": "Estimates with the exact and the uniform marginal, a dot for each seed; dashed: what each of them estimates.", "name": "fig-uniform-marginal"}}
 offset = math.log(4) - entropy
 uniform = {"marginal": "uniform"}
 estimates = {
     "noise, exact": errors(ways["mine"], 0, 4),
     "noise, uniform": errors(uniform, 0, 4),
-    "mixture, exact": truths[1.5][0] + error["mine", 1.5, 4],
-    "mixture, uniform": truths[1.5][0] + errors(uniform, 1.5, 4),
+    "mixture, exact": truths[3.0][0] + errors(ways["mine"], 3.0, 4),
+    "mixture, uniform": truths[3.0][0] + errors(uniform, 3.0, 4),
 }
-lines = [0, offset, truths[1.5][0], truths[1.5][0] + offset]
+lines = [0, offset, truths[3.0][0], truths[3.0][0] + offset]
 plots.paired_dots(estimates, "estimate (nats)", {f"{x:.2f}": x for x in lines})
 plots.plt.show()
 
@@ -425,7 +425,7 @@ if full:
     for name in ("noise", "mixture"):
         more = estimates[f"{name}, uniform"] - estimates[f"{name}, exact"]
         gru.check_claim(f"{name}: uniform is higher (hundredths)", 100 * more)
-        assert abs(more.mean() - offset) < 0.1, f"{name}: not by the offset"
+        assert abs(more.mean() - offset) < 0.15, f"{name}: not by the offset"
 
 # %% [markdown]
 # Noise, which tells nothing, "has" nearly 0.4 nats. A difference of two such estimates is right again, if both have the same $p(g)$: the
@@ -576,14 +576,17 @@ if full:
     gru.check_claim("more than nine tenths of log 2 (hundredths)", 100 * (known - 0.9 * math.log(2)))
     learnt = found["original: group"] - found["untrained: group"]
     gru.check_claim("more than before training (hundredths)", 100 * learnt)
-    gru.check_claim("untrained ones tell something (hundredths)", 100 * found["untrained: group"])
+    start = {what: found[f"untrained: {what}"].mean() for what in ("target", "background | target")}
+    assert start["target"] < 0.1 < 0.3 < start["background | target"]
     assert abs(by_classifier.mean() - found["original: group"].mean()) < 0.03
 
 # %% [markdown]
-# The features tell the background of an image almost without doubt, better than the target that they were trained for. Nobody asked
+# The features tell the background of an image almost without doubt, and better than the target that they were trained for. Nobody asked
 # for it: in training the background was a good hint at the target, and nothing made the network drop it. An untrained network
-# tells a part of the group, too, so the level alone is no sign of learning. The intervals are over draws of folds and critics; they say how steady
-# the *estimate* is for this one model and these test images, not how near it is to the truth. That it lies below, we know.
+# tells the background too, to a large part, and next to nothing of the target: the level alone is no sign of learning. The classifier
+# agrees with MINE to about a hundredth. The intervals are over draws of folds and critics. They say how steady the *estimate* is for this
+# one model and these test images, not how near it is to the truth: that lies above, as far as we know from the problems that we could
+# check.
 #
 # ## Summary
 #

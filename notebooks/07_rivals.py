@@ -784,8 +784,10 @@ if FULL:
     assert gap[["gradient_ascent", "salun"]].between(low, high).all()
     assert off.loc["gradient_ascent", "GA"] < -9 and off.loc["salun", "EO"] > 5
     gru.check_claim("fine-tuning is ahead of the ceiling", [gap["finetune"] - gap["ceiling"]])
-    share = table.loc[list(models), "seconds"] / table.loc["reference", "seconds"]
-    gru.check_claim("at most half of the reference's time", [0.5 - share.max()])
+timed, _ = gru.read_record("waterdigits_large_methods")  # on an idle machine
+share = timed[timed["method"].isin(list(models))].groupby("method")["share"].mean()
+assert share.max() < 0.5 and share["gradient_ascent"] < 0.05
+print(f"share of retraining's time: {share.min():.2f} to {share.max():.2f}")
 
 # %% [markdown]
 # What may be read from it is what a method *did*. EU-k, L1-sparse and SCRUB leave UA 8 to 19 points above the reference:
@@ -794,7 +796,8 @@ if FULL:
 # small ones hide a large one. Fine-tuning, which does nothing about $F$, is ahead of the ceiling, which is a retrained
 # model: that is luck, and shows how much of it there is.
 #
-# As to cost: every method takes at most half of the reference's time, gradient ascent next to none.
+# As to cost, seconds of one run say little. In the recorded runs of lesson 8 these six take less than half of
+# retraining's time, gradient ascent next to none.
 #
 # Lesson {doc}`08_a_fair_table` repeats it over seeds, with several references, the same tuning for all, and tests.
 

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Mutual information: what features tell about the group
 #
-# **Question.** How much do the features of a model tell about the group of an image, and how far can a number be believed that
-# a network has estimated?
+# **Question.** How much do the features of a model tell about the group of an image, and how far can a number be
+# believed that a network has estimated?
 #
 # **After this lesson you can**
 #
@@ -11,7 +11,8 @@
 # - check an estimator where the truth is known, and say in which direction it errs;
 # - recognise what makes an estimate worthless: a wrong marginal, training samples, unscaled features.
 #
-# **You need** {doc}`03_exact_unlearning_by_reweighting`, expectation, and logarithms. **Time:** three minutes on two CPU cores.
+# **You need** {doc}`03_exact_unlearning_by_reweighting`, expectation, and logarithms. **Time:** three minutes on two
+# CPU cores.
 
 # %% tags=["parameters"]
 profile = "full"  # or "smoke": a few steps, so numbers mean nothing
@@ -46,17 +47,18 @@ brief = {} if full else {"steps": 10}  # for gru.mutual_information
 # $$I(Z; G) = H(G) - H(G \mid Z) = \mathbb{E}_{p(z,g)} \log \frac{p(g \mid z)}{p(g)}
 # = \mathbb{E}_{p(z,g)} \log \frac{p(z, g)}{p(z)\,p(g)},$$
 #
-# and the last form is a Kullback-Leibler divergence, that of the joint law $p(z,g)$ from the product $p(z)\,p(g)$ of its marginals.
-# With natural logarithms its unit is the *nat*. It is 0 when $Z$ and $G$ are independent, and at most $H(G)$, so at most $\log K$
-# for $K$ groups.
+# and the last form is a Kullback-Leibler divergence, that of the joint law $p(z,g)$ from the product $p(z)\,p(g)$ of
+# its marginals. With natural logarithms its unit is the *nat*. It is 0 when $Z$ and $G$ are independent, and at most
+# $H(G)$, so at most $\log K$ for $K$ groups.
 #
 # ### An example with a known answer
 #
-# Before we estimate anything, an example in which nothing needs to be estimated. Let $g$ be uniform on $0, \dots, m-1$ and $z$,
-# given $g$, uniform on the interval from $g$ to $g + 2$. *When you are told $z$, what do you know about $g$?*
+# Before we estimate anything, an example in which nothing needs to be estimated. Let $g$ be uniform on $0, \dots,
+# m-1$ and $z$, given $g$, uniform on the interval from $g$ to $g + 2$. *When you are told $z$, what do you know about
+# $g$?*
 #
-# Below 1 the group must be 0, above $m$ it must be $m - 1$: no doubt is left. Anywhere else two groups are possible, equally
-# likely: $\log 2$ is left. The two unambiguous ends have probability $\frac{1}{2m}$ each, so
+# Below 1 the group must be 0, above $m$ it must be $m - 1$: no doubt is left. Anywhere else two groups are possible,
+# equally likely: $\log 2$ is left. The two unambiguous ends have probability $\frac{1}{2m}$ each, so
 #
 # $$I(Z; G) = \log m - \frac{m-1}{m} \log 2.$$
 #
@@ -93,15 +95,16 @@ print(f"formula {truth:.3f}, counted {counted:.3f} nats")
 # negative, and adds up to 1. A Kullback-Leibler divergence is not negative, so
 #
 # $$0 \le \mathbb{E}_{p(z,g)} \log \frac{p(z,g)}{q(z,g)}
-# = \underbrace{\mathbb{E}_{p(z,g)} \log \frac{p(z,g)}{p(z)\,p(g)}}_{I(Z;G)} - \mathbb{E}_{p(z,g)}[T] + \log c. \qquad \square$$
+# = \underbrace{\mathbb{E}_{p(z,g)} \log \frac{p(z,g)}{p(z)\,p(g)}}_{I(Z;G)} - \mathbb{E}_{p(z,g)}[T] + \log c. \qquad
+# \square$$
 #
 # The gap is exactly how far $q$ is from the truth. It closes when $q = p$, that is for
 #
 # $$T^*(z, g) = \log \frac{p(g \mid z)}{p(g)} + \text{any constant}. \qquad (2)$$
 #
-# Since no $T$ can exceed $I$, one may *train* a network to make (1) as large as it can. That is MINE, *mutual information neural
-# estimation* {cite:p}`belghazi2018mine`. The first mean is over samples with their own group, the second over samples with a group
-# $g'$ drawn from $p(g)$, independent of the sample. From scratch:
+# Since no $T$ can exceed $I$, one may *train* a network to make (1) as large as it can. That is MINE, *mutual
+# information neural estimation* {cite:p}`belghazi2018mine`. The first mean is over samples with their own group, the
+# second over samples with a group $g'$ drawn from $p(g)$, independent of the sample. From scratch:
 
 
 # %%
@@ -146,8 +149,8 @@ assert torch.isclose(bound, by_hand, atol=1e-4)
 print(f"bound on the training samples {bound:.3f}, truth {truth:.3f}")
 
 # %% [markdown]
-# Has it learnt (2)? For this example $p(g \mid z)/p(g)$ is 4 where $z$ leaves no doubt, 2 where two groups are possible, and 0
-# where the group is impossible. *Which parts of that will a smooth network find hard?*
+# Has it learnt (2)? For this example $p(g \mid z)/p(g)$ is 4 where $z$ leaves no doubt, 2 where two groups are
+# possible, and 0 where the group is impossible. *Which parts of that will a smooth network find hard?*
 
 # %% mystnb={"image": {"alt": "Four panels, one for each group, of the learnt critic against z. Inside the interval that the group allows it lies near the dashed steps of the true log ratio, outside it drops to large negative values, with slanted flanks instead of jumps."}, "figure": {"caption": "The trained critic, less its constant, and the true log density ratio (dashed) for the four groups; minus infinity is not drawn.", "name": "fig-learnt-ratio"}}
 grid = torch.linspace(0, m + 1, 400)[:, None]
@@ -169,18 +172,18 @@ axes[0].set_ylabel("T(z, g)")
 plots.plt.show()
 
 # %% [markdown]
-# Where samples are, the critic is close. The jumps are slanted, and minus infinity is merely "very low": that is what the bound
-# loses.
+# Where samples are, the critic is close. The jumps are slanted, and minus infinity is merely "very low": that is what
+# the bound loses.
 #
 # ## A discrete group needs no sampling
 #
-# The second mean of (1) was taken over one random $g'$ for each sample. MINE needs that where both variables are continuous. $G$ has
-# $K$ values, and the mean over $p(g)$ is a sum:
+# The second mean of (1) was taken over one random $g'$ for each sample. MINE needs that where both variables are
+# continuous. $G$ has $K$ values, and the mean over $p(g)$ is a sum:
 #
 # $$\mathbb{E}_{p(z)p(g)}[e^T] = \mathbb{E}_{p(z)} \sum_g p(g)\, e^{T(z, g)}.$$
 #
-# `critic.table(z)` evaluates $T$ for all groups in one pass, `gru.donsker_varadhan` takes the sum: the **exact marginal**. What does
-# it save? The same critic, the same samples, a thousand draws of $g'$:
+# `critic.table(z)` evaluates $T$ for all groups in one pass, `gru.donsker_varadhan` takes the sum: the **exact
+# marginal**. What does it save? The same critic, the same samples, a thousand draws of $g'$:
 
 # %%
 log_prior = torch.full((m,), -math.log(m))
@@ -203,16 +206,16 @@ print(f"exact {exact:.3f}; sampled {np.mean(drawn):.3f}, standard deviation {np.
 #
 # $$\tilde T(z, g) = T(z, g) - a(z), \qquad a(z) = \log \sum_{g'} p(g')\, e^{T(z, g')}.$$
 #
-# This is a critic as good as any, and for it $\sum_g p(g)\,e^{\tilde T(z,g)} = 1$ for every $z$. So the second term of (1) is
-# $\log 1 = 0$, and its bound is $\mathbb{E}[\tilde T] = \mathbb{E}[T] - \mathbb{E}[a(z)]$. The bound of $T$ itself was
-# $\mathbb{E}[T] - \log \mathbb{E}[e^{a(z)}]$, and by Jensen's inequality $\mathbb{E}[a] \le \log \mathbb{E}[e^a]$. **Normalising never
-# loosens the bound**, whatever the critic and on whatever samples. Now read $\tilde T$ differently: $q(g \mid z) = p(g)\,e^{\tilde T(z,g)}$ is
-# a law of groups for each $z$, a *classifier*, and
+# This is a critic as good as any, and for it $\sum_g p(g)\,e^{\tilde T(z,g)} = 1$ for every $z$. So the second term
+# of (1) is $\log 1 = 0$, and its bound is $\mathbb{E}[\tilde T] = \mathbb{E}[T] - \mathbb{E}[a(z)]$. The bound of $T$
+# itself was $\mathbb{E}[T] - \log \mathbb{E}[e^{a(z)}]$, and by Jensen's inequality $\mathbb{E}[a] \le \log
+# \mathbb{E}[e^a]$. **Normalising never loosens the bound**, whatever the critic and on whatever samples. Now read
+# $\tilde T$ differently: $q(g \mid z) = p(g)\,e^{\tilde T(z,g)}$ is a law of groups for each $z$, a *classifier*, and
 #
 # $$\mathbb{E}[\tilde T] = \mathbb{E} \log \frac{q(g \mid z)}{p(g)} = H(G) - \text{cross-entropy of } q. \qquad (3)$$
 #
-# The right-hand side is known as Barber and Agakov's bound. For a discrete group MINE and "how well can a classifier tell the
-# group" are one question. They differ in what is minimised in training.
+# The right-hand side is known as Barber and Agakov's bound. For a discrete group MINE and "how well can a classifier
+# tell the group" are one question. They differ in what is minimised in training.
 
 # %%
 with torch.no_grad():
@@ -235,11 +238,12 @@ print("holds: normalised rows do not loosen the bound; (3)")
 # %% [markdown]
 # ## Held-out samples, or nothing
 #
-# (1) holds for expectations. On the samples on which $T$ was trained their means are not estimates of these expectations: a
-# network can learn the training samples by heart. For a case with more room for that, take a **Gaussian mixture**: $z$ given
-# $g$ is normal around a mean of its own, in $d$ dimensions. Its $p(g \mid z)$ is known, so that $I$ is a mean over as many draws as one
-# likes (Monte Carlo). The groups have the proportions of WaterDigits, and the means are $s$ times the first four unit vectors.
-# The other coordinates are noise: they change no truth, only the difficulty.
+# (1) holds for expectations. On the samples on which $T$ was trained their means are not estimates of these
+# expectations: a network can learn the training samples by heart. For a case with more room for that, take a
+# **Gaussian mixture**: $z$ given $g$ is normal around a mean of its own, in $d$ dimensions. Its $p(g \mid z)$ is
+# known, so that $I$ is a mean over as many draws as one likes (Monte Carlo). The groups have the proportions of
+# WaterDigits, and the means are $s$ times the first four unit vectors. The other coordinates are noise: they change
+# no truth, only the difficulty.
 
 # %%
 p = np.array([2100, 180, 180, 1540]) / 4000
@@ -268,8 +272,8 @@ for s, (value, error) in truths.items():
     print(f"strength {s}: I = {value:.3f} ± {error:.3f} nats")
 
 # %% [markdown]
-# Now train a critic on 500 samples in 64 dimensions and look, step by step, at its bound on these samples and on 500 others.
-# *Where will each of the two curves go? What does $H(G)$ have to say about that?*
+# Now train a critic on 500 samples in 64 dimensions and look, step by step, at its bound on these samples and on 500
+# others. *Where will each of the two curves go? What does $H(G)$ have to say about that?*
 
 # %% mystnb={"image": {"alt": "Two curves of the bound against training steps. On the training samples it rises past the true value up to the entropy of the group. On other samples it rises to a part of the truth, then falls far below zero."}, "figure": {"caption": "Bound of one critic while it is trained: on its training samples and on others; dashed: the truth.", "name": "fig-in-sample"}}
 z, g = (torch.tensor(a) for a in mixture(1.5, 64, 1000, rng))
@@ -310,16 +314,16 @@ if full:
 print("holds: training samples say too much, other samples too little")
 
 # %% [markdown]
-# On the training samples the critic reaches nearly all of $H(G)$: every group known by heart. That number says something about the
-# critic, not about $Z$. On other samples the bound holds *on average*, for a critic that was fixed before: it errs downwards, and
-# the more the critic has learnt by heart, the more so. Hence three roles, which no sample may share: **train** the critic,
-# say when to **stop**, **evaluate**. (The best step of the curve above was picked on the samples it is read on, so it is a little too
-# high.)
+# On the training samples the critic reaches nearly all of $H(G)$: every group known by heart. That number says
+# something about the critic, not about $Z$. On other samples the bound holds *on average*, for a critic that was
+# fixed before: it errs downwards, and the more the critic has learnt by heart, the more so. Hence three roles, which
+# no sample may share: **train** the critic, say when to **stop**, **evaluate**. (The best step of the curve above was
+# picked on the samples it is read on, so it is a little too high.)
 #
-# `gru.mutual_information` does this with four folds, in which the roles rotate: for each pair of folds a critic is trained on the other two,
-# one of the pair says when to stop (perhaps before the first step: then $\tilde T = 0$, and so is the bound) and the other is
-# evaluated, both ways round. So each sample is evaluated once, with the mean of three critics. Features are standardised.
-# Three ways to train and read the critic are on offer:
+# `gru.mutual_information` does this with four folds, in which the roles rotate: for each pair of folds a critic is
+# trained on the other two, one of the pair says when to stop (perhaps before the first step: then $\tilde T = 0$, and
+# so is the bound) and the other is evaluated, both ways round. So each sample is evaluated once, with the mean of
+# three critics. Features are standardised. Three ways to train and read the critic are on offer:
 #
 # | `estimator` | trained to | read as |
 # |---|---|---|
@@ -327,13 +331,14 @@ print("holds: training samples say too much, other samples too little")
 # | `"classifier"` | lower the cross-entropy | (3), the same |
 # | `"smile"` | raise the bound of the Jensen-Shannon divergence | (1) with $e^T$ clipped to $[e^{-5}, e^5]$ |
 #
-# The last is due to [Song and Ermon (2020)](https://arxiv.org/abs/1910.06222). The second mean of (1) hangs on the few samples
-# with the largest $T$, above all when it is sampled. Clipping them makes it steadier; but the clipped value is *not* a lower bound any more.
+# The last is due to [Song and Ermon (2020)](https://arxiv.org/abs/1910.06222). The second mean of (1) hangs on the
+# few samples with the largest $T$, above all when it is sampled. Clipping them makes it steadier; but the clipped
+# value is *not* a lower bound any more.
 #
 # ## How far off?
 #
-# Five problems with known answers, a thousand samples each, four seeds (new samples and new critics). *Which of dimension,
-# strength and estimator will matter most? On which side will the errors be?*
+# Five problems with known answers, a thousand samples each, four seeds (new samples and new critics). *Which of
+# dimension, strength and estimator will matter most? On which side will the errors be?*
 
 # %%
 ways = {
@@ -386,26 +391,27 @@ if full:
     assert np.abs(gap).max() < 0.05, "MINE and the classifier differ"
 
 # %% [markdown]
-# Dimension matters most. In four dimensions all four are right to a few hundredths; in 128 more than half of the 0.46 nats is
-# missed. A critic has 500 training samples here, 22 of each rare group, and must find four directions among 128. The errors are on the
-# safe side: nothing is said that is not there, and where there is nothing, nothing is found. MINE and the classifier cannot be
-# told apart, as (3) suggests. Sampling $g'$ costs a few hundredths on average. SMILE, of which nothing was promised, lies below MINE in 128
-# dimensions.
+# Dimension matters most. In four dimensions all four are right to a few hundredths; in 128 more than half of the 0.46
+# nats is missed. A critic has 500 training samples here, 22 of each rare group, and must find four directions among
+# 128. The errors are on the safe side: nothing is said that is not there, and where there is nothing, nothing is
+# found. MINE and the classifier cannot be told apart, as (3) suggests. Sampling $g'$ costs a few hundredths on
+# average. SMILE, of which nothing was promised, lies below MINE in 128 dimensions.
 #
-# So an estimate is to be read as "at least", and two estimates may be compared if dimension and sample size are the same. That
-# the true information of high-dimensional features is *small* cannot be concluded from it.
+# So an estimate is to be read as "at least", and two estimates may be compared if dimension and sample size are the
+# same. That the true information of high-dimensional features is *small* cannot be concluded from it.
 #
 # ## What goes wrong
 #
 # ### The wrong marginal
 #
-# The code that was released with the paper draws $g'$ *uniformly* from the $K$ groups. Is that still (1)? The proof goes through with the
-# uniform law $u$ in the place of $p(g)$, and what is then bounded and, by the best critic, reached is
+# The code that was released with the paper draws $g'$ *uniformly* from the $K$ groups. Is that still (1)? The proof
+# goes through with the uniform law $u$ in the place of $p(g)$, and what is then bounded and, by the best critic,
+# reached is
 #
 # $$\mathbb{E} \log \frac{p(z,g)}{p(z)\,u(g)} = I(Z; G) + \mathbb{E} \log \frac{p(g)}{1/K} = I(Z; G) + \log K - H(G).$$
 #
-# The offset is the divergence of $p$ from $u$. It does not depend on $Z$ at all: no features can bring it to 0. *Where will the dots of
-# independent noise be?*
+# The offset is the divergence of $p$ from $u$. It does not depend on $Z$ at all: no features can bring it to 0.
+# *Where will the dots of independent noise be?*
 
 # %% mystnb={"image": {"alt": "Dots of estimates for noise and for a mixture. With the exact marginal they lie at the two truths, 0 and 0.90 nats. With the uniform marginal they lie about 0.4 nats to the right of them."}, "figure": {"caption": "Estimates with the exact and the uniform marginal, a dot for each seed; dashed: what each of them estimates.", "name": "fig-uniform-marginal"}}
 offset = math.log(4) - entropy
@@ -428,14 +434,15 @@ if full:
         assert abs(more.mean() - offset) < 0.15, f"{name}: not by the offset"
 
 # %% [markdown]
-# Noise, which tells nothing, "has" nearly 0.4 nats. A difference of two such estimates is right again, if both have the same $p(g)$: the
-# offset cancels.
+# Noise, which tells nothing, "has" nearly 0.4 nats. A difference of two such estimates is right again, if both have
+# the same $p(g)$: the offset cancels.
 #
 # ### A batch of one group
 #
-# Where $g'$ comes from a permutation of the batch, a batch of a single group has $g' = g$. The two terms of (1) see the same numbers, and the bound
-# is at most 0 for every critic, by Jensen's inequality again. The truth is 0 too: of a group that is known beforehand nothing can be told. With the
-# law of *all* groups as the marginal something else comes out, which is not an information but a score.
+# Where $g'$ comes from a permutation of the batch, a batch of a single group has $g' = g$. The two terms of (1) see
+# the same numbers, and the bound is at most 0 for every critic, by Jensen's inequality again. The truth is 0 too: of
+# a group that is known beforehand nothing can be told. With the law of *all* groups as the marginal something else
+# comes out, which is not an information but a score.
 
 # %%
 one_group = g == 3
@@ -453,7 +460,8 @@ print(f"with the marginal of all groups {elsewhere:+.2f}: a score")
 # %% [markdown]
 # ### The scale of the features
 #
-# An information does not change when the features are multiplied by 20. A network that is trained for a fixed number of steps does.
+# An information does not change when the features are multiplied by 20. A network that is trained for a fixed number
+# of steps does.
 
 # %%
 z, g = mixture(1.5, 4, 1000, rng)
@@ -480,10 +488,11 @@ print("holds: the scale ruins one and leaves the other as it is")
 # %% [markdown]
 # ### Small batches
 #
-# In training, $\log \mathbb{E}[e^T]$ is computed on batches. Its gradient is $\mathbb{E}[e^T \nabla T] \,/\, \mathbb{E}[e^T]$, and the
-# expectation of a ratio is not the ratio of the expectations: on small batches the gradient is *biased*. MINE divides by an exponential
-# moving average of the denominator instead, `MovingAverage` here. To see it, let the only parameter be a factor $a = 1$ in front of the overfitted
-# critic from above, and average the gradient over many batches of 16.
+# In training, $\log \mathbb{E}[e^T]$ is computed on batches. Its gradient is $\mathbb{E}[e^T \nabla T] \,/\,
+# \mathbb{E}[e^T]$, and the expectation of a ratio is not the ratio of the expectations: on small batches the gradient
+# is *biased*. MINE divides by an exponential moving average of the denominator instead, `MovingAverage` here. To see
+# it, let the only parameter be a factor $a = 1$ in front of the overfitted critic from above, and average the
+# gradient over many batches of 16.
 
 # %%
 values = critic.table(torch.tensor(mixture(1.5, 64, 1000, rng)[0]).float())
@@ -516,9 +525,9 @@ if full:
 print("holds: small batches bias the gradient, the moving average corrects it")
 
 # %% [markdown]
-# The plain gradient on batches of 16 is a fifth too small, the corrected one agrees with that of all samples. The average
-# makes sense for the steps of a critic, whose values change slowly from batch to batch, and for nothing else. Large batches need
-# it less: `gru.mutual_information` takes 128 with the exact marginal, and does without.
+# The plain gradient on batches of 16 is a fifth too small, the corrected one agrees with that of all samples. The
+# average makes sense for the steps of a critic, whose values change slowly from batch to batch, and for nothing else.
+# Large batches need it less: `gru.mutual_information` takes 128 with the exact marginal, and does without.
 #
 # ## The features of WaterDigits
 #
@@ -537,13 +546,13 @@ z_train = gru.extract_features(original, train)
 print("features of the test images:", z_test.shape)
 
 # %% [markdown]
-# We measure on test images, which the model never saw; each of the four groups has a quarter of them. The group is the pair of target $Y$
-# and background $S$, and the chain rule takes the information apart:
+# We measure on test images, which the model never saw; each of the four groups has a quarter of them. The group is
+# the pair of target $Y$ and background $S$, and the chain rule takes the information apart:
 #
 # $$I(Z; G) = I(Z; Y) + I(Z; S \mid Y).$$
 #
-# The model was trained for the first term; each of the two can be $\log 2 = 0.69$ nats at most. *How much of the second will its features
-# have? How much has a network that was never trained?*
+# The model was trained for the first term; each of the two can be $\log 2 = 0.69$ nats at most. *How much of the
+# second will its features have? How much has a network that was never trained?*
 
 # %% mystnb={"image": {"alt": "Dots of three mutual informations, of the group, of the target and of the background given the target, for the untrained and the original network. The original is higher in all three, and its information about the background is close to the maximum of 0.69."}, "figure": {"caption": "Information in the features of test images: a dot for each of four draws of folds and critics; dashed: the largest possible values.", "name": "fig-waterdigits-features"}}
 def probes(z, group, k, **way):
@@ -581,34 +590,37 @@ if full:
     assert abs(by_classifier.mean() - found["original: group"].mean()) < 0.03
 
 # %% [markdown]
-# The features tell the background of an image almost without doubt, and better than the target that they were trained for. Nobody asked
-# for it: in training the background was a good hint at the target, and nothing made the network drop it. An untrained network
-# tells the background too, to a large part, and next to nothing of the target: the level alone is no sign of learning. The classifier
-# agrees with MINE to about a hundredth. The intervals are over draws of folds and critics. They say how steady the *estimate* is for this
-# one model and these test images, not how near it is to the truth: that lies above, as far as we know from the problems that we could
-# check.
+# The features tell the background of an image almost without doubt, and better than the target that they were trained
+# for. Nobody asked for it: in training the background was a good hint at the target, and nothing made the network
+# drop it. An untrained network tells the background too, to a large part, and next to nothing of the target: the
+# level alone is no sign of learning. The classifier agrees with MINE to about a hundredth. The intervals are over
+# draws of folds and critics. They say how steady the *estimate* is for this one model and these test images, not how
+# near it is to the truth: that lies above, as far as we know from the problems that we could check.
 #
 # ## Summary
 #
-# - $I(Z; G)$ is the divergence of the joint law from the product of its marginals. Any critic bounds it from below; the best one is
-#   $\log p(g \mid z)/p(g)$ plus a constant.
+# - $I(Z; G)$ is the divergence of the joint law from the product of its marginals. Any critic bounds it from below;
+#   the best one is $\log p(g \mid z)/p(g)$ plus a constant.
 # - A discrete group allows the exact marginal, and normalised rows: then MINE's bound *is* the bound of a classifier.
-# - The bound holds on samples that neither trained nor stopped the critic. In-sample values can exceed $H(G)$ and mean nothing.
+# - The bound holds on samples that neither trained nor stopped the critic. In-sample values can exceed $H(G)$ and
+#   mean nothing.
 # - A uniform marginal adds $\log K - H(G)$, whatever the features. A batch of one group has no information in it.
-# - Held-out estimates err downwards, the more so the more dimensions and the fewer samples. Check an estimator where the truth is known, at
-#   your $d$, $n$ and $p(g)$.
+# - Held-out estimates err downwards, the more so the more dimensions and the fewer samples. Check an estimator where
+#   the truth is known, at your $d$, $n$ and $p(g)$.
 #
 # ## Exercises
 #
-# 1. In the overlap example let the interval reach from $g$ to $g + 3$. Derive $I(Z; G)$ for $m \ge 3$ and check it by counting.
-# 2. Write $\log p(z,g)/q(z,g)$ out and show that the gap of (1) is exactly $\mathrm{KL}(p \,\|\, q)$. Why does a constant added to $T$
-#    change nothing?
-# 3. The curve on training samples ends above $H(G)$, which no information can exceed. Where does the proof of (1) break down there? (The means are
-#    over 500 samples, with group frequencies of their own.)
-# 4. What would `gru.mutual_information` give if $Z$ told nothing? Permute `test.group` twenty times, estimate each, and say how large an
-#    estimate has to be before you believe it.
-# 5. Find the sample size at which the error of `(1.5, 128)` falls below 0.05 nats. Plot the error against it, with intervals.
+# 1. In the overlap example let the interval reach from $g$ to $g + 3$. Derive $I(Z; G)$ for $m \ge 3$ and check it by
+#    counting.
+# 2. Write $\log p(z,g)/q(z,g)$ out and show that the gap of (1) is exactly $\mathrm{KL}(p \,\|\, q)$. Why does a
+#    constant added to $T$ change nothing?
+# 3. The curve on training samples ends above $H(G)$, which no information can exceed. Where does the proof of (1)
+#    break down there? (The means are over 500 samples, with group frequencies of their own.)
+# 4. What would `gru.mutual_information` give if $Z$ told nothing? Permute `test.group` twenty times, estimate each,
+#    and say how large an estimate has to be before you believe it.
+# 5. Find the sample size at which the error of `(1.5, 128)` falls below 0.05 nats. Plot the error against it, with
+#    intervals.
 #
 # ## Next
 #
-# The next lesson, in preparation, uses a critic to make a model forget, and asks what retraining does to this information.
+# {doc}`05_deriving_miu` uses a critic to make a model forget, and asks what retraining does to this information.

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Deriving MIU
 #
-# **Question.** Retraining is exact and slow. Which change of the *original's features* would be a cheap substitute, and which
-# formula asks for exactly that change?
+# **Question.** Retraining is exact and slow. Which change of the *original's features* would be a cheap substitute,
+# and which formula asks for exactly that change?
 #
 # **After this lesson you can**
 #
@@ -11,8 +11,8 @@
 # - derive each part of MIU, forget score, calibration and REWEIGHT, from what goes wrong without it;
 # - write the whole algorithm on one page.
 #
-# **You need** {doc}`03_exact_unlearning_by_reweighting` and {doc}`04_mutual_information`. **Time:** three minutes on two CPU
-# cores.
+# **You need** {doc}`03_exact_unlearning_by_reweighting` and {doc}`04_mutual_information`. **Time:** three minutes on
+# two CPU cores.
 
 # %% tags=["parameters"]
 profile = "full"  # or "smoke": one epoch, so numbers mean nothing
@@ -35,11 +35,12 @@ effort = {"n_groups": 4} if profile == "full" else {"n_groups": 4, "steps": 10}
 # %% [markdown]
 # ## What should features still know of the group?
 #
-# Write $Z$ for the features of an image, the input of the last linear layer, and $G = (Y, S)$ for its group. The idea behind
-# MIU, *mutual information unlearning* {cite:p}`demin2025group`, is short: a request that is concentrated on one group asks the
-# model to lose what it learnt of that group, so lower the mutual information of features and group on $F$, and hold it in place
-# elsewhere. It sounds right. Before building on it, let us look at the models that MIU is to imitate. If the idea describes
-# what retraining does, then the features of a retrained model know less of the group than those of the original.
+# Write $Z$ for the features of an image, the input of the last linear layer, and $G = (Y, S)$ for its group. The idea
+# behind MIU, *mutual information unlearning* {cite:p}`demin2025group`, is short: a request that is concentrated on
+# one group asks the model to lose what it learnt of that group, so lower the mutual information of features and group
+# on $F$, and hold it in place elsewhere. It sounds right. Before building on it, let us look at the models that MIU
+# is to imitate. If the idea describes what retraining does, then the features of a retrained model know less of the
+# group than those of the original.
 
 # %%
 bench = gru.load("waterdigits", seed=seed)
@@ -58,16 +59,16 @@ features = {name: gru.extract_features(m, bench.test) for name, m in models.item
 print("features of the test images:", features["original"].shape)
 
 # %% [markdown]
-# We measure on the test images: no model saw them, and each of the four groups has a quarter of them, so that $I(Z; G)$ is at
-# most $\log 4 = 1.39$ nats. `gru.mutual_information` divides the images at random and judges each of them by critics that it
-# neither trained nor stopped. One draw of that division is one *probe*, and each model gets three.
+# We measure on the test images: no model saw them, and each of the four groups has a quarter of them, so that $I(Z;
+# G)$ is at most $\log 4 = 1.39$ nats. `gru.mutual_information` divides the images at random and judges each of them
+# by critics that it neither trained nor stopped. One draw of that division is one *probe*, and each model gets three.
 #
 # $G$ is the pair of target and background, and the chain rule takes it apart:
 #
 # $$I(Z; G) = I(Z; Y) + I(Z; S \mid Y).$$
 #
-# The first term is what a classifier lives on, the second what it should not need. *Before the next figure: which of the three
-# will retraining lower, and by how much?*
+# The first term is what a classifier lives on, the second what it should not need. *Before the next figure: which of
+# the three will retraining lower, and by how much?*
 
 
 # %%
@@ -94,13 +95,14 @@ plots.paired_dots(changes, "minus that of the original (nats)")
 plots.plt.show()
 
 # %% [markdown]
-# Retraining hardly makes the features forget the group: of
-# 1.26 nats, $I(Z; G)$ loses 0.03 in the retrained model and 0.04 in the reference. And what is lost is $I(Z; Y)$, which falls by 0.05 in
-# both. What the features tell about the background beyond that, $I(Z; S \mid Y)$, is as large as before or a little larger:
-# models that have lost their counterexamples lean on it.
+# Retraining hardly makes the features forget the group: of 1.26 nats, $I(Z; G)$ loses 0.03 in the retrained model and
+# 0.04 in the reference. And what is lost is $I(Z; Y)$, which falls by 0.05 in both. What the features tell about the
+# background beyond that, $I(Z; S \mid Y)$, is as large as before or a little larger: models that have lost their
+# counterexamples lean on it.
 #
-# The intervals are over probes alone. They say how well these images tell these three models apart, not what another seed
-# would give. For that there is a record, of six seeds of the larger benchmark that {doc}`06_implementing_miu` is about:
+# The intervals are over probes alone. They say how well these images tell these three models apart, not what another
+# seed would give. For that there is a record, of six seeds of the larger benchmark that {doc}`06_implementing_miu` is
+# about:
 
 # %%
 record, _ = gru.read_record("waterdigits_miu_traps")
@@ -111,12 +113,12 @@ print(f"I(Z;G) of the originals {known['no-op'].mean():.2f}, on {len(fall)} seed
 print(f"and in the mean of their references lower by {mean:.3f} ± {half:.3f}")
 
 # %% [markdown]
-# Over six seeds the fall is of the size of its interval, and both are small beside 1.2 nats: **a model that never saw $F$ has features that know as much of the
-# group as those of one that did.**
+# Over six seeds the fall is of the size of its interval, and both are small beside 1.2 nats: **a model that never saw
+# $F$ has features that know as much of the group as those of one that did.**
 #
-# So the idea is not a description of retraining, at least not here, and MIU is not derived from one. Lowering $I(Z; G)$ by force
-# would also lower $I(Z; Y)$, because $Y$ is a part of $G$: that is the first thing that can go wrong, and it is why the method
-# has a second half that holds the information in place.
+# So the idea is not a description of retraining, at least not here, and MIU is not derived from one. Lowering $I(Z;
+# G)$ by force would also lower $I(Z; Y)$, because $Y$ is a part of $G$: that is the first thing that can go wrong,
+# and it is why the method has a second half that holds the information in place.
 
 # %% tags=["claim"]
 if profile == "full":
@@ -133,7 +135,8 @@ if profile == "full":
 #
 # ### Inside $F$ there is nothing to measure
 #
-# Let the request be for one group, $g_f$. Every sample of $F$ then has the group $g_f$, the entropy of $G$ on $F$ is zero, and
+# Let the request be for one group, $g_f$. Every sample of $F$ then has the group $g_f$, the entropy of $G$ on $F$ is
+# zero, and
 #
 # $$0 \le I_F(Z; G) \le H_F(G) = 0$$
 #
@@ -145,14 +148,16 @@ g_F = bench.train.group[split.forget]
 print("I(Z;G) on F:", gru.mutual_information(z_F, g_F, **effort))
 
 # %% [markdown]
-# What does the estimator of lesson 4 make of that? It compares $T(z, g)$ with $T(z, g')$, where $g'$ comes from the marginal.
-# Permute the groups *within the batch*, as is common, and $g' = g_f = g$: both terms see the same $B$ numbers $T_i = T(z_i, g_f)$,
+# What does the estimator of lesson 4 make of that? It compares $T(z, g)$ with $T(z, g')$, where $g'$ comes from the
+# marginal. Permute the groups *within the batch*, as is common, and $g' = g_f = g$: both terms see the same $B$
+# numbers $T_i = T(z_i, g_f)$,
 #
 # $$\hat I = \frac{1}{B} \sum_i T_i - \log \frac{1}{B} \sum_i e^{T_i} \;\le\; 0$$
 #
-# by Jensen's inequality, for every critic, with equality when all $T_i$ are equal. A bound that lies below zero bounds nothing.
-# Nor is its gradient of use: sample $i$ gets the weight $1/B - e^{T_i} / \sum_j e^{T_j}$, and these weights add up to zero. Going
-# down pushes samples with a low $T_i$ further down and those with the highest up. It spreads $F$ along the critic.
+# by Jensen's inequality, for every critic, with equality when all $T_i$ are equal. A bound that lies below zero
+# bounds nothing. Nor is its gradient of use: sample $i$ gets the weight $1/B - e^{T_i} / \sum_j e^{T_j}$, and these
+# weights add up to zero. Going down pushes samples with a low $T_i$ further down and those with the highest up. It
+# spreads $F$ along the critic.
 
 
 # %%
@@ -206,14 +211,14 @@ print(f"    lowest T {push[T.argmin()]:+.4f}, highest T {push[T.argmax()]:+.4f}"
 #
 # $$\hat I(F) = \frac{1}{B} \sum_i T(z_i, g_f) - \log \frac{1}{B} \sum_i \sum_g p(g)\, e^{T(z_i, g)}. \qquad (1)$$
 #
-# How is that to be read? Lesson 4 found the best critic of all of $D$: $T^*(z, g) = \log \frac{p(g \mid z)}{p(g)} + c$, with any
-# constant $c$. Put it into (1). The inner sum is $\sum_g p(g) \cdot \frac{p(g \mid z_i)}{p(g)}\, e^c = e^c$ for every sample, the
-# logarithm of their mean is $c$, and the constants cancel:
+# How is that to be read? Lesson 4 found the best critic of all of $D$: $T^*(z, g) = \log \frac{p(g \mid z)}{p(g)} +
+# c$, with any constant $c$. Put it into (1). The inner sum is $\sum_g p(g) \cdot \frac{p(g \mid z_i)}{p(g)}\, e^c =
+# e^c$ for every sample, the logarithm of their mean is $c$, and the constants cancel:
 #
 # $$\hat I(F) = \frac{1}{B} \sum_i \log \frac{p(g_f \mid z_i)}{p(g_f)}. \qquad (2)$$
 #
-# Each sample contributes on its own: how much more likely its features make the group $g_f$ than it was before anybody looked.
-# That is a **score** of the critic, not an information. Three values orient:
+# Each sample contributes on its own: how much more likely its features make the group $g_f$ than it was before
+# anybody looked. That is a **score** of the critic, not an information. Three values orient:
 #
 # - $-\log p(g_f)$, the largest possible, when the features leave no doubt about the group;
 # - 0 when they say nothing about it;
@@ -223,9 +228,9 @@ print(f"    lowest T {push[T.argmin()]:+.4f}, highest T {push[T.argmax()]:+.4f}"
 #
 # ### Seen in two dimensions
 #
-# A toy with four groups, one a corner, in the proportions of WaterDigits. Here $p(g \mid z)$ is known exactly. We fit a critic on
-# 4,000 points, then move 60 points of the rare group at the top left down the gradient of (1), without refitting it. *Where
-# will they go? Where will they stop?*
+# A toy with four groups, one a corner, in the proportions of WaterDigits. Here $p(g \mid z)$ is known exactly. We fit
+# a critic on 4,000 points, then move 60 points of the rare group at the top left down the gradient of (1), without
+# refitting it. *Where will they go? Where will they stop?*
 
 # %%
 rng = np.random.default_rng(seed)
@@ -286,23 +291,24 @@ axes[1].legend(loc="lower left", fontsize=9)
 plots.plt.show()
 
 # %% [markdown]
-# First they do what was asked: each point heads for a neighbouring group, and where the score passes zero it has reached the
-# points of others. But nothing ends there. They go through the other clouds and out on the far side, where there is no data and where
-# the critic has never been trained. Its curve leaves the exact one: it no longer estimates anything.
+# First they do what was asked: each point heads for a neighbouring group, and where the score passes zero it has
+# reached the points of others. But nothing ends there. They go through the other clouds and out on the far side,
+# where there is no data and where the critic has never been trained. Its curve leaves the exact one: it no longer
+# estimates anything.
 #
 # The formula says why. With $q_g = p(g \mid z)$, the gradient of a sample's score is
 #
 # $$\nabla_z \log q_f = \nabla T_f - \sum_g q_g \nabla T_g = \sum_{g \ne f} q_g\, (\nabla T_f - \nabla T_g). \qquad (3)$$
 #
-# It is *small* for a sample that is surely of the group ($q_f \approx 1$, so every other $q_g \approx 0$) and at full length for
-# one that has already left it ($q_f \approx 0$). The force grows on the way out. This is **over-forgetting**, and every
-# remedy of the method is a brake from outside the score:
+# It is *small* for a sample that is surely of the group ($q_f \approx 1$, so every other $q_g \approx 0$) and at full
+# length for one that has already left it ($q_f \approx 0$). The force grows on the way out. This is
+# **over-forgetting**, and every remedy of the method is a brake from outside the score:
 #
 # - a few forget epochs only, and a learning rate that falls;
 # - a retain pass after each forget pass, which pulls the shared weights back;
 # - critics that are tuned again at the start of each epoch, so that they have data where the features are now;
-# - clipping (ours): the gradient of the score with respect to the features is at most as long as that of the cross-entropy.
-#   In the authors' release the call that was to clip works on another model and has no effect.
+# - clipping (ours): the gradient of the score with respect to the features is at most as long as that of the
+#   cross-entropy. In the authors' release the call that was to clip works on another model and has no effect.
 
 # %%
 z = toy[toy_group == 2].clone().requires_grad_()
@@ -325,9 +331,9 @@ if profile == "full":
 # %% [markdown]
 # ### How far is far enough?
 #
-# Back to the real models. A critic for each, fitted on the features of the test images, reads the images of $F$. The reference
-# and the retrained model never saw $F$, so their scores are what a method should come out at. *What do you expect of the
-# retrained models: a score near zero, below, or near the original's?*
+# Back to the real models. A critic for each, fitted on the features of the test images, reads the images of $F$. The
+# reference and the retrained model never saw $F$, so their scores are what a method should come out at. *What do you
+# expect of the retrained models: a score near zero, below, or near the original's?*
 
 
 # %%
@@ -358,14 +364,13 @@ axis.legend(loc="upper left")
 plots.plt.show()
 
 # %% [markdown]
-# The features of a model that never saw $F$ still tell the group of 90% of
-# its images or more: they are digits with a hole on land, and both can be seen. The score of the reference is lower than the
-# original's by 0.14 nats, of 1.3, and nowhere near zero. So the direction of the forget term is right, and the
-# distance is short. A method that brings the score to zero, let alone below, is further from the reference than one that
-# leaves it alone.
+# The features of a model that never saw $F$ still tell the group of 90% of its images or more: they are digits with a
+# hole on land, and both can be seen. The score of the reference is lower than the original's by 0.14 nats, of 1.3,
+# and nowhere near zero. So the direction of the forget term is right, and the distance is short. A method that brings
+# the score to zero, let alone below, is further from the reference than one that leaves it alone.
 #
-# What has changed much more is what the *head* makes of these features: see the accuracies. Keep that in mind for lesson 6,
-# and for any sentence that calls a low score "forgotten".
+# What has changed much more is what the *head* makes of these features: see the accuracies. Keep that in mind for
+# lesson 6, and for any sentence that calls a low score "forgotten".
 
 # %% tags=["claim"]
 if profile == "full":
@@ -380,24 +385,25 @@ if profile == "full":
 # %% [markdown]
 # ## Calibration: hold the rest in place
 #
-# The forget pass changes the weights, and the weights are shared. What it does to the features of $F$ it also does to those of
-# everybody who looks like $F$: the people of the group who stay. What could go wrong with $I(Z; G)$ on $R$?
+# The forget pass changes the weights, and the weights are shared. What it does to the features of $F$ it also does to
+# those of everybody who looks like $F$: the people of the group who stay. What could go wrong with $I(Z; G)$ on $R$?
 #
 # - It may *fall*: features that have been pushed to deny one group are blurred for all, and $I(Z; Y)$ is a part of it.
-# - It may *rise*: without the counterexamples of $F$ the background is a better predictor, and training on $R$ finds that.
+# - It may *rise*: without the counterexamples of $F$ the background is a better predictor, and training on $R$ finds
+#   that.
 #
 # A penalty on $I$ itself would stop only one of the two. MIU takes the distance to a target, and the target is what
 # the **original** had, because that model was trained with everyone:
 #
 # $$\lambda \left( I_\phi(Z_\theta; G) - I_{\phi_0}(Z_{\theta_0}; G) \right)^2. \qquad (4)$$
 #
-# Both are read on the same batch of $R$, each by a critic of its own. Critic $\phi_0$, the features of $\theta_0$ and so the second term
-# $I_0$ are fixed; the gradient is
+# Both are read on the same batch of $R$, each by a critic of its own. Critic $\phi_0$, the features of $\theta_0$ and
+# so the second term $I_0$ are fixed; the gradient is
 #
 # $$\nabla_\theta\, \lambda (I - I_0)^2 = 2 \lambda\, (I - I_0)\, \nabla_\theta I.$$
 #
-# Its sign is that of $I - I_0$: too much information is lowered, too little is raised, and at the target there is no force. In the
-# toy, let one number $a$ draw every group together about its corner ($a < 1$) or blur it ($a > 1$):
+# Its sign is that of $I - I_0$: too much information is lowered, too little is raised, and at the target there is no
+# force. In the toy, let one number $a$ draw every group together about its corner ($a < 1$) or blur it ($a > 1$):
 
 # %%
 def information(a):
@@ -420,17 +426,17 @@ if profile == "full":
     assert slopes[0.7] > 0 > slopes[1.3], "it does not pull back"
 
 # %% [markdown]
-# Three cautions. Equal information is not equal features: (4) compares two numbers, and very different features have the same
-# number. Both numbers come from critics that were trained briefly and are too low; only their difference is used, in the hope
-# that they are too low alike. And the target is that of the original, while a method is judged by its distance to the reference:
-# {numref}`fig-what-features-know` shows their $I(Z; G)$ to differ by 0.04 nats, so here the target is nearly
-# right.
+# Three cautions. Equal information is not equal features: (4) compares two numbers, and very different features have
+# the same number. Both numbers come from critics that were trained briefly and are too low; only their difference is
+# used, in the hope that they are too low alike. And the target is that of the original, while a method is judged by
+# its distance to the reference: {numref}`fig-what-features-know` shows their $I(Z; G)$ to differ by 0.04 nats, so
+# here the target is nearly right.
 #
 # ## REWEIGHT: let the group into the batch
 #
-# Cross-entropy and (4) are computed on batches of $R$, and $R$ is what harms the group. Draw the batches plainly and the retain
-# pass *is* the training whose result lesson 0 showed, only shorter. There is a second reason. A batch can hold no information on a group that
-# is not in it:
+# Cross-entropy and (4) are computed on batches of $R$, and $R$ is what harms the group. Draw the batches plainly and
+# the retain pass *is* the training whose result lesson 0 showed, only shorter. There is a second reason. A batch can
+# hold no information on a group that is not in it:
 
 # %%
 laws = {"D": split.n_train, "R": split.n_retain}
@@ -441,52 +447,56 @@ for name, counts in laws.items():
     print(f"    and none at all in {none:.0%} of the batches")
 
 # %% [markdown]
-# And a third: the marginal in both critics is $p_D(g)$. On plain batches of $R$ the groups follow $p_R$ instead, and the estimate
-# then has the limit $I_R(Z; G) + \mathrm{KL}(p_R \,\|\, p_D)$, with an offset that no change of the features can remove (lesson 4 met it for the
-# uniform marginal). REWEIGHT draws by $p_D$, and the offset is gone.
+# And a third: the marginal in both critics is $p_D(g)$. On plain batches of $R$ the groups follow $p_R$ instead, and
+# the estimate then has the limit $I_R(Z; G) + \mathrm{KL}(p_R \,\|\, p_D)$, with an offset that no change of the
+# features can remove (lesson 4 met it for the uniform marginal). REWEIGHT draws by $p_D$, and the offset is gone.
 #
 # ## The algorithm
 #
 # :::{admonition} Algorithm: MIU, after De Min et al. (2025)
 # :class: tip
 #
-# **Input:** the original $\theta_0$, retain set $R$, forget set $F$, group law $p_D(g)$, weights $w_i = n_D(g_i) / n_R(g_i)$.
-# **Output:** the unlearned model $\theta$.
+# **Input:** the original $\theta_0$, retain set $R$, forget set $F$, group law $p_D(g)$, weights $w_i = n_D(g_i) /
+# n_R(g_i)$. **Output:** the unlearned model $\theta$.
 #
 # **Start:** $\theta \leftarrow \theta_0$; two critics $\phi, \phi_0$. Then in each epoch:
 #
-# 1. **Tune the critics** on batches of $D$, features held fixed: ascend the Donsker-Varadhan bound, $\phi$ on the features of $\theta$,
-#    $\phi_0$ on those of $\theta_0$ (100 steps in the first epoch; later 10 more for $\phi$ alone, because $\theta_0$ does not move).
+# 1. **Tune the critics** on batches of $D$, features held fixed: ascend the Donsker-Varadhan bound, $\phi$ on the
+#    features of $\theta$, $\phi_0$ on those of $\theta_0$ (100 steps in the first epoch; later 10 more for $\phi$
+#    alone, because $\theta_0$ does not move).
 # 2. **Forget**, in the first few epochs: for each batch of $F$, descend the score (1), $\hat I_\phi(z_\theta(x), g_f)$.
-# 3. **Retain**: for each batch of $R$, drawn with the weights $w$, descend
-#    $\mathrm{CE} + \lambda\, \big( \hat I_\phi(z_\theta(x), g) - \hat I_{\phi_0}(z_{\theta_0}(x), g) \big)^2$, equation (4).
+# 3. **Retain**: for each batch of $R$, drawn with the weights $w$, descend $\mathrm{CE} + \lambda\, \big( \hat
+#    I_\phi(z_\theta(x), g) - \hat I_{\phi_0}(z_{\theta_0}(x), g) \big)^2$, equation (4).
 # :::
 #
-# Line 2 is the only one that uses $F$ on purpose, and line 1 looks at it, too: tuning the critics needs all of $D$. Lines 1 and 3
-# read the group of each sample, so the sensitive attribute has to be known for every training sample. The authors' release
-# tunes both critics on the features of $\theta$ and takes a uniform marginal; lesson 6 goes through such differences one by one.
+# Line 2 is the only one that uses $F$ on purpose, and line 1 looks at it, too: tuning the critics needs all of $D$.
+# Lines 1 and 3 read the group of each sample, so the sensitive attribute has to be known for every training sample.
+# The authors' release tunes both critics on the features of $\theta$ and takes a uniform marginal; lesson 6 goes
+# through such differences one by one.
 #
 # ## Summary
 #
-# - A retrained model's features still know the group, almost as well as the original's. MIU is a plausible way to change a model, not a derivation of what
-#   retraining does; whether it comes near is for measurements to say.
-# - Within a single-group request the mutual information is zero. With the marginal of $D$, the forget term is a score: the mean
-#   log-odds that a critic takes a forgotten sample for one of its group.
+# - A retrained model's features still know the group, almost as well as the original's. MIU is a plausible way to
+#   change a model, not a derivation of what retraining does; whether it comes near is for measurements to say.
+# - Within a single-group request the mutual information is zero. With the marginal of $D$, the forget term is a
+#   score: the mean log-odds that a critic takes a forgotten sample for one of its group.
 # - The score has no lower bound, and its push grows on the way out. Over-forgetting is the normal case without brakes.
 # - Calibration holds $I(Z; G)$ where the original had it, from both sides.
 # - REWEIGHT brings the group into the retain batches, and makes the critics' marginal the right one.
 #
 # ## Exercises
 #
-# 1. Prove (3) from $T_g = \log q_g - \log p(g) + c$. What is its length for two groups with $T_f - T_k$ linear in $z$, as
-#    $q_f \to 0$?
-# 2. A request for two groups $f$ and $h$, in equal parts, has $I_F(Z; G) > 0$ in general. Which value does (1) take with the best
-#    critic of $D$ when features reveal everything? What would the marginal *of the batch* measure, and is lowering it forgetting?
-# 3. Stop the toy where the score passes zero, refit the critic on the moved points together with the others, and go on. Where do
-#    the points go now? How many rounds until a fresh critic finds nothing?
+# 1. Prove (3) from $T_g = \log q_g - \log p(g) + c$. What is its length for two groups with $T_f - T_k$ linear in
+#    $z$, as $q_f \to 0$?
+# 2. A request for two groups $f$ and $h$, in equal parts, has $I_F(Z; G) > 0$ in general. Which value does (1) take
+#    with the best critic of $D$ when features reveal everything? What would the marginal *of the batch* measure, and
+#    is lowering it forgetting?
+# 3. Stop the toy where the score passes zero, refit the critic on the moved points together with the others, and go
+#    on. Where do the points go now? How many rounds until a fresh critic finds nothing?
 # 4. Replace (1) by its square: descend $\hat I(F)^2$, so that zero is the target. Which of the brakes become
 #    superfluous? By {numref}`fig-forget-scores`, is zero the right target?
 #
 # ## Next
 #
-# {doc}`06_implementing_miu` writes the three lines as code, compares them with the package's, and asks what each part is worth.
+# {doc}`06_implementing_miu` writes the three lines as code, compares them with the package's, and asks what each part
+# is worth.

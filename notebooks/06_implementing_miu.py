@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Implementing MIU
 #
-# **Question.** Three lines of an algorithm leave many decisions to the code. Which of them are there, can one tell from the
-# outside how they were taken, and what is each worth?
+# **Question.** Three lines of an algorithm leave many decisions to the code. Which of them are there, can one tell
+# from the outside how they were taken, and what is each worth?
 #
 # **After this lesson you can**
 #
@@ -11,8 +11,8 @@
 # - name seven places where released code and published algorithm can part, and find such places in code of your own;
 # - read a table of ablations that has a no-op, a ceiling and paired intervals, and say what it could not have shown.
 #
-# **You need** {doc}`05_deriving_miu`. **Time:** three minutes on two CPU cores; six seeds of every variant were recorded
-# beforehand.
+# **You need** {doc}`05_deriving_miu`. **Time:** three minutes on two CPU cores; six seeds of every variant were
+# recorded beforehand.
 
 # %% tags=["parameters"]
 profile = "full"  # or "smoke": one epoch, so numbers mean nothing
@@ -40,9 +40,10 @@ config = gru.TrainConfig(epochs=15 if full else 1)
 # %% [markdown]
 # ## What it starts from
 #
-# This lesson uses *WaterDigits, large*: the same images, with 600 of the group in training, of which 540 are forgotten, and 1,500
-# test images for each group. One forgotten image is then 0.2 points of UA and not 0.6, and scores vary less from
-# seed to seed. The configuration is the one that was tuned for MIU, on validation scores of other seeds.
+# This lesson uses *WaterDigits, large*: the same images, with 600 of the group in training, of which 540 are
+# forgotten, and 1,500 test images for each group. One forgotten image is then 0.2 points of UA and not 0.6, and
+# scores vary less from seed to seed. The configuration is the one that was tuned for MIU, on validation scores of
+# other seeds.
 
 # %%
 bench = gru.load("waterdigits_large", seed=seed)
@@ -89,10 +90,10 @@ def information(critic, z, g):
 
 
 # %% [markdown]
-# **Line 1, tune the critics.** One step of one critic, as in {doc}`04_mutual_information`, with MINE's moving average in the
-# denominator of the gradient. Outside its own step a critic is frozen. Lines 2 and 3 send gradients *through* it to the features, and
-# what they left in it would be added to its next step by whoever forgets to clear it: an early version of this code came to NaN
-# that way.
+# **Line 1, tune the critics.** One step of one critic, as in {doc}`04_mutual_information`, with MINE's moving average
+# in the denominator of the gradient. Outside its own step a critic is frozen. Lines 2 and 3 send gradients *through*
+# it to the features, and what they left in it would be added to its next step by whoever forgets to clear it: an
+# early version of this code came to NaN that way.
 
 
 # %%
@@ -115,8 +116,8 @@ def features_now(training, index):
 
 
 # %% [markdown]
-# The batches come from all of $D$. In the first epoch $\theta$ is still $\theta_0$, so both critics read the stored features. In later
-# epochs only $\phi$ has anything to learn.
+# The batches come from all of $D$. In the first epoch $\theta$ is still $\theta_0$, so both critics read the stored
+# features. In later epochs only $\phi$ has anything to learn.
 
 
 # %%
@@ -135,8 +136,8 @@ def tune_critics(training, epoch, phi, phi_0):
 
 
 # %% [markdown]
-# **Line 2, forget**, and **line 3, retain.** `training.forward` gives features and logits of one pass. Calibration compares the same
-# images under two models; $\theta_0$'s features are looked up by the numbers of the samples.
+# **Line 2, forget**, and **line 3, retain.** `training.forward` gives features and logits of one pass. Calibration
+# compares the same images under two models; $\theta_0$'s features are looked up by the numbers of the samples.
 
 # %%
 forget = Sampler(bench.train, split.forget, short.forget_batch_size, name="forget")
@@ -160,8 +161,8 @@ def retain_pass(training, epoch, phi, phi_0):
 
 
 # %% [markdown]
-# The whole algorithm, and beside it the package's, with the same configuration and seed. Two implementations that draw the same
-# random numbers must agree to rounding; "similar results" would hide a mistake.
+# The whole algorithm, and beside it the package's, with the same configuration and seed. Two implementations that
+# draw the same random numbers must agree to rounding; "similar results" would hide a mistake.
 
 # %%
 with Training(original, bench.train, short, seed) as training:
@@ -185,8 +186,8 @@ assert same, "the lesson's MIU is not the package's"
 assert moved > 1e-2, "agreement means nothing: neither model has moved"
 
 # %% [markdown]
-# From here on the package's is used. It checks after every epoch that losses, critics and weights are finite, because a model of NaN
-# scores MIA = EO = 0 without a complaint; and it can clip.
+# From here on the package's is used. It checks after every epoch that losses, critics and weights are finite, because
+# a model of NaN scores MIA = EO = 0 without a complaint; and it can clip.
 #
 # ### Clipping
 #
@@ -195,8 +196,8 @@ assert moved > 1e-2, "agreement means nothing: neither model has moved"
 #
 # $$\min\!\left(1, \frac{\lVert \nabla_z \mathrm{CE} \rVert}{\lVert \nabla_z \hat I \rVert}\right) \hat I.$$
 #
-# It costs little, as the gradient stops at $z$ and does not pass through the network. *How long do you expect the two to be for a
-# model that has been trained to the end?*
+# It costs little, as the gradient stops at $z$ and does not pass through the network. *How long do you expect the two
+# to be for a model that has been trained to the end?*
 
 
 # %%
@@ -224,16 +225,17 @@ for name, values in lengths.items():
     print(f"{name:13} median {middle:.4f}, middle 80% {low:.4f} to {high:.4f}")
 
 # %% [markdown]
-# The score's gradient is longer than that of the cross-entropy, by a third, so clipping would shorten most
-# forget steps a little. Calibration starts at almost nothing, because $\theta$ is still $\theta_0$. These are
-# lengths before the first step; as the cross-entropy falls, so does the limit. Whether to clip was left to the tuning: the
-# start of this lesson prints what it chose, and the record below has both.
+# The score's gradient is longer than that of the cross-entropy, by a third, so clipping would shorten most forget
+# steps a little. Calibration starts at almost nothing, because $\theta$ is still $\theta_0$. These are lengths before
+# the first step; as the cross-entropy falls, so does the limit. Whether to clip was left to the tuning: the start of
+# this lesson prints what it chose, and the record below has both.
 #
 # ## Watching it
 #
-# `watch` is called after every epoch with the model and both critics. We look at the accuracy on $F$ and of the group, and at
-# $I(Z; G)$ of the training images twice: by $\phi$, which was tuned along, and by *fresh* probes, where critics that are new in every epoch
-# judge samples that they were not trained on. *Will the two agree? If not, which one would you put into a paper?*
+# `watch` is called after every epoch with the model and both critics. We look at the accuracy on $F$ and of the
+# group, and at $I(Z; G)$ of the training images twice: by $\phi$, which was tuned along, and by *fresh* probes, where
+# critics that are new in every epoch judge samples that they were not trained on. *Will the two agree? If not, which
+# one would you put into a paper?*
 
 # %%
 rows = []
@@ -284,16 +286,17 @@ for axis in axes:
 plots.plt.show()
 
 # %% [markdown]
-# Left: the three forget passes take UA from 99% to 80% and GA from 95% to 82%, just
-# past the references (83% both). In the two epochs without one, both come back, to 89% and 88%, and end on the other side. The
-# last epoch, which is what a table holds, does not show this course. Right: fresh critics read 1.06 nats where the critic that was
-# tuned along reads 0.57 to 0.66. Calibration does what it says: the critic's value stays near its target, 0.60, and the fresh one
-# near where it began, 1.09.
+# Left: the three forget passes take UA from 99% to 80% and GA from 95% to 82%, just past the references (83% both).
+# In the two epochs without one, both come back, to 89% and 88%, and end on the other side. The last epoch, which is
+# what a table holds, does not show this course. Right: fresh critics read 1.06 nats where the critic that was tuned
+# along reads 0.57 to 0.66. Calibration does what it says: the critic's value stays near its target, 0.60, and the
+# fresh one near where it began, 1.09.
 #
-# The critic is the wrong witness for two reasons. It is *weak*: a hundred steps of SGD are enough for a direction to push in, not
-# for an estimate. And it is a *party*: the model was moved to lower its value. Whoever reports it reports the training loss.
-# If a fresh probe still finds the information, it has been hidden from one critic and not removed. Lesson 5 showed that a
-# retrained model keeps most of it as well, so a high value by the fresh probe is no failure; a fall of the critic alone is no success.
+# The critic is the wrong witness for two reasons. It is *weak*: a hundred steps of SGD are enough for a direction to
+# push in, not for an estimate. And it is a *party*: the model was moved to lower its value. Whoever reports it
+# reports the training loss. If a fresh probe still finds the information, it has been hidden from one critic and not
+# removed. Lesson 5 showed that a retrained model keeps most of it as well, so a high value by the fresh probe is no
+# failure; a fall of the critic alone is no success.
 
 # %% tags=["claim"]
 if full:
@@ -311,9 +314,10 @@ if full:
 # %% [markdown]
 # ### What the cache saves
 #
-# $\theta_0$ does not move and BatchNorm is in eval mode for it, so its features are computed once, and a step of line 3 needs one
-# forward pass and not two. With `original_mode="train"` they come from each batch. (Where images are shifted at random, the stored
-# features are those of the image in its place: one more small difference between the two.)
+# $\theta_0$ does not move and BatchNorm is in eval mode for it, so its features are computed once, and a step of line
+# 3 needs one forward pass and not two. With `original_mode="train"` they come from each batch. (Where images are
+# shifted at random, the stored features are those of the image in its place: one more small difference between the
+# two.)
 
 # %% tags=["nbval-ignore-output"]
 def seconds(mode):
@@ -329,10 +333,10 @@ print(f"an epoch with features from each batch takes {ratio:.2f} times as long")
 # %% [markdown]
 # ## Seven traps
 #
-# The authors' release is the only evidence of how the published numbers came about, and in places it does something else
-# than the algorithm says. None of this is unusual: most code of this kind has such places, and they can be found because it
-# was published. The package can do either; `as_released=True` sets the middle column (and 101 and 11 critic
-# steps for 100 and 10).
+# The authors' release is the only evidence of how the published numbers came about, and in places it does something
+# else than the algorithm says. None of this is unusual: most code of this kind has such places, and they can be found
+# because it was published. The package can do either; `as_released=True` sets the middle column (and 101 and 11
+# critic steps for 100 and 10).
 #
 # | field of `MIUConfig` | as released | corrected (default) | what could go wrong |
 # |---|---|---|---|
@@ -344,8 +348,9 @@ print(f"an epoch with features from each batch takes {ratio:.2f} times as long")
 # | `average` | one moving average for tuning, forgetting and retaining | in critic steps only | gradients of the model are scaled by what other batches left |
 # | `loss_precision` | cross-entropy in bfloat16 (later versions) | float32 | small losses are rounded: eight bits of mantissa |
 #
-# Is any of it worth a point? That takes seeds. Every variant was run on six, on the same originals, with Avg. Gap against the mean
-# of four references of its seed. *Which of the seven do you expect to matter most? Note it down before you go on.*
+# Is any of it worth a point? That takes seeds. Every variant was run on six, on the same originals, with Avg. Gap
+# against the mean of four references of its seed. *Which of the seven do you expect to matter most? Note it down
+# before you go on.*
 
 # %%
 for key, value in about.items():
@@ -393,25 +398,26 @@ def tested(differences):
 p_traps = tested({field: shown[field] for field in fields if field in shown})
 
 # %% [markdown]
-# The last column is the smallest true difference that so many pairs with this spread would have found four times in five.
-# Where p is large, a smaller effect than that may well exist.
+# The last column is the smallest true difference that so many pairs with this spread would have found four times in
+# five. Where p is large, a smaller effect than that may well exist.
 #
-# **Not one of the seven corrections brings MIU nearer to the references.** Two take it away, and survive the correction for seven tests: clipping,
-# by five points, and the loss in float32, by one. The others point the same way, and could be nothing. All together, with the clipping that
-# the tuning preferred, which is none, cannot be told from the released behaviour, although the configuration was tuned for the corrected one.
+# **Not one of the seven corrections brings MIU nearer to the references.** Two take it away, and survive the
+# correction for seven tests: clipping, by five points, and the loss in float32, by one. The others point the same
+# way, and could be nothing. All together, with the clipping that the tuning preferred, which is none, cannot be told
+# from the released behaviour, although the configuration was tuned for the corrected one.
 #
-# Clipping is understood: it was to prevent over-forgetting, and prevents forgetting. UA stays above 95%, next to the original's. For the
-# loss we have no explanation that we could show.
+# Clipping is understood: it was to prevent over-forgetting, and prevents forgetting. UA stays above 95%, next to the
+# original's. For the loss we have no explanation that we could show.
 #
-# Then why correct anything? Because a score does not say whether a method does what its text says. With a $\phi_0$ that reads features
-# it was not trained for, the calibration term is a number without a meaning, and one that works for another
-# reason. Where the text and the code differ and the code is better, the text should change: that would be a finding. To
-# make a method out of it, one would have to know *why*.
+# Then why correct anything? Because a score does not say whether a method does what its text says. With a $\phi_0$
+# that reads features it was not trained for, the calibration term is a number without a meaning, and one that works
+# for another reason. Where the text and the code differ and the code is better, the text should change: that would be
+# a finding. To make a method out of it, one would have to know *why*.
 #
 # ## What each part is worth
 #
-# The same record takes the corrected method apart: without the forget pass, without calibration, without REWEIGHT, without
-# cross-entropy, and with clipping on and off. *Which part would you drop first?*
+# The same record takes the corrected method apart: without the forget pass, without calibration, without REWEIGHT,
+# without cross-entropy, and with clipping on and off. *Which part would you drop first?*
 
 # %% mystnb={"image": {"alt": "Rows of dots, a dot a seed, of the change in Avg. Gap when one part of MIU is left out: forgetting, calibration, REWEIGHT and cross-entropy, and when clipping is switched, around the zero line."}, "figure": {"caption": "MIU without one of its parts, and with clipping on and off, minus MIU as tuned: a dot for each seed, mean and 95% interval.", "name": "fig-miu-parts"}}
 parts = ["no forgetting", "no calibration", "no REWEIGHT", "no CE"]
@@ -429,14 +435,15 @@ means = record.groupby("variant")[["UA", "GA", "EO", "information"]].mean()
 print("\n" + means.loc[variants].round(2).to_string())
 
 # %% [markdown]
-# Two parts carry the result. Without the forget pass MIU is back where it started, at the no-op; without cross-entropy the model breaks.
-# REWEIGHT is worth six points on average, but so unevenly over six seeds that its interval includes zero; the ten seeds of
-# lesson 8 have the same sign. **Calibration could not be shown to help**: without it the distance is, if anything, a little smaller. The
-# column `information` says why that is possible. On test a fresh probe finds 1.2 nats with calibration and without it, as in the original: what it
-# is to hold hardly moves by itself, in five epochs with a small learning rate.
+# Two parts carry the result. Without the forget pass MIU is back where it started, at the no-op; without
+# cross-entropy the model breaks. REWEIGHT is worth six points on average, but so unevenly over six seeds that its
+# interval includes zero; the ten seeds of lesson 8 have the same sign. **Calibration could not be shown to help**:
+# without it the distance is, if anything, a little smaller. The column `information` says why that is possible. On
+# test a fresh probe finds 1.2 nats with calibration and without it, as in the original: what it is to hold hardly
+# moves by itself, in five epochs with a small learning rate.
 #
-# That is a statement about this setting, in which retraining does not change the information either (lesson 5). Where training on $R$ drifts
-# far, a term that holds something may earn its place.
+# That is a statement about this setting, in which retraining does not change the information either (lesson 5). Where
+# training on $R$ drifts far, a term that holds something may earn its place.
 
 # %% tags=["claim"]
 room = minus("ceiling", "no-op")
@@ -456,9 +463,9 @@ assert abs(means.loc["no calibration", "information"] - means.loc["corrected", "
 # %% [markdown]
 # ### SalUn has traps of its own
 #
-# SalUn masks gradients so that only some weights move. As released, weight decay and carried momentum move the others as well, and so
-# do BatchNorm's statistics; the corrected version restores the weights (`masked`) and holds the statistics (`statistics`). The
-# same comparison:
+# SalUn masks gradients so that only some weights move. As released, weight decay and carried momentum move the others
+# as well, and so do BatchNorm's statistics; the corrected version restores the weights (`masked`) and holds the
+# statistics (`statistics`). The same comparison:
 
 # %%
 released = "salun as released"
@@ -471,8 +478,9 @@ p_salun = tested(salun)
 assert p_salun["masked"] > 0.05 > p_salun["statistics"] and salun["statistics"].mean() < -10
 
 # %% [markdown]
-# Restoring the weights outside of the mask changes nothing that six seeds could see. Holding BatchNorm's statistics breaks the model: many small
-# batches of random labels, and nothing that normalises what they do. Lesson 7 watches it happen.
+# Restoring the weights outside of the mask changes nothing that six seeds could see. Holding BatchNorm's statistics
+# breaks the model: many small batches of random labels, and nothing that normalises what they do. Lesson 7 watches it
+# happen.
 #
 # ## One seed again, live
 #
@@ -502,31 +510,33 @@ if full:
 # %% [markdown]
 # ## Summary
 #
-# - MIU is a loop over batches with three kinds of steps. Written twice, from the same random streams, both versions agree to rounding:
-#   the only test of an implementation that does not depend on the results one hopes for.
-# - What is not in the algorithm decides, too: who sees which features, in which mode, with which marginal, and what is carried over from
-#   step to step.
+# - MIU is a loop over batches with three kinds of steps. Written twice, from the same random streams, both versions
+#   agree to rounding: the only test of an implementation that does not depend on the results one hopes for.
+# - What is not in the algorithm decides, too: who sees which features, in which mode, with which marginal, and what
+#   is carried over from step to step.
 # - The critic that was trained along is not evidence. Audit with a fresh probe on held-out samples.
-# - Of seven corrections none brought MIU nearer to the references here, and two took it away. A correct implementation is worth having because one knows
-#   what it computes, not because it scores.
-# - Forget pass and cross-entropy carry MIU's result. Calibration could not be shown to matter, because what it holds does not drift here.
-# - A table of variants needs a no-op, a ceiling, paired tests that are corrected for their number, and the smallest difference that it
-#   could have shown.
+# - Of seven corrections none brought MIU nearer to the references here, and two took it away. A correct
+#   implementation is worth having because one knows what it computes, not because it scores.
+# - Forget pass and cross-entropy carry MIU's result. Calibration could not be shown to matter, because what it holds
+#   does not drift here.
+# - A table of variants needs a no-op, a ceiling, paired tests that are corrected for their number, and the smallest
+#   difference that it could have shown.
 #
 # ## Exercises
 #
-# 1. Remove `optimizer.zero_grad()` from `tune`, and freeze no critic. After how many steps does it show, and where first: in the critic's bound, in
-#    UA, or in the losses? Would you have noticed it from the final scores?
-# 2. Leave one correction out of two: run the *corrected* method with one field set to its released value, for each field. Must the
-#    results mirror those above with the sign turned? What does it mean where they do not?
-# 3. Watch the configuration that was tuned for the smaller request, `gru.tuned("miu", "waterdigits")`: a higher learning rate, and more
-#    and smaller forget batches. How far down does UA go on the way? Which brake of lesson 5 would you try first?
-# 4. Watch the forget *score* of $F$, equation (2) of lesson 5, by $\phi$ and by a critic that is fitted afresh after each epoch on the
-#    test features. Where does each end, and where is the reference?
-# 5. In `retain_pass`, with `shift=2`, compute the calibration on unshifted images, like the stored features. Does the drift at the first step
-#    become zero? Should it?
-# 6. Six seeds found some of the differences above. From the record, how many seeds would a difference of half a point need, for `marginal`
-#    and for `no REWEIGHT`? (Use the standard deviation of the pairs.)
+# 1. Remove `optimizer.zero_grad()` from `tune`, and freeze no critic. After how many steps does it show, and where
+#    first: in the critic's bound, in UA, or in the losses? Would you have noticed it from the final scores?
+# 2. Leave one correction out of two: run the *corrected* method with one field set to its released value, for each
+#    field. Must the results mirror those above with the sign turned? What does it mean where they do not?
+# 3. Watch the configuration that was tuned for the smaller request, `gru.tuned("miu", "waterdigits")`: a higher
+#    learning rate, and more and smaller forget batches. How far down does UA go on the way? Which brake of lesson 5
+#    would you try first?
+# 4. Watch the forget *score* of $F$, equation (2) of lesson 5, by $\phi$ and by a critic that is fitted afresh after
+#    each epoch on the test features. Where does each end, and where is the reference?
+# 5. In `retain_pass`, with `shift=2`, compute the calibration on unshifted images, like the stored features. Does the
+#    drift at the first step become zero? Should it?
+# 6. Six seeds found some of the differences above. From the record, how many seeds would a difference of half a point
+#    need, for `marginal` and for `no REWEIGHT`? (Use the standard deviation of the pairs.)
 #
 # ## Next
 #

@@ -10,8 +10,8 @@
 # - read a table of methods with its intervals, and name what it does *not* show;
 # - put the noise into a published table that has none.
 #
-# **You need** {doc}`06_implementing_miu` and {doc}`07_rivals`. **Time:** two minutes on two CPU cores; the runs behind the
-# tables take hours, and were recorded beforehand.
+# **You need** {doc}`06_implementing_miu` and {doc}`07_rivals`. **Time:** two minutes on two CPU cores; the runs
+# behind the tables take hours, and were recorded beforehand.
 
 # %% tags=["parameters"]
 profile = "full"  # or "smoke": one epoch, so numbers mean nothing
@@ -40,18 +40,19 @@ print(about["command"])
 # A table of methods is a measurement. These are its rules.
 #
 # 1. **Same start.** Every method gets the same original model, the same $F$ and the same $R$.
-# 2. **Same steps.** Every method that visits $R$ makes the same number of optimiser steps there: five epochs in batches of 64, a
-#    third of retraining's. (In a prototype, fine-tuning had batches of 256, so a quarter of the steps, and looked ten
-#    points worse than it is.)
-# 3. **Same tuning.** Each method gets six configurations: its defaults and five points of a search space that is written
-#    beside its code. They are compared on the *validation* set, on four seeds that no other table uses, and one
-#    of them is kept.
-# 4. **A yardstick with a known error.** Avg. Gap is measured against the mean of several references, and two rows say what it means: the
-#    no-op, and a further reference that is held out, the ceiling.
+# 2. **Same steps.** Every method that visits $R$ makes the same number of optimiser steps there: five epochs in
+#    batches of 64, a third of retraining's. (In a prototype, fine-tuning had batches of 256, so a quarter of the
+#    steps, and looked ten points worse than it is.)
+# 3. **Same tuning.** Each method gets six configurations: its defaults and five points of a search space that is
+#    written beside its code. They are compared on the *validation* set, on four seeds that no other table uses, and
+#    one of them is kept.
+# 4. **A yardstick with a known error.** Avg. Gap is measured against the mean of several references, and two rows say
+#    what it means: the no-op, and a further reference that is held out, the ceiling.
 # 5. **Paired tests.** Methods share their seeds, so differences are tested seed by seed, and corrected for how many
 #    there are.
 #
-# The tuning is a record like any other; `gru-lite tune` makes it. *Which methods will depend most on their configuration?*
+# The tuning is a record like any other; `gru-lite tune` makes it. *Which methods will depend most on their
+# configuration?*
 
 # %% mystnb={"image": {"alt": "A row of dots for each method, a dot a configuration, of validation Avg. Gap. The dots of fine-tuning, L1-sparse and EU-k lie within a few points of each other; those of MIU reach further down, and those of SCRUB and SalUn to 50 and below."}, "figure": {"caption": "The six configurations of each method: Avg. Gap on validation, mean over four seeds. Filled: the one that was chosen; configurations that diverged are missing.", "name": "fig-tuning"}}
 log, _ = gru.read_record("waterdigits_large_tuning")
@@ -69,16 +70,17 @@ axis.set(xlabel="Avg. Gap on validation (%)")
 plots.plt.show()
 
 # %% [markdown]
-# Fine-tuning and L1-sparse are good wherever they are put; they lose five points at worst, and MIU six. SCRUB, SalUn and gradient ascent depend
-# on it altogether. The climb of SCRUB and of gradient ascent has no end of its own, so steps and learning rate decide how far it
-# goes; SalUn with held statistics stands only small rates (lesson 7). Of a comparison of these methods, a good part is a comparison of
-# their tuning: whoever tunes one of them, beside rivals with default values, has a winner. So all get six.
+# Fine-tuning and L1-sparse are good wherever they are put; they lose five points at worst, and MIU six. SCRUB, SalUn
+# and gradient ascent depend on it altogether. The climb of SCRUB and of gradient ascent has no end of its own, so
+# steps and learning rate decide how far it goes; SalUn with held statistics stands only small rates (lesson 7). Of a
+# comparison of these methods, a good part is a comparison of their tuning: whoever tunes one of them, beside rivals
+# with default values, has a winner. So all get six.
 #
 # ### Does a configuration carry over?
 #
-# There are two benchmarks in this lesson. On *WaterDigits* a request takes 18 to 162 images; on *WaterDigits, large*, which
-# the figure is about, 540. Published tables often tune once and use the values for every ratio and data set. So the
-# values that were tuned on the first were run on the second as well. *What do you expect?*
+# There are two benchmarks in this lesson. On *WaterDigits* a request takes 18 to 162 images; on *WaterDigits, large*,
+# which the figure is about, 540. Published tables often tune once and use the values for every ratio and data set. So
+# the values that were tuned on the first were run on the second as well. *What do you expect?*
 
 # %%
 transfer, _ = gru.read_record("waterdigits_large_transfer")
@@ -93,16 +95,16 @@ print(f"Avg. Gap on the large benchmark, mean of {len(seeds)} seeds")
 print(pd.DataFrame(gaps).round(1).to_string())
 
 # %% [markdown]
-# Fine-tuning does not care. MIU, tuned on the small requests, falls from the upper half to more than 20 points below: its forget pass walks over $F$
-# in batches, so a request that is six times as large is six times as many steps away from the original. What looks like
-# a property of the method, "MIU destroys the model", is one of the pair of configuration and request. A table
-# has to say on what its values were tuned; here each benchmark has its own.
+# Fine-tuning does not care. MIU, tuned on the small requests, falls from the upper half to more than 20 points below:
+# its forget pass walks over $F$ in batches, so a request that is six times as large is six times as many steps away
+# from the original. What looks like a property of the method, "MIU destroys the model", is one of the pair of
+# configuration and request. A table has to say on what its values were tuned; here each benchmark has its own.
 
 # %% [markdown]
 # ## The yardstick
 #
-# A ruler should be finer than what it measures. Between doing nothing and a perfect method there has to be room, and two
-# references of one seed should agree.
+# A ruler should be finer than what it measures. Between doing nothing and a perfect method there has to be room, and
+# two references of one seed should agree.
 
 # %%
 def room(table, ratio, gap):
@@ -126,15 +128,15 @@ print("\nstandard deviation between the four references of a seed, points")
 print(spread.round(1).to_frame().T.to_string(index=False))
 
 # %% [markdown]
-# With 18 images forgotten there is nothing to measure: the ceiling cannot be told from doing nothing. With 162 there is most room, but its
-# references are trained on the 18 images of the group that are left, and differ among themselves more than twice as much (the table of coins below:
-# UA). The large request has room *and* references that agree. They still differ by two to three points in UA,
-# MIA and GA: single numbers closer than that are the same.
+# With 18 images forgotten there is nothing to measure: the ceiling cannot be told from doing nothing. With 162 there
+# is most room, but its references are trained on the 18 images of the group that are left, and differ among
+# themselves more than twice as much (the table of coins below: UA). The large request has room *and* references that
+# agree. They still differ by two to three points in UA, MIA and GA: single numbers closer than that are the same.
 #
-# What a comparison rests on is the **standard error of a paired difference**: how far would the mean difference of two methods
-# move if all ten seeds were drawn again? It has three sources: the reference, the seed (data, request, original model), and the method's own
-# randomness. The first shrinks with more references. For the last, every method ran four times on each seed, with the
-# same original and the same references. *Which of the two helps more?*
+# What a comparison rests on is the **standard error of a paired difference**: how far would the mean difference of
+# two methods move if all ten seeds were drawn again? It has three sources: the reference, the seed (data, request,
+# original model), and the method's own randomness. The first shrinks with more references. For the last, every method
+# ran four times on each seed, with the same original and the same references. *Which of the two helps more?*
 
 # %%
 repeats, _ = gru.read_record("waterdigits_large_repeats")
@@ -155,17 +157,25 @@ def of_methods(gap):
 
 
 averaged = runs.T.groupby("method").mean().T[VISIT_R]
+ceiling = gru.select(large, "ceiling", RATIO, WITH)[GAP]
 settings = {"one reference": errors(of_methods("avg_gap"))}
 settings["four references"] = errors(of_methods(GAP))
 settings["and four runs of a method"] = errors(averaged)
 settings = pd.DataFrame(settings)
 print("\nstandard error of a paired difference over ten seeds")
 print(settings.describe().loc[["min", "50%", "max"]].round(2).T.to_string())
-print("\npairs with MIU, four references, four runs")
-print(settings.filter(like="miu", axis=0).iloc[:, -1].round(2).to_string())
+
+pairs = settings.filter(like="miu", axis=0).iloc[:, 1:]
+pairs["seeds for 0.3"] = np.ceil(len(ceiling) * (pairs.iloc[:, -1] / 0.3) ** 2).astype(int)
+print("\nfor the pairs with MIU, and the seeds that an error of 0.3 would take")
+print(pairs.round(2).to_string())
 
 # %% [markdown]
-# TODO-ERRORS
+# More references hardly help: they agree well enough already. More runs help a little: on one seed the runs of a
+# method lie about one point apart (SCRUB's nine), and averaging four of them takes a fifth off the error. What is left
+# is that methods *react differently to a seed*: to another request, another original. Against that only more seeds
+# help, and the last column says how many for an error of 0.3. A seed of this table takes two and a half minutes on two
+# cores, four runs of each method two more: for fine-tuning that is a night, not a better design.
 
 # %% [markdown]
 # ## The table
@@ -174,7 +184,6 @@ print(settings.filter(like="miu", axis=0).iloc[:, -1].round(2).to_string())
 
 # %% mystnb={"image": {"alt": "A row of dots for each method with REWEIGHT and for plain retraining, a dot a seed, of Avg. Gap, between a dashed line for the no-op at 89 and one for the ceiling at 99. Fine-tuning and L1-sparse lie at the ceiling, MIU, EU-k and SalUn between the lines, plain retraining near the no-op, SCRUB below it and widely spread."}, "figure": {"caption": "WaterDigits, large: Avg. Gap to the mean of four references. A dot for each of ten seeds, mean and 95% interval; every method with REWEIGHT. Gradient ascent is far to the left of the figure.", "name": "fig-fair-table"}}
 no_op = gru.select(large, "original", RATIO)[GAP]
-ceiling = gru.select(large, "ceiling", RATIO, WITH)[GAP]
 gaps = of_methods(GAP)
 order = gaps.mean().sort_values(ascending=False).index
 shown = {m: gaps[m] for m in order}
@@ -194,8 +203,8 @@ print(pd.DataFrame(lines, index=["Avg. Gap", "calibrated"]).T.to_string())
 
 # %% [markdown]
 # Which of these differences may one speak of? `gru.compare` tests one method against all other rows, with and without
-# REWEIGHT, and corrects for their number. `smallest` is the true difference that a test of so many pairs with this spread would
-# have found four times in five.
+# REWEIGHT, and corrects for their number. `smallest` is the true difference that a test of so many pairs with this
+# spread would have found four times in five.
 
 # %%
 found = gru.compare(large, "miu", WITH)
@@ -210,13 +219,15 @@ difference, half, p = gru.paired_test(gaps["finetune"], ceiling)
 print(f"\nfine-tuning minus ceiling: {difference:+.2f} ± {half:.2f}, p = {p:.2f}")
 
 # %% [markdown]
-# Plain fine-tuning with REWEIGHT ends where the ceiling is: half a point below a second retrained model, which ten seeds do not tell from
-# nothing. L1-sparse, too. **If there is one finding in this table, it is this one: on this benchmark the fix is REWEIGHT, and five
-# epochs of ordinary training with it are enough.** Nothing that refers to $F$ improves on it.
+# Plain fine-tuning with REWEIGHT ends where the ceiling is: half a point below a second retrained model, which ten
+# seeds do not tell from nothing. L1-sparse, too. **If there is one finding in this table, it is this one: on this
+# benchmark the fix is REWEIGHT, and five epochs of ordinary training with it are enough.** Nothing that refers to $F$
+# improves on it.
 #
-# MIU comes next, 1.7 points below fine-tuning. After the correction for fourteen tests that difference does not survive, nor does the one to EU-k
-# or SalUn; what survives are the differences to doing nothing, to plain retraining and to gradient ascent. A true
-# difference of two to four points would have been found, a smaller one may exist. MIU's distance to the *ceiling* is clear.
+# MIU comes next, 1.7 points below fine-tuning. After the correction for fourteen tests that difference does not
+# survive, nor does the one to EU-k or SalUn; what survives are the differences to doing nothing, to plain retraining
+# and to gradient ascent. A true difference of two to four points would have been found, a smaller one may exist.
+# MIU's distance to the *ceiling* is clear.
 #
 # SCRUB and gradient ascent are further from the reference than doing nothing. That is a statement about these six
 # configurations on a request of 540 images out of 600; on the smaller requests below SCRUB is among the best.
@@ -237,8 +248,8 @@ if len(ceiling) >= 10:  # of the record, whatever the profile
 # %% [markdown]
 # ### Where the gap comes from
 #
-# Avg. Gap adds up six distances and drops their signs. Here they are. *Does a method that is far away forget too little, or
-# too much? And is every distance from the reference a fault?*
+# Avg. Gap adds up six distances and drops their signs. Here they are. *Does a method that is far away forget too
+# little, or too much? And is every distance from the reference a fault?*
 
 # %% mystnb={"image": {"alt": "A table of coloured cells with methods in rows and six scores in columns; each cell is the score minus that of the references in points. The no-op row is strongly positive in UA and GA and negative in MIA and EO; the rows of fine-tuning and L1-sparse are near zero but for MIA; SCRUB's is strongly negative in UA and GA."}, "figure": {"caption": "Each score minus the mean of four references, points, mean over ten seeds; methods with REWEIGHT.", "name": "fig-signed"}}
 yardstick = references.groupby("seed")[[*METRICS]].mean()
@@ -264,13 +275,15 @@ axis.grid(False)
 plots.plt.show()
 
 # %% [markdown]
-# Fine-tuning and L1-sparse hit the reference in every column but MIA, where they overshoot: the attacker calls more of $F$ unseen than it does for a
-# model that never saw it. SalUn forgets too little. EU-k gives up accuracy everywhere. SCRUB leaves the group damaged.
+# Fine-tuning and L1-sparse hit the reference in every column but MIA, where they overshoot: the attacker calls more
+# of $F$ unseen than it does for a model that never saw it. SalUn forgets too little. EU-k gives up accuracy
+# everywhere. SCRUB leaves the group damaged.
 #
-# MIU's row deserves a second look. UA and MIA say that it forgot too little. But test accuracy, the group's accuracy and EO are all *better*
-# than the reference's: it has kept some of what $F$ taught about the group, for the good of those who stay. Avg. Gap counts that as distance,
-# as a fidelity score must, since the reference is what a model without $F$ would be. Somebody who wants a fair model
-# more than a forgotten request would choose otherwise, and should say so *before* the table is made.
+# MIU's row deserves a second look. UA and MIA say that it forgot too little. But test accuracy, the group's accuracy
+# and EO are all *better* than the reference's: it has kept some of what $F$ taught about the group, for the good of
+# those who stay. Avg. Gap counts that as distance, as a fidelity score must, since the reference is what a model
+# without $F$ would be. Somebody who wants a fair model more than a forgotten request would choose otherwise, and
+# should say so *before* the table is made.
 
 # %% tags=["claim"]
 miu = minus_references("miu", WITH)
@@ -293,9 +306,10 @@ plots.paired_dots(dict(gaps[order] - without), "change of Avg. Gap (points)")
 plots.plt.show()
 
 # %% [markdown]
-# Here it helps every method that it can act on, SalUn least and SCRUB and EU-k most: those damage or discard what they then have to learn again from
-# $R$, and learn it in $R$'s proportions. Without REWEIGHT no method is above plain fine-tuning *with* it. The paper reports the same
-# direction for most of its rows, see the count. (Further down, with 18 images left of the group, there are two exceptions.)
+# Here it helps every method that it can act on, SalUn least and SCRUB and EU-k most: those damage or discard what
+# they then have to learn again from $R$, and learn it in $R$'s proportions. Without REWEIGHT no method is above plain
+# fine-tuning *with* it. The paper reports the same direction for most of its rows, see the count. (Further down, with
+# 18 images left of the group, there are two exceptions.)
 
 # %% tags=["claim"]
 for m in order:
@@ -315,16 +329,19 @@ assert sum(better) > 0.75 * len(better)
 # %% [markdown]
 # ### What it costs
 #
-# A method that costs as much as retraining is no method: retraining is exact. The share of retraining's time was measured
-# with every run, one run on each core.
+# A method that costs as much as retraining is no method: retraining is exact. The share of retraining's time was
+# measured with every run, one run on each core.
 
-# %% mystnb={"image": {"alt": "Scatter of six methods by share of retraining time and Avg. Gap, with intervals, between lines for no-op and ceiling. TODO"}, "figure": {"caption": "Share of retraining's time and Avg. Gap to four references, mean of ten seeds with 95% interval; methods with REWEIGHT. Further up and to the left is better.", "name": "fig-cost"}}
+# %% mystnb={"image": {"alt": "Scatter of six methods by share of retraining time and Avg. Gap, with intervals, between lines for no-op and ceiling. EU-k is cheapest at a fifth, fine-tuning and L1-sparse follow at a third and lie on the line of the ceiling, MIU is dearest at just under a half, SCRUB lies below the no-op."}, "figure": {"caption": "Share of retraining's time and Avg. Gap to four references, mean of ten seeds with 95% interval; methods with REWEIGHT. Further up and to the left is better.", "name": "fig-cost"}}
 fig, axis = plots.figure(6.5, 3.6)
-for m, marker in zip(order, "osvDP^"):
+colours = [plots.REWEIGHT, plots.TOP_UP, plots.RETRAIN, plots.CEILING]
+colours += [plots.ORIGINAL, "#CC79A7"]
+for m, marker, colour in zip(order, "osvDP^", colours):
     part = gru.select(large, m, RATIO, WITH)
     y, half = gru.mean_interval(part[GAP])
     x = part["share"].mean()
-    axis.errorbar(x, y, yerr=half, marker=marker, capsize=3, ls="", label=m)
+    look = {"marker": marker, "color": colour, "ls": "", "label": m}
+    axis.errorbar(x, y, yerr=half, capsize=3, **look)
     print(f"{m:9} {x:.2f} of retraining's time")
 axis.axhline(no_op.mean(), color=plots.INK, ls=":", lw=1, label="no-op")
 axis.axhline(ceiling.mean(), color=plots.INK, ls="--", lw=1, label="ceiling")
@@ -333,16 +350,16 @@ axis.legend(fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
 plots.plt.show()
 
 # %% [markdown]
-# All of them make the same number of steps on $R$, a third of retraining's, so that is where the shares begin. What is beyond it is the work on $F$, on
-# critics and teachers: EU-k is cheapest because it trains a part of the weights, MIU dearest, just under half of retraining.
-# So here cost and efficacy do not trade against each other: fine-tuning is among the cheapest and the best. On two CPU cores the numbers vary
-# by a tenth from run to run.
+# All of them make the same number of steps on $R$, a third of retraining's, so that is where the shares begin. What
+# is beyond it is the work on $F$, on critics and teachers: EU-k is cheapest because it trains a part of the weights,
+# MIU dearest, just under half of retraining. So here cost and efficacy do not trade against each other: fine-tuning
+# is among the cheapest and the best. On two CPU cores the numbers vary by a tenth from run to run.
 
 # %% [markdown]
 # ### Which parts of MIU do the work
 #
-# {doc}`06_implementing_miu` takes MIU apart, on six of these seeds. Its differences once more, now beside what the whole method
-# gains over doing nothing:
+# {doc}`06_implementing_miu` takes MIU apart, on six of these seeds. Its differences once more, now beside what the
+# whole method gains over doing nothing:
 
 # %%
 record, _ = gru.read_record("waterdigits_miu_traps")
@@ -356,7 +373,8 @@ for (part, d), p in zip(gains.items(), p_values):
     print(f"{part:15} {mean:+5.1f} ± {half:4.1f}   p {p:.3f}")
 
 # %% [markdown]
-# TODO-PARTS
+# The whole method is worth as much as its forget pass: without it, MIU is back at the no-op. REWEIGHT is worth about
+# as much on average, with a wide interval. Calibration could not be shown to do anything here.
 
 # %% [markdown]
 # ## Three ratios, one reference
@@ -381,11 +399,13 @@ for ratio, block in small.groupby("ratio"):
     print("     MIU differs from:", ", ".join(names) or "none of them")
 
 # %% [markdown]
-# At 0.1 nothing can be said. At 0.5 all are within three points of each other, but for SalUn, and no difference to MIU survives.
+# At 0.1 nothing can be said. At 0.5 all are within three points of each other, but for SalUn, and no difference to
+# MIU survives.
 #
-# At 0.9 **MIU with REWEIGHT is at the ceiling**, with the highest mean of all methods: the order of the large benchmark is turned round. Five
-# seeds tell it from EU-k, and neither from fine-tuning nor from SCRUB. MIU first here, fine-tuning first there, and neither lead
-# survives its test: the honest summary of both tables is a tie. SCRUB, in ruins above, is among the best here.
+# At 0.9 **MIU with REWEIGHT is at the ceiling**, with the highest mean of all methods: the order of the large
+# benchmark is turned round. Five seeds tell it from EU-k, and neither from fine-tuning nor from SCRUB. MIU first
+# here, fine-tuning first there, and neither lead survives its test: the honest summary of both tables is a tie.
+# SCRUB, in ruins above, is among the best here.
 #
 # At 0.9 REWEIGHT takes EU-k and L1-sparse *away* from the reference:
 
@@ -399,9 +419,9 @@ reference = gru.select(small, "retrain", "0.9", WITH)
 print(f"the reference's GA: {reference['GA'].mean():.0f}")
 
 # %% [markdown]
-# They give the group back more than the reference can, because what the original learnt from $F$ is still in them: the score goes
-# down, and the people of the group are better served. Whether that is a failure of the method or a leak of $F$ or a gift depends on why they asked
-# to be forgotten; the score cannot know.
+# They give the group back more than the reference can, because what the original learnt from $F$ is still in them:
+# the score goes down, and the people of the group are better served. Whether that is a failure of the method or a
+# leak of $F$ or a gift depends on why they asked to be forgotten; the score cannot know.
 
 # %% tags=["claim"]
 miu, others = gru.select(small, "miu", "0.9", WITH)["avg_gap"], {}
@@ -427,14 +447,14 @@ for m in ("eu_k", "l1_sparse"):
 # %% [markdown]
 # ## The paper's table, with its noise
 #
-# {doc}`01_what_unlearning_means` added the no-op row to the table of the paper's first version. What is still missing is the ceiling. For
-# Waterbirds at 0.5, 28 images are forgotten, and one of them is 3.6 points of UA and of MIA. *How high would a perfect method score there: one that
-# is a second reference?*
+# {doc}`01_what_unlearning_means` added the no-op row to the table of the paper's first version. What is still missing
+# is the ceiling. For Waterbirds at 0.5, 28 images are forgotten, and one of them is 3.6 points of UA and of MIA. *How
+# high would a perfect method score there: one that is a second reference?*
 #
-# We cannot train on Waterbirds here. But we can ask how two references of the same request differ, as a function of $|F|$. If
-# each image of $F$ were a coin that falls anew in each training, UA would have the standard deviation
-# $\sqrt{p(1-p)/|F|}$. Between "the same images are always wrong" (less) and "whole groups go up and down together" (more), what do our
-# references say?
+# We cannot train on Waterbirds here. But we can ask how two references of the same request differ, as a function of
+# $|F|$. If each image of $F$ were a coin that falls anew in each training, UA would have the standard deviation
+# $\sqrt{p(1-p)/|F|}$. Between "the same images are always wrong" (less) and "whole groups go up and down together"
+# (more), what do our references say?
 
 # %%
 requests, _ = gru.read_record("waterdigits_requests")
@@ -455,9 +475,10 @@ coins = pd.DataFrame(coins).sort_index().rename_axis("|F|")
 print(coins.round(2).to_string())
 
 # %% [markdown]
-# Between half of what coins would do and a third more. So coins are a fair guess, to be given with that range. The UA that the paper's first version
-# reports for Waterbirds are all multiples of 1/84: three seeds, of 28 images each. Let a computer throw the coins for UA and MIA, and let the four
-# other scores of a perfect method agree exactly, in its favour:
+# Between half of what coins would do and a third more. So coins are a fair guess, to be given with that range. The UA
+# that the paper's first version reports for Waterbirds are all multiples of 1/84: three seeds, of 28 images each. Let
+# a computer throw the coins for UA and MIA, and let the four other scores of a perfect method agree exactly, in its
+# favour:
 
 # %%
 reported = gru.reported()
@@ -492,14 +513,16 @@ axes[0].set_yticks(range(4), [name.split("+")[0] for name in names])
 plots.plt.show()
 
 # %% [markdown]
-# On Waterbirds a perfect method would be expected at 96.6, and in 95% of such tables somewhere between 94 and 98. MIU's 96.9 is what a
-# second reference would get. That is as good as it can be, and it is the most that the table can say: L1-sparse and SCRUB lie in the
-# same band, and so does plain retraining, without any concern for the group. On CelebA and FairFace requests are larger and coins matter less; there it is
-# the *room* that is missing, because doing nothing already is where the methods are.
+# On Waterbirds a perfect method would be expected at 96.6, and in 95% of such tables somewhere between 94 and 98.
+# MIU's 96.9 is what a second reference would get. That is as good as it can be, and it is the most that the table can
+# say: L1-sparse and SCRUB lie in the same band, and so does plain retraining, without any concern for the group. On
+# CelebA and FairFace requests are larger and coins matter less; there it is the *room* that is missing, because doing
+# nothing already is where the methods are.
 #
-# None of this says that the paper's ordering is wrong. Its data and models are not ours, its MIU was tuned for them, and on
-# our benchmark the ordering that we found holds for six configurations, one architecture and digits. It says what a table would need before
-# somebody may order methods by it: a no-op, a ceiling, more than three seeds, and more than 28 images.
+# None of this says that the paper's ordering is wrong. Its data and models are not ours, its MIU was tuned for them,
+# and on our benchmark the ordering that we found holds for six configurations, one architecture and digits. It says
+# what a table would need before somebody may order methods by it: a no-op, a ceiling, more than three seeds, and more
+# than 28 images.
 
 # %% tags=["claim"]
 low, middle, high = gap_of_perfect[1.0]
@@ -545,19 +568,31 @@ if full:
 # %% [markdown]
 # ## Summary
 #
-# TODO-SUMMARY
+# - A comparison needs the same steps and the same tuning for all, a no-op, a ceiling, several references, paired
+#   tests, and the smallest difference that it could have shown.
+# - Plain fine-tuning with REWEIGHT is as good as everything on the large benchmark, where it cannot be told from the
+#   ceiling. MIU has the highest mean on the small one at 0.9. Neither lead survives its test. REWEIGHT is what
+#   matters.
+# - MIU forgets a little less than the reference and is fairer than it; it costs just under half of retraining,
+#   fine-tuning a third.
+# - Values that were tuned on a small request can ruin a model on a larger one: say on what they were tuned.
+# - In the paper's Waterbirds table three methods are where a perfect one would be expected. Without a ceiling one
+#   cannot see that.
 #
 # ## Exercises
 #
-# 1. Fine-tuning was tuned to a learning rate of 0.074, the highest in this book. Lower it to 0.005 and run three seeds. Which score takes
-#    Avg. Gap down? In tables that you know, was fine-tuning tuned like the method that the table is for?
-# 2. Take RA out of Avg. Gap, then MIA. Does the order of the methods stay? Which of the six scores would you leave out, and why?
-# 3. From the record, how many seeds does it take to show that MIU and fine-tuning, both with REWEIGHT, differ by one point of
-#    Avg. Gap: with one run of each on a seed, and with four? Which is cheaper, more seeds or more runs?
-# 4. Write your own method: a function that takes the original, $F$ and $R$ in a file of its own, as `gru_lite/methods/scrub.py` is, with a
-#    `SPACE`. Tune it with `gru-lite tune`, and add its row to {numref}`fig-fair-table` on the same ten seeds. Predict its
-#    place first.
-# 5. A paper reports Avg. Gap with two decimals, three seeds and 28 forgotten images. Write the three sentences of a review.
+# 1. Fine-tuning was tuned to a learning rate of 0.074, the highest in this book. Lower it to 0.005 and run three
+#    seeds. Which score takes Avg. Gap down? In tables that you know, was fine-tuning tuned like the method that the
+#    table is for?
+# 2. Take RA out of Avg. Gap, then MIA. Does the order of the methods stay? Which of the six scores would you leave
+#    out, and why?
+# 3. From the record, how many seeds does it take to show that MIU and fine-tuning, both with REWEIGHT, differ by one
+#    point of Avg. Gap: with one run of each on a seed, and with four? Which is cheaper, more seeds or more runs?
+# 4. Write your own method: a function that takes the original, $F$ and $R$ in a file of its own, as
+#    `gru_lite/methods/scrub.py` is, with a `SPACE`. Tune it with `gru-lite tune`, and add its row to
+#    {numref}`fig-fair-table` on the same ten seeds. Predict its place first.
+# 5. A paper reports Avg. Gap with two decimals, three seeds and 28 forgotten images. Write the three sentences of a
+#    review.
 #
 # ## Next
 #

@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 
 # Names are imported when they are first used: `gru-lite --help` need not wait for torch.
 _HOME = {
-    "BENCHMARKS": "data", "Benchmark": "data", "GroupedDataset": "data", "load": "data", "load_manifest": "data",
+    "BENCHMARKS": "data", "DATASETS": "data", "GROUP_SETS": "data", "View": "data", "Benchmark": "data", "GroupedDataset": "data", "load": "data", "load_manifest": "data",
     "waterdigits": "data", "ForgetSplit": "groups", "forget_split": "groups", "group_ids": "groups",
     "draw_pass": "reweighting", "effective_sample_size": "reweighting", "group_weights": "reweighting",
     "reweight": "reweighting", "Classifier": "models", "build_model": "models", "load_model": "models", "save": "models",

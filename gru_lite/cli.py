@@ -1,4 +1,4 @@
-"""The command line: `gru-lite run | tune`. Flags are the fields of a dataclass; an error is one line, and exit code 2."""
+"""The command line: `gru-lite prepare | run | tune`. Flags are the fields of a dataclass; an error is one line, and exit code 2."""
 
 import contextlib
 import inspect
@@ -12,15 +12,17 @@ from pathlib import Path
 
 from . import __version__
 from .errors import InputError, check_choice
-from .options import RunOptions, TuneOptions
+from .options import PrepareOptions, RunOptions, TuneOptions
 
 USAGE = """usage: gru-lite COMMAND [OPTIONS]
 
 commands:
-  run    train the original, its references and methods, score them, write a table
-         for example: gru-lite run --benchmark waterdigits --ratio 0.5 --seeds 3
-  tune   choose the methods' configurations on validation, for run --configs
-         for example: gru-lite tune --benchmark waterdigits --methods all --trials 6 --seeds 4 --first-seed 100
+  prepare  check a download, decode it once, print its groups
+           for example: gru-lite prepare --dataset waterbirds --root DATA
+  run      train the original, its references and methods, score them, write a table
+           for example: gru-lite run --benchmark waterdigits --ratio 0.5 --seeds 3
+  tune     choose the methods' configurations on validation, for run --configs
+           for example: gru-lite tune --benchmark waterdigits --methods all --trials 6 --seeds 4 --first-seed 100
 
 gru-lite COMMAND --help lists the options."""
 
@@ -35,7 +37,7 @@ def main(arguments=None):
         print(USAGE)
         return 0 if arguments else 2
     try:
-        commands = {"run": _run, "tune": _tune}
+        commands = {"prepare": _prepare, "run": _run, "tune": _tune}
         return commands[check_choice(arguments[0], commands, "command")](arguments[1:])
     except InputError as error:
         print(f"gru-lite: error: {error}", file=sys.stderr)
@@ -66,6 +68,16 @@ def _parse(command, options_class, arguments):
         lines = itertools.takewhile(lambda line: "──" not in line, box)
         raise InputError(" ".join(line.strip("│ ") for line in lines)) from None
     return options_class(**vars(flags))
+
+
+def _prepare(arguments):
+    options = _parse("prepare", PrepareOptions, arguments)
+    if options is None:
+        return 0
+    from . import data
+
+    data.prepare(options.dataset, options.root, options.manifest, target=options.target, image_size=options.image_size)
+    return 0
 
 
 def _run(arguments):

@@ -11,6 +11,7 @@ from .errors import InputError, check_choice
 
 # Named here, without importing what they stand for, so that the command line answers at once.
 BENCHMARK_NAMES = ("waterdigits", "waterdigits_large")
+DATASET_NAMES = ("waterbirds", "celeba", "fairface", "multinli")
 METHOD_NAMES = ("finetune", "gradient_ascent", "eu_k", "l1_sparse", "salun", "scrub", "miu")
 LISTED = "list"  # the ratio of a request that names its samples
 
@@ -127,6 +128,35 @@ class TuneOptions(Options):
             raise InputError("--methods needs what to tune: one or more methods, or all")
         if len(self.reweight) > 1:
             raise InputError("--reweight: a tuning samples in one way, replacement or top_up")
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    """Check a download, or the images of a manifest; decode them once into a cache beside them; print the groups.
+
+    What is missing is named with the place where to get it. Runs then read the cache; it is made again when a file changes.
+    """
+
+    dataset: str | None = None
+    """waterbirds, celeba, fairface or multinli (which needs the extra `text`)."""
+    root: Path | None = None
+    """Folder of the download; the cache is its folder .gru_lite."""
+    target: str | None = None
+    """Of celeba: Blond_Hair (default) or Attractive."""
+    image_size: int | None = None
+    """Side in pixels of what a model sees; smaller for a trial run. Of a manifest: the side to which images are resized."""
+    manifest: Path | None = None
+    """Instead of a data set, your own images: a CSV with the columns path,target,sensitive,split."""
+
+    def __post_init__(self):
+        if (self.dataset is None) == (self.manifest is None):
+            raise InputError("name the data: either --dataset NAME --root DIR or --manifest FILE")
+        if self.manifest is not None and (self.root is not None or self.target is not None):
+            raise InputError("--root and --target belong to a --dataset: the paths of a manifest are relative to it")
+        if self.dataset is not None:
+            check_choice(self.dataset, DATASET_NAMES, "data set")
+            if self.root is None:
+                raise InputError(f"--dataset {self.dataset} needs --root DIR: the folder of the download")
 
 
 def _ratio(text):

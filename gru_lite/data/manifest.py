@@ -1,22 +1,19 @@
 """Any folder of images with a CSV `path,target,sensitive,split`: your own data, with every row checked first."""
 
 import itertools
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-from PIL import Image
-from tqdm import tqdm
 
 from ..errors import InputError
 from .dataset import Benchmark, GroupedDataset
+from .images import Decoder, decode, kept_images
+from .rows import SPLITS, by_split, read_table, split_slices
 
 COLUMNS = ("path", "target", "sensitive", "split")
-SPLITS = ("train", "val", "test")
 
 
-def load_manifest(file, image_size=None, progress=False):
+def load_manifest(file, image_size=None, progress=False, prepare=False):
     """Load images that a CSV lists, and return their Benchmark.
 
     Args:
@@ -25,6 +22,8 @@ def load_manifest(file, image_size=None, progress=False):
         image_size: side in pixels; the short side is resized to it and the middle cut out. None: all images must
             have one size already.
         progress: show a progress bar while decoding.
+        prepare: keep the decoded images in the folder .gru_lite beside the CSV. Later calls with the same image size read
+            them from there.
 
     Returns:
         Benchmark with uint8 RGB images (N, 3, H, W).
@@ -34,21 +33,17 @@ def load_manifest(file, image_size=None, progress=False):
     """
     file = Path(file)
     rows = read_rows(file)
-    decode = _Decoder(image_size)
-    with ThreadPoolExecutor() as pool:  # decoding releases the interpreter lock
-        tasks = pool.map(decode, rows["file"], rows["where"])
-        images = list(tqdm(tasks, f"decoding {file.name}", len(rows), unit="image", disable=not progress))
-    for where, image in zip(rows["where"], images):
-        if image.shape != images[0].shape:
-            sizes = [f"{a.shape[2]}x{a.shape[1]}" for a in (image, images[0])]
-            raise InputError(f"{where}: the image is {sizes[0]}, the first is {sizes[1]}: name one size with image_size (flag --image-size)")
-    images = np.stack(images)
+    rows = by_split(rows.assign(split=rows["split"].map(SPLITS.index)))
+    decoder = Decoder(image_size)
+    arrays = kept_images(file.parent, f"manifest-{file.stem}", file.parent.resolve(), rows, decoder, always=prepare)
+    if arrays is None:
+        blocks = list(decode(rows, decoder, f"decoding {file.name}", disable=not progress))
+        arrays = {"images": np.concatenate([block["images"] for block in blocks])}
     names = {what: tuple(map(str, range(rows[what].max() + 1))) for what in ("target", "sensitive")}
     parts = {}
-    for split in SPLITS:
-        mine = (rows["split"] == split).to_numpy()
+    for split, mine in split_slices(rows):
         labels = (rows[what].to_numpy()[mine] for what in ("target", "sensitive"))
-        parts[split] = GroupedDataset(*labels, names["target"], names["sensitive"], images=images[mine])
+        parts[split] = GroupedDataset(*labels, names["target"], names["sensitive"], images=arrays["images"][mine])
     return Benchmark(file.stem, **parts)
 
 
@@ -64,26 +59,13 @@ def read_rows(file):
         raise InputError(f"{file} is a folder: name the CSV in it, with the columns {', '.join(COLUMNS)}")
     if not file.is_file():
         raise InputError(f"{file} does not exist: give a CSV with the columns {', '.join(COLUMNS)}")
-    try:
-        # Blank lines are kept for the row numbers, and dropped below.
-        rows = pd.read_csv(file, dtype=str, keep_default_na=False, skip_blank_lines=False)
-    except pd.errors.EmptyDataError:
-        raise InputError(f"{file} is empty: its first row must be {','.join(COLUMNS)}") from None
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} is not a readable CSV: {str(error).strip()}") from None
-    if not isinstance(rows.index, pd.RangeIndex):
-        raise InputError(f"{file}: its rows have more fields than its header: quote a path that holds a comma")
-    missing = [column for column in COLUMNS if column not in rows.columns]
-    if missing:
-        raise InputError(f"{file} has no column {missing[0]!r}: its columns are {', '.join(rows.columns)}; needed are {', '.join(COLUMNS)}")
-    rows = rows[(rows[list(COLUMNS)] != "").any(axis=1)]
+    rows = read_table(file, COLUMNS)
     if rows.empty:
         raise InputError(f"{file} has a header but no rows: list at least one image for each of train, val and test")
     folder = file.parent.resolve()
-    files, where, first_row = [], [], {}
-    for row in rows[list(COLUMNS)].itertuples():
-        number = row.Index + 2
-        at = f"{file} row {number}"
+    files, first_row = [], {}
+    for row in rows.itertuples():
+        number, at = row.Index + 2, row.where
         path = folder / row.path
         try:
             inside = row.path and not Path(row.path).is_absolute() and path.resolve().is_relative_to(folder)
@@ -106,8 +88,7 @@ def read_rows(file):
             said = f"as {what} {getattr(seen[1], what)} and {getattr(row, what)}" if what else "twice"
             raise InputError(f"{at}: {row.path!r} is already in row {seen[0]}, so it is listed {said}: keep one of the rows")
         files.append(path)
-        where.append(at)
-    rows = rows[list(COLUMNS)].assign(file=files, where=where).astype({"target": np.int64, "sensitive": np.int64})
+    rows = rows.assign(file=files).astype({"target": np.int64, "sensitive": np.int64})
     for split in SPLITS:
         if not (rows["split"] == split).any():
             raise InputError(f"{file} has no row with split {split}: train, val and test are all needed")
@@ -119,25 +100,3 @@ def read_rows(file):
         if largest == 0:
             raise InputError(f"{file}: {what} is 0 in every row: at least two different ones are needed to compare groups")
     return rows
-
-
-class _Decoder:
-    def __init__(self, size):
-        if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 8):
-            raise InputError(f"image size {size!r} is not a whole number of 8 or more pixels")
-        self.size = size
-
-    def __call__(self, path, where):
-        try:
-            with Image.open(path) as opened:
-                image = opened.convert("RGB")
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise InputError(f"{where}: {path.name!r} is not a readable image ({error})") from None
-        if self.size is None and min(image.size) < 8:
-            raise InputError(f"{where}: the image is {image.width}x{image.height} pixels, too small: at least 8x8")
-        if self.size is not None:
-            scale = self.size / min(image.size)
-            image = image.resize([max(self.size, round(side * scale)) for side in image.size], Image.Resampling.BILINEAR)
-            left, top = ((side - self.size) // 2 for side in image.size)
-            image = image.crop((left, top, left + self.size, top + self.size))
-        return np.asarray(image).transpose(2, 0, 1)

@@ -1,0 +1,60 @@
+"""Lists of samples: read from CSV files, and checked so that what is wrong is named with its row."""
+
+import numpy as np
+import pandas as pd
+
+from ..errors import InputError
+
+SPLITS = ("train", "val", "test")
+
+
+def read_table(file, columns):
+    """Read a CSV as texts, and add the column `where`, which names a row (as a spreadsheet counts: the header is row 1).
+
+    Raises:
+        InputError: a file that is empty or no CSV, or that lacks one of `columns`; rows with more fields than the header.
+    """
+    try:
+        # Blank lines are kept for the row numbers, and dropped below.
+        rows = pd.read_csv(file, dtype=str, keep_default_na=False, skip_blank_lines=False)
+    except pd.errors.EmptyDataError:
+        raise InputError(f"{file} is empty: its first row must be {','.join(columns)}") from None
+    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} is not a readable CSV: {str(error).strip()}") from None
+    if not isinstance(rows.index, pd.RangeIndex):
+        raise InputError(f"{file}: its rows have more fields than its header: quote a path that holds a comma")
+    missing = [column for column in columns if column not in rows.columns]
+    if missing:
+        raise InputError(f"{file} has no column {missing[0]!r}: its columns are {', '.join(rows.columns)}; needed are {', '.join(columns)}")
+    rows = rows[list(columns)].fillna("")
+    rows["where"] = [f"{file} row {number}" for number in range(2, len(rows) + 2)]
+    return rows[(rows[list(columns)] != "").any(axis=1)]
+
+
+def numbers_of(rows, column, codes):
+    """Return the int64 codes of a column of texts; `codes` maps every text that may stand there."""
+    found = rows[column].map(codes)
+    if found.isna().any():
+        row = rows.iloc[int(np.argmax(found.isna()))]
+        raise InputError(f"{row['where']}: {column} {row[column]!r} is none of {', '.join(codes)}")
+    return found.to_numpy(np.int64)
+
+
+def check_unique(rows, column):
+    """Refuse a value that stands in two rows."""
+    again = rows[column].duplicated().to_numpy()
+    if again.any():
+        row = rows.iloc[int(np.argmax(again))]
+        first = rows.iloc[int(np.argmax((rows[column] == row[column]).to_numpy()))]
+        raise InputError(f"{row['where']}: {column} {row[column]!r} is already in {first['where']}: keep one of the rows")
+
+
+def by_split(rows):
+    """Return `rows` with train first, then val, then test (0, 1, 2 in the column `split`), each in its own order."""
+    return rows.iloc[np.argsort(rows["split"], kind="stable")]
+
+
+def split_slices(rows):
+    """Return (split, slice) of rows that are sorted by split."""
+    ends = np.searchsorted(rows["split"], range(len(SPLITS) + 1))
+    return [(split, slice(*ends[i : i + 2])) for i, split in enumerate(SPLITS)]

@@ -135,7 +135,7 @@ def test_commands(capsys):
         assert cli.main(words) == code
         assert "usage: gru-lite COMMAND" in capsys.readouterr().out
     assert cli.main(["rnu"]) == 2
-    assert capsys.readouterr().err == "gru-lite: error: unknown command 'rnu': did you mean 'run'? choose from run, tune\n"
+    assert capsys.readouterr().err == "gru-lite: error: unknown command 'rnu': did you mean 'run'? choose from prepare, run, tune\n"
     assert cli.main(["run", "--help"]) == 0
     shown = capsys.readouterr().out
     for flag in ("--benchmark", "--manifest", "--groups", "--forget", "--ratio", "--methods", "--seeds", "--first-seed", "--reweight",

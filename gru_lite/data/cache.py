@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import filelock
@@ -51,8 +51,7 @@ def cached(root, name, options, sources, n, blocks):
         return arrays
     try:
         parent.mkdir(exist_ok=True)
-        # The lock falls with its process, however that ends; whoever waited finds the cache made.
-        with filelock.FileLock(parent / f".{name}.lock"):
+        with _lock(parent / f".{name}.lock"):
             arrays = _open(folder, key)
             if arrays is None:
                 _sweep(parent, name, key, options)
@@ -80,16 +79,27 @@ def _open(folder, key):
     meta = _meta(folder)
     if meta is None or meta["key"] != key:
         return None
-    arrays = {}
-    for name, (shape, dtype) in meta["arrays"].items():
-        try:
-            array = np.load(folder / f"{name}.npy", mmap_mode="r")  # refuses a file that is shorter than it says
-        except (OSError, ValueError):
-            return None
-        if (list(array.shape), str(array.dtype)) != (shape, dtype):
-            return None
-        arrays[name] = array
-    return arrays
+    try:  # np.load refuses a file that is shorter than it says
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in meta["arrays"]}
+    except (OSError, ValueError, EOFError):
+        return None
+    whole = all([list(array.shape), str(array.dtype)] == meta["arrays"][name] for name, array in arrays.items())
+    return arrays if whole else None
+
+
+@contextmanager
+def _lock(file):
+    """One process at a time. The lock falls with its process, however that ends; who waited finds the cache made."""
+    lock = filelock.FileLock(file)
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        print(f"gru-lite: another process prepares {file.parent.parent}: waiting for it", file=sys.stderr)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _meta(folder):

@@ -23,8 +23,8 @@ def load_celeba(root, image_size=None, target="Blond_Hair"):
     file, partition = folder / "list_attr_celeba.txt", folder / "list_eval_partition.txt"
     count, *lines = _fields(file)
     if count != [str(len(lines) - 1)]:
-        raise InputError(f"{file} line 1 should be the number of pictures, {max(0, len(lines) - 1)}, but is {' '.join(count)!r}: "
-                         "is the download complete?")
+        raise InputError(f"{file} line 1 should be the number of pictures, {max(0, len(lines) - 1)}, but is "
+                         f"{' '.join(count)!r}: is the download complete?")
     header, *lines = lines
     for name in (target, "Male"):
         if header.count(name) != 1:
@@ -38,7 +38,7 @@ def load_celeba(root, image_size=None, target="Blond_Hair"):
         if len(line) != len(header) + 1:
             raise InputError(f"{file} line {number + 2}: {len(line)} fields, where a file and {len(header)} attributes should be")
         if len(split) != 2 or split[0] != line[0]:
-            raise InputError(f"{partition} line {number}: {' '.join(split)!r}, where {line[0]!r} and its split should be")
+            raise InputError(f"{partition} line {number}: {' '.join(split)!r}, where {line[0]!r} and a split should be")
         table.append((line[0], line[at[target]], line[at["Male"]], split[1], f"{file} line {number + 2}"))
     rows = pd.DataFrame(table, columns=["path", target, "Male", "split", "where"])
     check_unique(rows, "path")

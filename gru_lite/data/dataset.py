@@ -91,7 +91,7 @@ class GroupedDataset:
         size, resize = self.view
         for side in (size,) if resize is None else (size, resize):
             if isinstance(side, bool) or not isinstance(side, (int, np.integer)) or side < size or side < 1:
-                raise InputError(f"view {tuple(self.view)} must be a size of 1 pixel or more, and a resize of at least that or None")
+                raise InputError(f"view {tuple(self.view)} must be a size of 1 or more, and None or a resize of at least that")
         if self.aspect is not None:
             if self.aspect.shape != (len(self.images),) or self.aspect.dtype != np.float32:
                 raise InputError(f"aspect must be float32 ({len(self.images)},), not {self.aspect.dtype} {self.aspect.shape}")

@@ -15,7 +15,7 @@ NEEDED = {
                    "unpack https://nlp.stanford.edu/data/dro/waterbird_complete95_forest2water2.tar.gz there"),
     "celeba": (["celeba/img_align_celeba/", "celeba/list_attr_celeba.txt", "celeba/list_eval_partition.txt"],
                "take them (Align&Cropped Images, Anno, Eval) from https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"),
-    "fairface": (["fairface/train/", "fairface/val/", "fairface/fairface_label_train.csv", "fairface/fairface_label_val.csv"],
+    "fairface": (["fairface/fairface_label_train.csv", "fairface/fairface_label_val.csv", "fairface/train/", "fairface/val/"],
                  "take them (pictures of margin 0.25, labels of train and validation) from https://github.com/joojs/fairface"),
     "multinli": (["multinli_1.0/multinli_1.0_train.jsonl", "multinli_1.0/multinli_1.0_dev_matched.jsonl",
                   "multinli_1.0/multinli_1.0_dev_mismatched.jsonl", "multinli_1.0/metadata_random.csv"],
@@ -59,7 +59,7 @@ def pictures(root, folder, rows, names, image_size=None, shape=None, crop=True, 
     size = VIEW if check_image_size(image_size) is None else image_size
     side = round(size * SIDE / VIEW)
     check_paths(folder, rows)
-    rows = by_split(rows.assign(file=[folder / path for path in rows["path"]]))
+    rows = by_split(rows.assign(file=[folder / path for path in rows["path"]]), about["name"])
     decoder = Decoder() if shape and side >= min(shape) else Decoder(side, squash=True)
     arrays = dict(kept_images(root, kept or about["name"], folder, rows, decoder))
     if not decoder.squash:
@@ -71,8 +71,6 @@ def benchmark(rows, names, arrays, name, default_groups, **common):
     """Return the Benchmark whose splits are slices of `arrays`, in the order of `rows`."""
     parts = {}
     for split, mine in split_slices(rows):
-        if not len(rows[mine]):
-            raise InputError(f"{name}: no row is of split {split}: the list is not the published one")
         labels = (rows[what].to_numpy()[mine] for what in ("target", "sensitive"))
         parts[split] = GroupedDataset(*labels, *names, **{key: array[mine] for key, array in arrays.items()}, **common)
     return Benchmark(name, **parts, default_groups=default_groups)
@@ -91,9 +89,8 @@ def group_table(bench):
     return "\n".join(lines)
 
 
-
 def count_warning(bench):
-    """Return a line that says so when the groups are not as large as published; None when they are, or nothing is published."""
+    """Return a line for when the groups are not as large as published; None when they are, or nothing is published."""
     published = PUBLISHED.get(bench.name, {})
     other = [split for split in published if tuple(getattr(bench, split).group_counts) != published[split]]
     if not other:

@@ -33,7 +33,7 @@ def load_manifest(file, image_size=None, progress=False, prepare=False):
     """
     file = Path(file)
     rows = read_rows(file)
-    rows = by_split(rows.assign(split=rows["split"].map(SPLITS.index)))
+    rows = by_split(rows.assign(split=rows["split"].map(SPLITS.index)), file)
     decoder = Decoder(image_size)
     arrays = kept_images(file.parent, f"manifest-{file.stem}", file.parent.resolve(), rows, decoder, always=prepare)
     if arrays is None:

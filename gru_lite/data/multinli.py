@@ -32,7 +32,7 @@ def load_multinli(root):
     rows = rows.assign(target=numbers_of(rows, "gold_label", {"0": 0, "1": 1, "2": 2}), place=np.arange(len(rows)),
                        sensitive=numbers_of(rows, "sentence2_has_negation", {"0": 0, "1": 1}),
                        split=numbers_of(rows, "split", {"0": 0, "1": 1, "2": 2}))
-    ordered = by_split(rows)
+    ordered = by_split(rows, "multinli")
     sources = [source(path, path.name) for path in (*files, folder / "metadata_random.csv", vocabulary)]
     arrays = cached(root, "multinli", {"length": LENGTH}, sources, len(rows),
                     lambda: _tokens(_pairs(files, rows), ordered["place"].to_numpy(), vocabulary))

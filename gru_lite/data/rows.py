@@ -25,7 +25,8 @@ def read_table(file, columns):
         raise InputError(f"{file}: its rows have more fields than its header: quote a path that holds a comma")
     missing = [column for column in columns if column not in rows.columns]
     if missing:
-        raise InputError(f"{file} has no column {missing[0]!r}: its columns are {', '.join(rows.columns)}; needed are {', '.join(columns)}")
+        raise InputError(f"{file} has no column {missing[0]!r}: its columns are {', '.join(rows.columns)}; "
+                         f"needed are {', '.join(columns)}")
     rows = rows[list(columns)].fillna("")
     rows["where"] = [f"{file} row {number}" for number in range(2, len(rows) + 2)]
     return rows[(rows[list(columns)] != "").any(axis=1)]
@@ -49,8 +50,11 @@ def check_unique(rows, column):
         raise InputError(f"{row['where']}: {column} {row[column]!r} is already in {first['where']}: keep one of the rows")
 
 
-def by_split(rows):
+def by_split(rows, name):
     """Return `rows` with train first, then val, then test (0, 1, 2 in the column `split`), each in its own order."""
+    for i, split in enumerate(SPLITS):
+        if not (rows["split"] == i).any():
+            raise InputError(f"{name}: no row is of split {split}: train, val and test are all needed")
     return rows.iloc[np.argsort(rows["split"], kind="stable")]
 
 

@@ -49,5 +49,6 @@ def write_example_tree(root, counts=((60, 6), (6, 40)), val_count=10, test_count
             path.parent.mkdir(parents=True, exist_ok=True)
             picture = Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))
             picture.resize(rng.integers(96, 192, 2).tolist(), Image.Resampling.BICUBIC).save(path, quality=90)
-            lines.append(f"{len(lines)},{file},{y},{split},{place},/{'lo'[place]}/{('land', 'ocean')[place]}/{len(lines):08}.jpg")
+            place_file = f"/{'lo'[place]}/{('land', 'ocean')[place]}/{len(lines):08}.jpg"
+            lines.append(f"{len(lines)},{file},{y},{split},{place},{place_file}")
     (Path(root) / FOLDER / "metadata.csv").write_text("\n".join(lines) + "\n")

@@ -71,7 +71,7 @@ def is_kept(root, name, options):
 def source(path, *words):
     """Return the text that stands for a file: the given words, its size and time of change."""
     status = os.stat(path)
-    return json.dumps([*map(str, words), status.st_size, status.st_mtime_ns])
+    return repr((*map(str, words), status.st_size, status.st_mtime_ns))
 
 
 def _open(folder, key):

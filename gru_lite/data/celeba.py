@@ -21,22 +21,24 @@ def load_celeba(root, image_size=None, target="Blond_Hair"):
     root = check_download("celeba", root)
     folder = root / "celeba"
     file, partition = folder / "list_attr_celeba.txt", folder / "list_eval_partition.txt"
-    count, *lines = _fields(file)
-    if count != [str(len(lines) - 1)]:
+    count, *lines = _lines(file)
+    if count.strip() != str(len(lines) - 1):
         raise InputError(f"{file} line 1 should be the number of pictures, {max(0, len(lines) - 1)}, but is "
-                         f"{' '.join(count)!r}: is the download complete?")
-    header, *lines = lines
+                         f"{count.strip()!r}: is the download complete?")
+    header, lines = lines[0].split(), lines[1:]
     for name in (target, "Male"):
         if header.count(name) != 1:
             raise InputError(f"{file} line 2 does not name the attribute {name!r} once: it must list the attributes")
-    splits = _fields(partition)
+    splits = _lines(partition)
     if len(splits) != len(lines):
         raise InputError(f"{partition} has {len(splits)} lines, {file.name} {len(lines)} pictures: is the download complete?")
     at = {name: header.index(name) + 1 for name in (target, "Male")}
     table = []
     for number, (line, split) in enumerate(zip(lines, splits), 1):
+        line, split = line.split(), split.split()
         if len(line) != len(header) + 1:
-            raise InputError(f"{file} line {number + 2}: {len(line)} fields, where a file and {len(header)} attributes should be")
+            raise InputError(f"{file} line {number + 2}: {len(line)} fields, where a file and {len(header)} attributes "
+                             "should be")
         if len(split) != 2 or split[0] != line[0]:
             raise InputError(f"{partition} line {number}: {' '.join(split)!r}, where {line[0]!r} and a split should be")
         table.append((line[0], line[at[target]], line[at["Male"]], split[1], f"{file} line {number + 2}"))
@@ -49,9 +51,8 @@ def load_celeba(root, image_size=None, target="Blond_Hair"):
                     crop=False, kept="celeba", name=f"celeba-{target.lower()}", default_groups=((1, 1),), joint=", ")
 
 
-def _fields(file):
-    """The fields of each line."""
+def _lines(file):
     try:
-        return [line.split() for line in file.read_text(encoding="utf-8").rstrip().split("\n")]
+        return file.read_text(encoding="utf-8").rstrip().split("\n")
     except UnicodeDecodeError:
         raise InputError(f"{file} is not a text file") from None

@@ -1,5 +1,6 @@
 """What the loaders of the paper's data sets share: where downloads come from, checks of their rows, published counts."""
 
+import os
 from pathlib import Path
 
 from ..errors import InputError
@@ -25,7 +26,8 @@ NEEDED = {
 # Samples of each group in the order of group ids (Sagawa et al., 2020), where they are published.
 PUBLISHED = {
     "waterbirds": {"train": (3498, 184, 56, 1057), "val": (467, 466, 133, 133), "test": (2255, 2255, 642, 642)},
-    "celeba-blond_hair": {"train": (71629, 66874, 22880, 1387), "val": (8535, 8276, 2874, 182), "test": (9767, 7535, 2480, 180)},
+    "celeba-blond_hair": {"train": (71629, 66874, 22880, 1387), "val": (8535, 8276, 2874, 182),
+                          "test": (9767, 7535, 2480, 180)},
     "multinli": {"train": (57498, 11158, 67376, 1521, 66630, 1992), "val": (22814, 4634, 26949, 613, 26655, 797),
                  "test": (34597, 6655, 40496, 886, 39930, 1148)},
 }
@@ -59,7 +61,7 @@ def pictures(root, folder, rows, names, image_size=None, shape=None, crop=True, 
     size = VIEW if check_image_size(image_size) is None else image_size
     side = round(size * SIDE / VIEW)
     check_paths(folder, rows)
-    rows = by_split(rows.assign(file=[folder / path for path in rows["path"]]), about["name"])
+    rows = by_split(rows.assign(file=[os.path.join(folder, path) for path in rows["path"].tolist()]), about["name"])
     decoder = Decoder() if shape and side >= min(shape) else Decoder(side, squash=True)
     arrays = dict(kept_images(root, kept or about["name"], folder, rows, decoder))
     if not decoder.squash:

@@ -4,7 +4,6 @@ import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -41,7 +40,7 @@ class Decoder:
             with Image.open(path) as opened:
                 image = opened.convert("RGB")
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise InputError(f"{where}: {path.name!r} is not a readable image ({error})") from None
+            raise InputError(f"{where}: {os.path.basename(path)!r} is not a readable image ({error})") from None
         aspect = image.width / image.height
         if self.size is None and min(image.size) < 8:
             raise InputError(f"{where}: the image is {image.width}x{image.height} pixels, too small: at least 8x8")
@@ -59,7 +58,7 @@ def decode(rows, decoder, label, **bar):
     """Yield the pictures of `rows` in order, in blocks: {"images": uint8 (B, 3, H, W), "aspect": float32 (B,)}.
 
     Args:
-        rows: DataFrame with the columns `file` (Path) and `where` (text that names the row).
+        rows: DataFrame with the columns `file` and `where` (text that names the row).
         decoder: Decoder. label: of the progress bar. bar: options of tqdm.
 
     Raises:
@@ -117,7 +116,7 @@ def kept_images(root, name, folder, rows, decoder, always=True):
 def _sources(folder, rows):
     """What the cache depends on, row by row. Labels are read anew each time: they may change without decoding."""
     found, missing = [], []
-    for path, where, split in rows[["path", "where", "split"]].itertuples(index=False):
+    for path, where, split in zip(*(rows[column].tolist() for column in ("path", "where", "split"))):
         try:
             found.append(source(os.path.join(folder, path), path, split))
         except (OSError, ValueError):
@@ -129,8 +128,8 @@ def _sources(folder, rows):
 
 def check_paths(folder, rows):
     """Refuse a path that leaves `folder`, as it is written; links inside it may lead elsewhere."""
-    for path, where in rows[["path", "where"]].itertuples(index=False):
-        if not path or os.path.isabs(path) or ".." in Path(path).parts:
+    for path, where in zip(rows["path"].tolist(), rows["where"].tolist()):
+        if not path or os.path.isabs(path) or ".." in path.replace("\\", "/").split("/"):
             raise InputError(f"{where}: path {path!r} leaves {folder}: it must be relative, without '..'")
 
 

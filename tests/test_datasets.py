@@ -10,6 +10,7 @@ import time
 from collections import namedtuple
 from functools import partial
 
+import filelock
 import numpy as np
 import pandas as pd
 import pytest
@@ -629,6 +630,19 @@ def test_two_processes_at_once(kept, monkeypatch):
     pids = [child(lambda: gru.load("waterbirds", root, image_size=8)) for _ in range(3)]
     assert [ended(pid) for pid in pids] == [0, 0, 0]
     assert content(root) == before and (root / "decoded").read_text() == "x"
+
+
+def test_waiting_is_said(kept, capfd):
+    root, _ = kept
+    said = ""
+    with filelock.FileLock(root / ".gru_lite" / ".waterbirds.lock"):
+        pid = child(lambda: gru.load("waterbirds", root, image_size=16))
+        for _ in range(3000):
+            said += capfd.readouterr().err
+            if "another process prepares" in said:
+                break
+            time.sleep(0.1)
+    assert ended(pid) == 0 and f"prepares {root}: waiting for it" in said and len(caches(root)) == 2
 
 
 # Manifests and the command

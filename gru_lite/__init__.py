@@ -25,7 +25,7 @@ _HOME = {
     "Critic": "information", "donsker_varadhan": "information", "mutual_information": "information",
     "DivergedError": "errors", "InputError": "errors",
 }
-_ROOMS = {*_HOME.values(), "batches", "plots", "seeding"}
+_ROOMS = {*_HOME.values(), "batches", "distributed", "plots", "seeding"}
 __all__ = [*_HOME, "plots"]
 
 

@@ -65,23 +65,122 @@ def _mlp(n_classes, n_features):
     return nn.Sequential(nn.Linear(n_features, 64), nn.ReLU()), nn.Linear(64, n_classes)
 
 
-ARCHITECTURES = {"small_resnet": _small_resnet, "mlp": _mlp}
+def _resnet18(n_classes, weights):
+    """He et al. (2016), for images of any size; weights of torchvision, or none."""
+    import torchvision
+
+    net = torchvision.models.resnet18()
+    net.fc = nn.Identity()
+    if weights == "imagenet":
+        net.load_state_dict(_published(torchvision.models.ResNet18_Weights.IMAGENET1K_V1, without="fc."))
+    net.blocks = ("conv1", "layer1", "layer2", "layer3", "layer4")
+    return net, nn.Linear(512, n_classes)
+
+
+def _vit_b_16(n_classes, weights, image_size):
+    """Dosovitskiy et al. (2021), for images of one size, a multiple of 16 pixels; weights of torchvision, or none."""
+    from torchvision.models import vision_transformer as vit
+
+    if isinstance(image_size, bool) or not isinstance(image_size, int) or image_size < 16 or image_size % 16:
+        raise InputError(f"image_size {image_size!r} is not a multiple of 16 pixels: vit_b_16 cuts an image into squares of 16")
+    net = vit.vit_b_16(image_size=image_size)
+    net.heads = nn.Identity()
+    if weights == "imagenet":
+        state = _published(vit.ViT_B_16_Weights.IMAGENET1K_V1, without="heads.")
+        net.load_state_dict(vit.interpolate_embeddings(image_size, 16, state))
+    net.blocks = tuple(f"encoder.layers.encoder_layer_{i}" for i in range(12))
+    return net, nn.Linear(768, n_classes)
+
+
+class _Bert(nn.Module):
+    """BERT base (Devlin et al., 2019): int32 (B, 3, L) tokens, their types and their mask to the pooled output (B, 768)."""
+
+    blocks = tuple(f"bert.encoder.layer.{i}" for i in range(12))
+
+    def __init__(self, bert):
+        super().__init__()
+        self.bert = bert
+
+    def forward(self, x):
+        ids, types, mask = x.unbind(1)
+        return self.bert(input_ids=ids, token_type_ids=types, attention_mask=mask).pooler_output
+
+
+def _bert(n_classes, weights, vocabulary):
+    """The published bert-base-uncased, or untrained with a vocabulary of so many tokens (None: as published)."""
+    try:
+        import transformers
+    except ImportError:
+        raise InputError("bert needs the package transformers: pip install transformers") from None
+    config = transformers.BertConfig()
+    if weights == "none":
+        return _Bert(transformers.BertModel(transformers.BertConfig(vocab_size=vocabulary or config.vocab_size))), nn.Linear(768, n_classes)
+    if vocabulary not in (None, config.vocab_size):
+        raise InputError(f"the published bert has {config.vocab_size} tokens, not {vocabulary}: leave out vocabulary, or use --weights none")
+    folder = Path(torch.hub.get_dir()) / "checkpoints" / BERT
+    source = folder if folder.is_dir() else BERT
+    try:
+        bert = transformers.BertModel.from_pretrained(source, use_safetensors=True)
+    except (OSError, ValueError, SafetensorError):
+        raise InputError(f"the weights of {BERT} cannot be downloaded or read: put config.json and model.safetensors of "
+                         f"https://huggingface.co/google-bert/{BERT} into {folder}, or use --weights none") from None
+    return _Bert(bert), nn.Linear(768, n_classes)
+
+
+def _published(weights, without):
+    """Weights of torchvision without the head, from torch.hub's cache; they are downloaded into it when they are not there."""
+    file = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
+    there = file.is_file()
+    try:
+        # weights_only: nothing else is unpickled
+        state = weights.get_state_dict(progress=False, check_hash=True, map_location="cpu", weights_only=True)
+    except Exception as error:  # of the network, the hash, the archive, the unpickler
+        if there:
+            raise InputError(f"{file} is not the file of {weights.url}: delete it, or use --weights none") from error
+        raise InputError(f"{file.name} cannot be downloaded ({type(error).__name__}): put the file of {weights.url} into "
+                         f"{file.parent}, or use --weights none") from error
+    return {name: tensor for name, tensor in state.items() if not name.startswith(without)}
+
+
+BERT = "bert-base-uncased"
+ARCHITECTURES = {"small_resnet": _small_resnet, "mlp": _mlp, "resnet18": _resnet18, "vit_b_16": _vit_b_16, "bert": _bert}
+DEFAULTS = {"resnet18": {"weights": "imagenet"}, "vit_b_16": {"weights": "imagenet", "image_size": 224},
+            "bert": {"weights": "imagenet", "vocabulary": None}}
 
 
 def build_model(name, n_classes, seed=0, **options):
-    """Build a Classifier with initial weights that depend on `seed` alone.
+    """Build a Classifier with initial weights that depend on `seed` alone. The head is always new.
 
     Args:
-        name: "small_resnet" (images), or "mlp" (features; option n_features).
+        name: "small_resnet", "resnet18" or "vit_b_16" (images; vit_b_16 of one size, option image_size, 224), "mlp"
+            (features; option n_features), "bert" (tokens; option vocabulary, how many tokens there are).
         n_classes: Y.
         seed: integer >= 0. The global random state of torch is left as it was.
+        options: beside those, of resnet18, vit_b_16 and bert: weights, "imagenet" for the published pretrained ones or "none".
+
+    Raises:
+        InputError: names the file of weights that cannot be downloaded, and the folder to put it into.
     """
     check_choice(name, ARCHITECTURES, "model")
+    options = DEFAULTS.get(name, {}) | options
+    if "weights" in options:
+        check_choice(options["weights"], ("imagenet", "none"), "weights")
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(torch_stream(seed, "initial weights").initial_seed())  # not the GPUs'
         backbone, head = ARCHITECTURES[name](n_classes, **options)
-    architecture = {"name": name, "n_classes": int(n_classes), **options}
+    # a saved model holds its weights: nothing is downloaded to build it again
+    architecture = {"name": name, "n_classes": int(n_classes), **options} | ({"weights": "none"} if "weights" in options else {})
     return Classifier(backbone, head, architecture).to(memory_format=torch.channels_last)
+
+
+def check_inputs(model, dataset):
+    """Raise InputError when the images of a data set have another size than the model takes."""
+    size = (getattr(model, "architecture", None) or {}).get("image_size")
+    if size is not None and dataset.images is not None:
+        shape = dataset.images.shape[2:] if dataset.view is None else (dataset.view.size,) * 2
+        if shape != (size, size):
+            raise InputError(f"the model takes images of {size}x{size} pixels, these have {shape[1]}x{shape[0]}: build it with "
+                             f"image_size={shape[1]}, and square images")
 
 
 def save(model, path):

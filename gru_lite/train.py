@@ -16,8 +16,9 @@ import torch.nn.functional as F
 from tqdm import tqdm
 
 from .batches import DeviceData
+from .distributed import desynchronise, gather, is_main, part, synchronise, world
 from .errors import DivergedError, InputError, check_choice
-from .models import read_tensors, write_tensors
+from .models import check_inputs, read_tensors, write_tensors
 from .reweighting import SAMPLING, draw_pass, pass_length
 from .seeding import stream
 
@@ -33,11 +34,14 @@ class TrainConfig:
         epochs: passes over the data; an epoch has ceil(samples / batch_size) optimiser steps, each a full batch.
         batch_size: samples of a step.
         lr: highest learning rate.
-        momentum, weight_decay: of SGD.
+        optimizer: "sgd" or "adamw". momentum: of SGD; weight_decay: of either.
         schedule: "cosine" (to zero) or "const", after the warm-up.
         warmup_epochs: epochs in which the learning rate rises linearly from zero.
-        shift: largest random shift of an image in pixels; 0 switches augmentation off.
-        precision: "float32", or "bfloat16" for autocast where the hardware has it; never switched by itself.
+        shift: largest random shift of an image in pixels; 0 switches it off. Images with a view are never shifted.
+        augment: images with a view are cropped and flipped at random in training; or they are seen as in evaluation.
+        precision: "float32"; or autocast to "bfloat16" where the hardware has it, or to "float16", with scaled gradients,
+            on a GPU that has not; never switched by itself.
+        compile: compile the backbone with torch.compile; it pays off after minutes.
         threads: CPU threads of this training. Part of the configuration because sums depend on it, bit by bit.
     """
 
@@ -51,11 +55,15 @@ class TrainConfig:
     shift: int = 2
     precision: str = "float32"
     threads: int = 1
+    augment: bool = True
+    optimizer: str = "sgd"
+    compile: bool = False
 
     def __post_init__(self):
         """Check every field against the type of its default, in the configs of the methods, too."""
         check_choice(self.schedule, ("cosine", "const"), "schedule")
-        check_choice(self.precision, ("float32", "bfloat16"), "precision")
+        check_choice(self.precision, ("float32", "bfloat16", "float16"), "precision")
+        check_choice(self.optimizer, ("sgd", "adamw"), "optimizer")
         for field in fields(self):
             name, kind, value = field.name, type(field.default), getattr(self, field.name)
             low = LEAST.get(name, 0)
@@ -123,7 +131,10 @@ class Sampler:
 
 
 class Batch(NamedTuple):
-    """A batch on the device: inputs x, targets y (B,), and which samples of the data set they are, int64 (B,)."""
+    """A batch on the device: inputs x, targets y (B,), and which samples of the data set they are, int64 (B,).
+
+    Of several processes, each has its own part of x, and all of y and index.
+    """
 
     x: torch.Tensor
     y: torch.Tensor
@@ -150,58 +161,105 @@ class Training:
     """
 
     def __init__(self, model, dataset, config, seed=0, device=None, hold_statistics=False):
+        self.processes = world()[1]  # before the device is asked for: each process has its own
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        if self.device.type == "cuda" and self.device.index is None:
+            self.device = torch.device("cuda", torch.cuda.current_device())
+        check_precision(config.precision, self.device)
+        check_inputs(model, dataset)
         self.config, self.seed, self.dataset = config, seed, dataset
+        self.augmented = config.augment and dataset.view is not None
         self.model = copy.deepcopy(model).to(self.device).train()
         if hold_statistics:
             hold_statistics_of(self.model)
-        self.optimizer = torch.optim.SGD(self.model.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay)
+        on_gpu = self.device.type == "cuda"
+        self.optimizer = {
+            "sgd": lambda weights, **rest: torch.optim.SGD(weights, momentum=config.momentum, **rest), "adamw": torch.optim.AdamW,
+        }[config.optimizer](self.model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=on_gpu or None)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "float16")
         self.losses, self.seconds_before, self.started = [], 0.0, time.perf_counter()
         self.last_good = copy.deepcopy(self.model.state_dict())
+        self.alone, self.together, self.rows = _Network(self.model, config.compile), None, None
 
     def __enter__(self):
         self._threads_before = torch.get_num_threads()
         torch.set_num_threads(self.config.threads)
         self.data = DeviceData(self.dataset, self.device, self.config.shift)
+        synchronise(self.model, self.device)
         return self
 
     def __exit__(self, *_):
         torch.set_num_threads(self._threads_before)
 
-    def batches(self, epoch, sampler, main=True):
-        """Yield the batches of one epoch.
+    def batches(self, epoch, sampler, main=True, steps=None, augment=True):
+        """Yield the batches of one epoch, or the first `steps` of them.
 
         The schedule counts the steps of the `main` sampler; in the passes of others the learning rate stands still, at
-        the value of the schedule counted in epochs.
+        the value of the schedule counted in epochs. Without `augment`, images are seen as in evaluation.
         """
+        size, steps = sampler.batch_size, steps if steps is not None else sampler.steps
         draws = sampler.draw(epoch, self.seed)
-        shift = "shift" if main else f"shift {sampler.name}"
-        offsets = stream(self.seed, shift, epoch).integers(0, 2 * self.config.shift + 1, (len(draws), 2))
+        name = "" if main else f" {sampler.name}"
+        windows = None
+        if self.augmented:
+            windows = self.data.draw(draws, stream(self.seed, f"crop{name}", epoch))
+        elif self.dataset.view is None:
+            windows = stream(self.seed, f"shift{name}", epoch).integers(0, 2 * self.config.shift + 1, (len(draws), 2))
+        mine = np.arange(steps * size).reshape(steps, size)[:, part(size)]
+        inputs = self.data.stream(draws[mine.ravel()], mine.shape[1], windows[mine.ravel()] if augment and windows is not None else None, steps)
         # The whole epoch goes to the device at once: no wait per step.
-        draws = torch.from_numpy(draws).to(self.device).split(sampler.batch_size)
-        offsets = torch.from_numpy(offsets).to(self.device).split(sampler.batch_size)
-        for i in range(sampler.steps):
+        draws = torch.from_numpy(draws).to(self.device).split(size)
+        for i, x in enumerate(inputs):
             at = (epoch * sampler.steps + i, sampler.steps) if main else (epoch, 1)
             self.optimizer.param_groups[0]["lr"] = self.config.lr_at(*at)
-            yield Batch(*self.data.take(draws[i], offsets[i]), draws[i])
+            self.rows = size
+            yield Batch(x, self.data.target[draws[i]], draws[i])
 
-    def forward(self, x):
-        """Return (features (B, D), logits (B, Y)) in float32, whatever the precision of the model's own arithmetic."""
-        with _autocast(self.device, self.config.precision):
-            z = self.model.features(x).float()  # before the head, so that logits have a gradient with respect to it
-            logits = self.model.head(z)
+    def autocast(self, enabled=True):
+        """The arithmetic of `precision`, for what is computed inside."""
+        kind = self.config.precision
+        return torch.autocast(self.device.type, torch.bfloat16 if kind == "float32" else getattr(torch, kind), enabled and kind != "float32")
+
+    def forward(self, x, whole=False):
+        """Return (features (B, D), logits (B, Y)) in float32, whatever the precision of the model's own arithmetic.
+
+        Of several processes, each gives its part of the last batch and gets features and logits of all of it; or each
+        computes all by itself, where x is a `whole` batch.
+        """
+        network = self.alone
+        if self.processes > 1 and not whole:
+            if self.together is None:  # not before a method has frozen what it freezes
+                self.together = torch.nn.parallel.DistributedDataParallel(self.alone, broadcast_buffers=False)
+            network = self.together
+        try:
+            with self.autocast():
+                z, logits = network(x, None if whole else self.rows)
+        except Exception as error:
+            if self.config.compile and type(error).__module__.startswith("torch._"):  # its errors have many classes
+                reason = str(error).strip().splitlines()[0]
+                raise InputError(f"this model cannot be compiled here ({reason}): leave out compile") from error
+            raise
         return z, logits.float()
 
-    def logits(self, x):
-        return self.forward(x)[1]
+    def logits(self, x, whole=False):
+        return self.forward(x, whole)[1]
+
+    def outputs(self, function):
+        """Return what a function of the model, such as `model.features`, makes of every sample: (N, .) on the device.
+
+        In eval mode, without augmentation, in float32; the data set is on the device already, and processes share it.
+        """
+        index = np.arange(len(self.dataset))
+        return gather(_outputs(self.model, function, self.data, index[part(len(index))]), len(index))
 
     def step(self, loss, gradients=None):
         """One optimiser step on a scalar loss; `gradients` is called in between, to change them."""
         self.optimizer.zero_grad()
-        loss.backward()
+        self.scaler.scale(loss).backward()
         if gradients is not None:
             gradients()
-        self.optimizer.step()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         self.losses.append(loss.detach())
 
     def end_epoch(self, epoch):
@@ -222,7 +280,7 @@ class Training:
     def diverged(self, message):
         """Raise DivergedError with the model as it was after the last good epoch."""
         self.model.load_state_dict(self.last_good)
-        raise DivergedError(message, self.model.requires_grad_(True).eval())
+        raise DivergedError(message, self.finish())
 
     @property
     def seconds(self):
@@ -231,7 +289,43 @@ class Training:
     def finish(self):
         """Return the model in eval mode, with the attribute `training_seconds`."""
         self.model.training_seconds = self.seconds
+        desynchronise(self.model)
         return self.model.requires_grad_(True).eval()
+
+
+class _Network(torch.nn.Module):
+    """The model as one call, for DistributedDataParallel: features and logits of `rows` samples from this process's part."""
+
+    def __init__(self, model, compiled):
+        super().__init__()
+        self.model = model
+        self.features = torch.compile(model.features) if compiled else model.features  # the names of the weights stay
+
+    def forward(self, x, rows):
+        z = self.features(x).float()  # before the head, so that logits have a gradient with respect to it
+        z = z if rows is None else gather(z, rows)
+        return z, self.model.head(z)
+
+
+class Original:
+    """Outputs of a training's model as it is now, `what` ("features" or "forward") of each batch, in eval mode.
+
+    Where no augmentation changes the images, they are computed once: `cached` (N, .). Images without a view are seen
+    unshifted. Else they are computed on the augmented images of the batch.
+    """
+
+    def __init__(self, training, what, keep=False):
+        self.training, self.what = training, what
+        self.cached = None if training.augmented else training.outputs(getattr(training.model, what))
+        self.model = copy.deepcopy(training.model).requires_grad_(False) if training.augmented or keep else None
+
+    @torch.no_grad()
+    def __call__(self, batch, mode="eval"):
+        if mode == "eval" and self.cached is not None:
+            return self.cached[batch.index]
+        self.model.train(mode == "train")
+        with self.training.autocast(self.training.augmented):
+            return gather(getattr(self.model, self.what)(batch.x).float(), len(batch.index))
 
 
 def hold_statistics_of(module):
@@ -270,47 +364,53 @@ def fit(model, dataset, *, config=None, indices=None, weights=None, sampling="re
     if checkpoint is not None:
         mark = _fingerprint(model, dataset, sampler, seed, config)
         if os.path.exists(checkpoint):
-            first_epoch, training.seconds_before = _resume(checkpoint, mark, training.model, training.optimizer)
+            first_epoch, training.seconds_before = _resume(checkpoint, mark, training)
     with training:
         epochs = range(first_epoch, config.epochs)
         label = progress if isinstance(progress, str) else "training"
-        quiet = {} if progress else {"disable": True}  # given only then: TQDM_DISABLE counts where nothing is given
+        quiet = {} if progress and is_main() else {"disable": True}  # given only then: TQDM_DISABLE counts where nothing is given
         for epoch in tqdm(epochs, label, unit="epoch", initial=first_epoch, total=config.epochs, **quiet):
             for batch in training.batches(epoch, sampler):
                 training.step(F.cross_entropy(training.logits(batch.x), batch.y))
             training.end_epoch(epoch)
-            if checkpoint is not None:
-                _write_checkpoint(checkpoint, mark, training.model, training.optimizer, epoch + 1, training.seconds)
+            if checkpoint is not None and is_main():
+                _write_checkpoint(checkpoint, mark, training.model, training.optimizer, epoch + 1, training.seconds, training.scaler)
     return training.finish()
 
 
-def predict(model, dataset, indices=None, batch_size=1024, threads=1):
+def predict(model, dataset, indices=None, batch_size=None, threads=1):
     """Return the logits of every sample, in eval mode and without augmentation: float32 numpy (n, Y).
 
     The model's mode is left as it was. Use it once per data set: every score is a function of these arrays.
+
+    Args:
+        batch_size: samples at a time; None for 1024, or 128 of images with a view and of tokens.
     """
-    return _outputs(model, model, dataset, indices, batch_size, threads)
+    return _of_dataset(model, model, dataset, indices, batch_size, threads)
 
 
-def extract_features(model, dataset, indices=None, batch_size=1024, threads=1):
+def extract_features(model, dataset, indices=None, batch_size=None, threads=1):
     """Return the features of every sample, the input of the linear head, likewise: float32 numpy (n, D)."""
-    return _outputs(model, model.features, dataset, indices, batch_size, threads)
+    return _of_dataset(model, model.features, dataset, indices, batch_size, threads)
+
+
+def _of_dataset(model, function, dataset, indices, batch_size, threads):
+    check_inputs(model, dataset)
+    index = np.arange(len(dataset)) if indices is None else np.asarray(indices, dtype=np.int64)
+    data = DeviceData(dataset, next(model.parameters()).device)
+    return _outputs(model, function, data, index, batch_size, threads).cpu().numpy()
 
 
 @torch.no_grad()
-def _outputs(model, function, dataset, indices, batch_size, threads):
-    device = next(model.parameters()).device
-    index = torch.arange(len(dataset)) if indices is None else torch.as_tensor(np.asarray(indices, dtype=np.int64))
+def _outputs(model, function, data, index, batch_size=None, threads=1):
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         with _threads(threads):
-            data = DeviceData(dataset, device)
-            parts = [function(data.take(batch)[0]).float() for batch in index.to(device).split(batch_size)]
+            return torch.cat([function(x).float() for x in data.stream(index, batch_size or data.pass_size)])
     finally:
         for module, mode in modes:
             module.training = mode
-    return torch.cat(parts).cpu().numpy()
 
 
 @contextmanager
@@ -323,37 +423,49 @@ def _threads(n):
         torch.set_num_threads(before)
 
 
-def _autocast(device, precision):
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+def check_precision(precision, device):
+    """Raise InputError where the hardware has not this precision."""
+    if precision == "bfloat16" and device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise InputError("bfloat16 is not supported by this GPU: use float16")
+    if precision == "float16" and device.type == "cpu":
+        raise InputError("float16 is for GPUs: use float32 or bfloat16 on the CPU")
 
 
 def _fingerprint(model, dataset, sampler, seed, config):
     """A digest of everything the result depends on, so that a checkpoint is continued only by its own training."""
     digest = hashlib.sha256(json.dumps([asdict(config), sampler.sampling, seed, sampler.steps], default=int).encode())
-    weights = sampler.weights if sampler.weights is not None else np.empty(0)
-    for array in (dataset.inputs, dataset.target, dataset.group, sampler.index, weights):
-        digest.update(np.ascontiguousarray(array))
+    # Of images with a view, which can be many gigabytes, a thousand stand for all.
+    inputs = dataset.inputs if dataset.view is None else dataset.inputs[:: max(1, len(dataset) // 1000)]
+    for array in (inputs, dataset.target, dataset.group, sampler.index, sampler.weights, dataset.aspect):
+        digest.update(np.ascontiguousarray(array if array is not None else np.empty(0)))
+    if dataset.view is not None:
+        digest.update(json.dumps([dataset.view, dataset.inputs.shape]).encode())
     for name, tensor in model.state_dict().items():
         digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 
-def _write_checkpoint(path, mark, model, optimizer, epoch, seconds):
+def _write_checkpoint(path, mark, model, optimizer, epoch, seconds, scaler):
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     for i, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{i}.{name}": tensor for name, tensor in state.items() if tensor is not None}
-    write_tensors(path, tensors, {"fingerprint": mark, "epoch": str(epoch), "seconds": repr(seconds)})
+    about = {"fingerprint": mark, "epoch": str(epoch), "seconds": repr(seconds), "scaler": json.dumps(scaler.state_dict())}
+    write_tensors(path, tensors, about)
 
 
-def _resume(path, mark, model, optimizer):
+def _resume(path, mark, training):
+    """Put a training where the checkpoint is; return its epoch and its seconds."""
     tensors, metadata = read_tensors(path)
     if metadata.get("fingerprint") != mark:
         raise InputError(f"{path} is a checkpoint of another training: delete it, or name another file")
-    model.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")})
+    training.model.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")})
     state = {}
     for name, tensor in tensors.items():
         if name.startswith("optimizer."):
             _, i, key = name.split(".", 2)
             state.setdefault(int(i), {})[key] = tensor
+    optimizer = training.optimizer
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    if training.scaler.is_enabled():
+        training.scaler.load_state_dict(json.loads(metadata["scaler"]))
     return int(metadata["epoch"]), float(metadata["seconds"])

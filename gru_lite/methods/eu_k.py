@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from ..errors import InputError
 from ..seeding import torch_stream
-from ..train import TrainConfig, Training, hold_statistics_of
+from ..train import TrainConfig, Training
 from .finetune import retain_sampler
 
 
@@ -32,9 +32,11 @@ def eu_k(original, data, split, config, *, weights, sampling, seed, val=None):
     start = copy.deepcopy(original).cpu()  # where the seed decides; a GPU draws from a generator of its own
     kept = reset_last(start, config.blocks, seed)
     with Training(start, data, config, seed) as training:
-        for block in list(training.model.backbone)[:kept]:
-            block.requires_grad_(False)
-            hold_statistics_of(block)
+        for module in layers_of(training.model.backbone)[:kept]:
+            for weight in module.parameters(recurse=False):
+                weight.requires_grad_(False)
+            if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+                module.eval()
         for epoch in range(config.epochs):
             for batch in training.batches(epoch, retain):
                 training.step(F.cross_entropy(training.logits(batch.x), batch.y))
@@ -42,24 +44,35 @@ def eu_k(original, data, split, config, *, weights, sampling, seed, val=None):
     return training.finish()
 
 
-def reset_last(model, n_blocks, seed):
-    """Give the head and the last blocks of the backbone new initial weights, in place; return how many children are kept.
+def layers_of(backbone):
+    """The modules that hold weights or statistics of their own, in the order in which they were registered."""
+    return [module for module in backbone.modules() if module._parameters or module._buffers]
 
-    A block is a child of the backbone (a Sequential) that has parameters.
+
+def reset_last(model, n_blocks, seed):
+    """Give the head and the last blocks of the backbone new initial weights, in place; return how many of its layers are kept.
+
+    A block is a child of the backbone (a Sequential) that has parameters, or one of the modules that `backbone.blocks` names;
+    what follows the last block goes with it.
     """
-    if not isinstance(model.backbone, torch.nn.Sequential):
-        raise InputError(f"eu_k needs a backbone that is a Sequential of blocks, not {type(model.backbone).__name__}")
-    children = list(model.backbone)
-    blocks = [i for i, child in enumerate(children) if any(True for _ in child.parameters())]
+    backbone = model.backbone
+    if hasattr(backbone, "blocks"):
+        blocks = [backbone.get_submodule(name) for name in backbone.blocks]
+    elif isinstance(backbone, torch.nn.Sequential):
+        blocks = [child for child in backbone if any(True for _ in child.parameters())]
+    else:
+        raise InputError(f"eu_k needs a backbone that is a Sequential of blocks, not {type(backbone).__name__}, or names its `blocks`")
     if not 0 <= n_blocks <= len(blocks):
         raise InputError(f"blocks {n_blocks} is not 0 to {len(blocks)}, the blocks of this backbone")
-    kept = blocks[-n_blocks] if n_blocks else len(children)
+    layers = layers_of(backbone)
+    kept = layers.index(layers_of(blocks[-n_blocks])[0]) if n_blocks else len(layers)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(torch_stream(seed, "reset").initial_seed())
-        for part in (*children[kept:], model.head):
-            for module in part.modules():
-                if hasattr(module, "reset_parameters"):
-                    module.reset_parameters()
-                elif any(True for _ in module.parameters(recurse=False)):
-                    raise InputError(f"{type(module).__name__} cannot be reset: it has no reset_parameters")
+        for module in (*layers[kept:], *model.head.modules()):
+            # attention has the same method, with an underscore
+            reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
+            if reset:
+                reset()
+            elif any(True for _ in module.parameters(recurse=False)):
+                raise InputError(f"{type(module).__name__} cannot be reset: it has no reset_parameters")
     return kept

@@ -8,7 +8,6 @@ The defaults are a corrected reading; every switch below that the authors' relea
 beside it, and `as_released=True` sets them all.
 """
 
-import copy
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,7 +17,7 @@ import torch.nn.functional as F
 from ..errors import check_choice
 from ..information import Critic, MovingAverage, exact_terms, sampled_terms
 from ..seeding import torch_stream
-from ..train import Sampler, TrainConfig, Training, extract_features
+from ..train import Original, Sampler, TrainConfig, Training
 from .finetune import retain_sampler
 
 AS_RELEASED = {"phi0_features": "unlearned", "original_mode": "train", "statistics": "moving", "marginal": "uniform",
@@ -40,8 +39,8 @@ class MIUConfig(TrainConfig):
             cross-entropy on R (released: False, no clipping takes effect).
         phi0_features: phi_0 is fitted once, on features of the "original"; or tuned along with phi, on those of the
             "unlearned" model (released).
-        original_mode: the original's features in "eval" mode, computed once; or in "train" mode, with the statistics of
-            each batch (released).
+        original_mode: the original's features in "eval" mode, computed once where no augmentation of images with a view
+            changes them; or in "train" mode, with the statistics of each batch (released).
         statistics: BatchNorm's are "held" while critics are tuned, or "moving" (released).
         average: MINE's moving average corrects steps of the "critic" alone, or is "shared" by all steps (released).
         loss_precision: logits are cast to this before the cross-entropy (released in later versions: bfloat16).
@@ -85,10 +84,10 @@ def miu(original, data, split, config, *, weights, sampling, seed, val=None, wat
     retain = retain_sampler(data, split, config, weights, sampling)
     forget = Sampler(data, split.forget, config.forget_batch_size, name="forget")
     with Training(original, data, config, seed) as training:
-        theta_0 = OriginalFeatures(training, config)
+        theta_0 = Original(training, "features", keep=config.original_mode == "train")
         group = torch.from_numpy(data.group).to(training.device)
-        phi, phi_0 = (TrainedCritic(name, theta_0, split, config, seed) for name in ("phi", "phi_0"))
-        length = theta_0.gradient_length(retain)  # of the cross-entropy's gradient: the limit of the others
+        phi, phi_0 = (TrainedCritic(name, training, split, config, seed) for name in ("phi", "phi_0"))
+        length = cross_entropy_length(training, theta_0, retain)  # of the cross-entropy's gradient: the limit of the others
 
         for epoch in range(config.epochs):
             tune_critics(epoch, training, theta_0, phi, phi_0, group, config)
@@ -103,7 +102,7 @@ def miu(original, data, split, config, *, weights, sampling, seed, val=None, wat
                 z, logits = training.forward(batch.x)
                 ce = F.cross_entropy(logits.to(getattr(torch, config.loss_precision)), batch.y).float()
                 g = group[batch.index]
-                drift = phi.estimate(z, g) - phi_0.estimate(theta_0(batch), g).detach()
+                drift = phi.estimate(z, g) - phi_0.estimate(theta_0(batch, config.original_mode), g).detach()
                 length = gradient_length(ce, z)
                 training.step(config.ce_weight * ce + clipped(config.lambda_mi * drift**2, z, length, config))
 
@@ -132,57 +131,41 @@ def tune_critics(epoch, training, theta_0, phi, phi_0, group, config):
     """
     steps = config.later_steps if epoch else config.first_steps
     sampler = Sampler(training.dataset, None, config.batch_size, steps=max(config.first_steps, config.later_steps), name="critic")
-    draws = torch.from_numpy(sampler.draw(epoch, training.seed)).to(training.device).split(sampler.batch_size)[:steps]
-    for step, index in enumerate(draws):
-        z = theta_0.cached[index] if epoch == 0 and config.statistics == "held" else _detached(training, index, config)
-        phi.tune(z, group[index])
+    for batch in training.batches(epoch, sampler, main=False, steps=steps, augment=training.augmented):
+        g, z_0 = group[batch.index], theta_0(batch) if epoch == 0 else None
+        z = z_0 if epoch == 0 and config.statistics == "held" else _detached(training, batch, config)
+        phi.tune(z, g)
         if config.phi0_features == "unlearned":
-            phi_0.tune(z, group[index])
+            phi_0.tune(z, g)
         elif epoch == 0:
-            phi_0.tune(theta_0.cached[index], group[index])
+            phi_0.tune(z_0, g)
     for critic in (phi, phi_0):
         critic.check(epoch, training)
 
 
 @torch.no_grad()
-def _detached(training, index, config):
+def _detached(training, batch, config):
     """Features of the unlearned model on a batch for its critic."""
-    x, _ = training.data.take(index)
     if config.statistics == "held":
         training.model.eval()
-    z, _ = training.forward(x)
+    z, _ = training.forward(batch.x)
     training.model.train()
     return z
 
 
-class OriginalFeatures:
-    """Features of the original: computed once in eval mode, on images as they are; or, as released, from each batch.
-
-    `cached` is (N, D), float32.
-    """
-
-    def __init__(self, training, config):
-        self.training = training
-        self.cached = torch.from_numpy(extract_features(training.model, training.dataset)).to(training.device)
-        self.model = copy.deepcopy(training.model).train() if config.original_mode == "train" else None
-
-    @torch.no_grad()
-    def __call__(self, batch):
-        return self.cached[batch.index] if self.model is None else self.model.features(batch.x).float()
-
-    def gradient_length(self, retain):
-        """Length of the gradient of the cross-entropy before the first step, on one batch of R."""
-        index = torch.from_numpy(retain.draw(0, self.training.seed)[: retain.batch_size]).to(self.cached.device)
-        z = self.cached[index].requires_grad_()
-        return gradient_length(F.cross_entropy(self.training.model.head(z).float(), self.training.data.target[index]), z)
+def cross_entropy_length(training, theta_0, retain):
+    """Length of the gradient of the cross-entropy before the first step, on the first batch of R."""
+    batch = next(training.batches(0, retain, steps=1))
+    z = theta_0(batch).requires_grad_()
+    return gradient_length(F.cross_entropy(training.model.head(z).float(), batch.y), z)
 
 
 class TrainedCritic:
     """A critic with its optimiser and the law p(g) of the groups it is compared with."""
 
-    def __init__(self, name, theta_0, split, config, seed):
+    def __init__(self, name, training, split, config, seed):
         self.name, self.config = name, config
-        device, width = theta_0.cached.device, theta_0.cached.shape[1]
+        device, width = training.device, training.model.head.in_features
         law = torch.from_numpy(split.n_train / split.n_train.sum())
         self.log_prior = law.log().float().to(device)
         self.net = Critic(width, len(law), seed=seed + (1 << 32 if name == "phi_0" else 0)).to(device).requires_grad_(False)

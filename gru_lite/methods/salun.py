@@ -68,9 +68,10 @@ def salun(original, data, split, config, *, weights, sampling, seed, val=None):
                         weight.copy_(torch.where(m, weight, old))
 
         for epoch in range(config.epochs):
+            drawn = torch.randint(data.n_targets, (forget.steps * forget.batch_size,), generator=labels)
+            random = iter(drawn.to(training.device).split(forget.batch_size))  # the whole pass at once: no wait per step
             for batch in training.batches(epoch, forget, main=False):
-                random = torch.randint(data.n_targets, batch.y.shape, generator=labels).to(training.device)
-                masked_step(F.cross_entropy(training.logits(batch.x), random))
+                masked_step(F.cross_entropy(training.logits(batch.x), next(random)))
             for batch in training.batches(epoch, retain):
                 masked_step(F.cross_entropy(training.logits(batch.x), batch.y))
             training.end_epoch(epoch)
@@ -86,9 +87,10 @@ def saliency_mask(training, forget, share):
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     model.zero_grad()
-    for index in torch.from_numpy(forget).to(training.device).split(1024):
+    at_once = 1024 if training.data.pass_size == 1024 else training.config.forget_batch_size  # a step's memory suffices
+    for index in torch.from_numpy(forget).to(training.device).split(at_once):
         x, y = training.data.take(index)
-        F.cross_entropy(training.logits(x), y, reduction="sum").backward()
+        F.cross_entropy(training.logits(x, whole=True), y, reduction="sum").backward()
     size = torch.cat([weight.grad.abs().flatten() for weight in model.parameters()])
     chosen = torch.zeros_like(size, dtype=torch.bool)
     chosen[size.topk(round(share * len(size))).indices] = True

@@ -1,16 +1,16 @@
 """SCRUB (Kurmanji et al., 2023, *Towards unbounded machine unlearning*): leave the teacher on F, stay with it on R.
 
-The teacher is the original model. Its outputs are computed once, on the images as they are.
+The teacher is the original model. Its outputs are computed once, on the images as they are; where images with a view are
+augmented, on each batch.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 import torch.nn.functional as F
 
 from ..errors import InputError
-from ..train import Sampler, TrainConfig, Training, predict
+from ..train import Original, Sampler, TrainConfig, Training
 from .finetune import retain_sampler
 
 
@@ -42,14 +42,14 @@ def scrub(original, data, split, config, *, weights, sampling, seed, val=None):
     retain = retain_sampler(data, split, config, weights, sampling)
     forget = Sampler(data, split.forget, config.forget_batch_size, name="forget")
     with Training(original, data, config, seed) as training:
-        teacher = torch.from_numpy(predict(training.model, data)).to(training.device)
+        teacher = Original(training, "forward")
         for epoch in range(config.epochs):
             if epoch < config.forget_epochs:
                 for batch in training.batches(epoch, forget, main=False):
-                    training.step(-distillation(training.logits(batch.x), teacher[batch.index], config.temperature))
+                    training.step(-distillation(training.logits(batch.x), teacher(batch), config.temperature))
             for batch in training.batches(epoch, retain):
                 logits = training.logits(batch.x)
-                near = distillation(logits, teacher[batch.index], config.temperature)
+                near = distillation(logits, teacher(batch), config.temperature)
                 training.step(config.kl_weight * near + config.ce_weight * F.cross_entropy(logits, batch.y))
             training.end_epoch(epoch)
     return training.finish()

@@ -1,0 +1,501 @@
+"""Images with a view: crops, streaming and cached outputs; the published models; several processes."""
+
+import copy
+import os
+import socket
+import subprocess
+import sys
+import urllib.error
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+import torchvision
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from scipy.stats import ks_2samp
+from sklearn.datasets import load_sample_images
+from torchvision.transforms import v2
+
+import gru_lite as gru
+from gru_lite import batches
+from gru_lite.batches import DeviceData, evaluation_windows, random_crops, resample
+from gru_lite.data.dataset import View
+from gru_lite.methods.eu_k import reset_last
+from gru_lite.seeding import stream
+from gru_lite.train import Original, Sampler, Training
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="skipped: no GPU")
+
+
+def same(first, second):
+    a, b = first.state_dict(), second.state_dict()
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.fixture(scope="module")
+def photographs():
+    """scikit-learn's two photographs, 427 x 640."""
+    return [Image.fromarray(pixels) for pixels in load_sample_images().images]
+
+
+def patches(photographs, n, height, width, **fields):
+    """A data set of n patches of the photographs, of four groups; of one target the colours are inverted."""
+    rng = np.random.default_rng(0)
+    images = np.empty((n, 3, height, width), np.uint8)
+    target, sensitive = np.arange(n) % 2, np.arange(n) // 2 % 2
+    for i in range(n):
+        top, left = rng.integers(0, 427 - height), rng.integers(0, 640 - width)
+        patch = np.asarray(photographs[sensitive[i]])[top : top + height, left : left + width].transpose(2, 0, 1)
+        images[i] = 255 - patch if target[i] else patch
+    return gru.GroupedDataset(target, sensitive, ("a", "b"), ("c", "d"), images=images, **fields)
+
+
+@pytest.fixture(scope="module")
+def viewed(photographs):
+    """96 pictures of 36 x 44 that are seen as 32 x 32."""
+    return patches(photographs, 96, 44, 36, view=View(32, 36))
+
+
+def plain(image, window, size):
+    """The ordinary path for one image (C, H, W): crop, antialiased resize, flip, normalise."""
+    top, left, height, width = (round(float(value)) for value in window)
+    flip, left, width = width < 0, left + min(width, 0), abs(width)
+    x = v2.functional.resized_crop(torch.as_tensor(image).float(), top, left, height, width, [size, size], antialias=True)
+    return (v2.functional.horizontal_flip(x) if flip else x) / 127.5 - 1
+
+
+# Crops
+
+
+@pytest.mark.parametrize("height, width", [(218, 178), (64, 150), (40, 40)])
+def test_boxes_have_the_law_of_torchvision(height, width):
+    """Two samples of each quantity, from our draws and from RandomResizedCrop: no Kolmogorov-Smirnov test tells them apart."""
+    ours = random_crops(np.tile([height, width], (4000, 1)), stream(0, "law"))
+    image = torch.empty(3, height, width)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        theirs = np.array([torchvision.transforms.RandomResizedCrop.get_params(image, batches.SCALE, batches.RATIO) for _ in range(2000)])
+    for quantity in (lambda t, l, h, w: h * w, lambda t, l, h, w: np.log(w / h), lambda t, l, h, w: t / (height - h + 1),
+                     lambda t, l, h, w: l / (width - w + 1), lambda t, l, h, w: t, lambda t, l, h, w: w):
+        assert ks_2samp(quantity(*ours.T), quantity(*theirs.T)).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("height, width", [(10, 1000), (1000, 10), (7, 300)])
+def test_where_no_box_fits(height, width):
+    """So long a picture never has room for 8% of its area at a ratio that is allowed: both fall back to one central box."""
+    expected = torchvision.transforms.RandomResizedCrop.get_params(torch.empty(3, height, width), batches.SCALE, batches.RATIO)
+    assert random_crops(np.array([[height, width]] * 3), stream(0, "x")).tolist() == [list(expected)] * 3
+
+
+@given(st.integers(8, 300), st.integers(8, 300), st.integers(0, 2**32))
+def test_boxes_lie_in_the_picture(height, width, seed):
+    top, left, high, wide = random_crops(np.tile([height, width], (20, 1)), stream(seed, "boxes")).T
+    assert (high >= 1).all() and (wide >= 1).all() and (top >= 0).all() and (left >= 0).all()
+    assert (top + high <= height).all() and (left + wide <= width).all()
+
+
+def test_crops_equal_those_of_torchvision(viewed):
+    data = DeviceData(viewed, "cpu")
+    draws = np.arange(96)
+    windows = data.draw(draws, stream(3, "crop"))
+    assert 30 < (windows[:, 3] < 0).sum() < 66 and data.draw(draws, stream(3, "crop")).tolist() == windows.tolist()
+    x, y = data.take(torch.from_numpy(draws), torch.from_numpy(windows))
+    assert x.shape == (96, 3, 32, 32) and x.dtype == torch.float32 and x.is_contiguous(memory_format=torch.channels_last)
+    assert y.tolist() == viewed.target.tolist()
+    torch.testing.assert_close(x, torch.stack([plain(*pair, 32) for pair in zip(viewed.images, windows)]), atol=2e-5, rtol=0)
+
+
+def test_a_large_image_is_antialiased(photographs):
+    """Four pixels to one: every pixel counts, as in torchvision; picking some would be off by tens of levels."""
+    image = torch.from_numpy(np.asarray(photographs[0]).transpose(2, 0, 1).copy())[None]
+    window = torch.tensor([[11.0, 20.0, 400.0, 600.0]])
+    x = resample(image, window, 100, cropped=True)
+    torch.testing.assert_close(x[0] / 127.5 - 1, plain(image[0], window[0], 100), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("view", [View(32, 36), View(20, 44), View(24, 24), View(28, None)])
+def test_the_evaluation_view(view, photographs):
+    """Resize and CenterCrop, or Resize to a square, on the arrays as they are."""
+    for height, width in ((44, 36), (36, 51), (40, 40)):
+        dataset = patches(photographs, 4, height, width, view=view)
+        x, _ = DeviceData(dataset, "cpu").take(torch.arange(4))
+        images = torch.from_numpy(dataset.images).float()
+        if view.resize is None:
+            expected = v2.functional.resize(images, [view.size] * 2, antialias=True)
+        else:
+            expected = v2.functional.center_crop(v2.functional.resize(images, [view.resize], antialias=True), [view.size] * 2)
+        torch.testing.assert_close(x, expected / 127.5 - 1, atol=1e-4, rtol=0)
+
+
+def test_a_squashed_picture_keeps_its_aspect(photographs):
+    """A box is as wide in the original as it is high: of a picture of 427 x 640 in a square array, the view is narrower."""
+    aspect = np.array([640 / 427, 1, 0.5], np.float32)
+    windows = evaluation_windows((256, 256), aspect, View(224, 256))
+    # 256 * 640 / 427 = 383.7, so 383 columns, of which (383 - 224) / 2 = 79.5, to even 80, are left out
+    np.testing.assert_allclose(windows[0], [16, 80 * 256 / 383, 224, 224 * 256 / 383], rtol=1e-6)
+    np.testing.assert_allclose(windows[1:], [[16, 16, 224, 224], [144 / 2, 16, 112, 224]], rtol=1e-6)
+    squashed = np.stack([np.asarray(p.resize((256, 256), Image.BILINEAR)).transpose(2, 0, 1) for p in photographs])
+    dataset = gru.GroupedDataset([0, 0], [0, 0], ("a",), ("b",), images=squashed, view=View(224, 256), aspect=aspect[[0, 0]])
+    x, _ = DeviceData(dataset, "cpu").take(torch.arange(2))
+    whole = torch.stack([v2.functional.pil_to_tensor(p) for p in photographs]).float()
+    direct = v2.functional.center_crop(v2.functional.resize(whole, [256], antialias=True), [224, 224])
+    assert (x - (direct / 127.5 - 1)).abs().mean() * 127.5 < 4  # levels of 255; the picture without its aspect: tens
+    data = DeviceData(replace(dataset, aspect=np.array([2, 0.5], np.float32)), "cpu")
+    boxes = data.draw(np.repeat([0, 1], 500), stream(0, "boxes"))
+    ratio = np.log(np.abs(boxes[:, 3]) / boxes[:, 2]).reshape(2, 500).mean(1)
+    np.testing.assert_allclose(ratio, [-np.log(2), np.log(2)], atol=0.06)  # square on average in the picture
+
+
+# Streaming
+
+
+def test_streaming_is_the_resident_set_bit_for_bit(viewed, tmp_path, monkeypatch):
+    np.save(tmp_path / "images.npy", viewed.images)
+    mapped = replace(viewed, images=np.load(tmp_path / "images.npy", mmap_mode="r"))
+    draws = stream(0, "draws").integers(0, 96, 70)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # torch warns of arrays that cannot be written
+        resident, streamed = DeviceData(viewed, "cpu", resident=True), DeviceData(mapped, "cpu")
+    assert np.shares_memory(streamed.host, mapped.images)
+    windows = resident.draw(draws, stream(0, "crop"))
+    expected = list(resident.stream(draws, 16, windows))
+    for block in (1, 40_000, 10**9):  # a batch, a few, all at once
+        monkeypatch.setattr(batches, "BLOCK", block)
+        for chosen in (windows, None):
+            pairs = list(zip(resident.stream(draws, 16, chosen), streamed.stream(draws, 16, chosen), strict=True))
+            assert [len(x) for x, _ in pairs] == [16, 16, 16, 16, 6] and all(torch.equal(*pair) for pair in pairs)
+    first = next(streamed.stream(draws, 16, windows))  # a pass that is left early
+    assert torch.equal(first, expected[0])
+    a, b = (data.take(torch.tensor([5, 5, 90]))[0] for data in (resident, streamed))
+    assert torch.equal(a, b)
+
+
+@needs_gpu
+def test_streaming_on_a_gpu(viewed, monkeypatch):
+    monkeypatch.setattr(batches, "BLOCK", 40_000)
+    draws = stream(0, "draws").integers(0, 96, 70)
+    resident, streamed, host = (DeviceData(viewed, *where) for where in (("cuda", 0, True), ("cuda", 0, False), ("cpu",)))
+    windows = host.draw(draws, stream(0, "crop"))
+    for a, b, c in zip(*(data.stream(draws, 16, windows) for data in (resident, streamed, host)), strict=True):
+        assert torch.equal(a, b)
+        torch.testing.assert_close(a.cpu(), c, atol=1e-4, rtol=0)
+
+
+# Training
+
+
+@pytest.fixture(scope="module")
+def resnet():
+    return gru.build_model("resnet18", 2, weights="none")
+
+
+def test_logits_are_those_of_the_plain_path(viewed, resnet):
+    """The batches of an epoch, with the same boxes, image by image through torchvision; float32."""
+    config = gru.TrainConfig(batch_size=32)
+    sampler = Sampler(viewed, batch_size=32)
+    ordinary = copy.deepcopy(resnet).to(memory_format=torch.contiguous_format).train()
+    with Training(resnet, viewed, config, seed=4) as training:
+        windows = training.data.draw(sampler.draw(1, 4), stream(4, "crop", 1)).reshape(3, 32, 4)
+        for batch, boxes in zip(training.batches(1, sampler), windows, strict=True):
+            x = torch.stack([plain(viewed.images[i], box, 32) for i, box in zip(batch.index, boxes)])
+            with torch.no_grad():
+                torch.testing.assert_close(training.logits(batch.x), ordinary(x), atol=1e-4, rtol=0)
+    # the short side is 36 already, so that the evaluation view is the central 32 x 32 of the array
+    logits = gru.predict(resnet, viewed)
+    with torch.no_grad():
+        window = torch.from_numpy(viewed.images[:, :, 6:38, 2:34]).float() / 127.5 - 1
+        np.testing.assert_allclose(logits, copy.deepcopy(resnet).eval()(window), atol=1e-4)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_an_interrupted_training_with_crops_ends_the_same(optimizer, viewed, model, tmp_path, monkeypatch):
+    from gru_lite import train
+
+    config = gru.TrainConfig(epochs=3, warmup_epochs=1, batch_size=32, optimizer=optimizer, lr=1e-3)
+    whole = gru.fit(model, viewed, config=config)
+    file, write = tmp_path / "checkpoint.safetensors", train._write_checkpoint
+
+    def write_and_stop(*arguments):
+        write(*arguments)
+        if arguments[4] == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(train, "_write_checkpoint", write_and_stop)
+        gru.fit(model, viewed, config=config, checkpoint=file)
+    assert same(gru.fit(model, viewed, config=config, checkpoint=file), whole)
+    for change in ({"view": View(32, 40)}, {"aspect": np.full(96, 1, np.float32)}):
+        with pytest.raises(gru.InputError, match="checkpoint of another training"):
+            gru.fit(model, replace(viewed, **change), config=config, checkpoint=file)
+
+
+def test_what_a_config_changes(viewed, model):
+    config = gru.TrainConfig(epochs=1, warmup_epochs=0, batch_size=32, lr=1e-3)
+    first, still, adam, shifted = (gru.fit(model, viewed, config=replace(config, **change)) for change in (
+        {}, {"augment": False}, {"optimizer": "adamw"}, {"shift": 0}))
+    assert not same(first, still) and not same(first, adam) and same(first, shifted)
+
+
+def test_adamw_by_hand(viewed, model):
+    """The first step of AdamW is lr * sign(gradient), whatever its length, and the decay of the weight."""
+    config = gru.TrainConfig(epochs=1, warmup_epochs=0, batch_size=96, lr=1e-3, weight_decay=0.1, optimizer="adamw", augment=False)
+    fitted, start = gru.fit(model, viewed, config=config), copy.deepcopy(model).train()
+    x, y = DeviceData(viewed, "cpu").take(torch.from_numpy(Sampler(viewed, batch_size=96).draw(0, 0)))
+    F.cross_entropy(start(x), y).backward()
+    for got, before in zip(fitted.parameters(), start.parameters()):
+        clear = before.grad.abs() > 1e-5
+        expected = before * (1 - 1e-4) - 1e-3 * before.grad.sign()
+        torch.testing.assert_close(got[clear], expected[clear], atol=2e-6, rtol=0)
+
+
+@pytest.mark.parametrize("field, value", [("optimizer", "adam"), ("precision", "half"), ("augment", 1), ("compile", "yes")])
+def test_a_config_refuses(field, value):
+    with pytest.raises(gru.InputError, match=field):
+        gru.TrainConfig(**{field: value})
+
+
+def test_precision_that_the_hardware_has_not(viewed, model, monkeypatch):
+    with pytest.raises(gru.InputError, match="float16 is for GPUs: use float32 or bfloat16"):
+        gru.fit(model, viewed, config=gru.TrainConfig(precision="float16"))
+    from gru_lite.train import check_precision
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
+    with pytest.raises(gru.InputError, match="bfloat16 is not supported by this GPU: use float16"):
+        check_precision("bfloat16", torch.device("cuda"))
+
+
+def test_compiling(viewed, model, monkeypatch):
+    """What is compiled computes the same, the names of the weights stay, and a compiler that fails is one line."""
+    config = gru.TrainConfig(epochs=1, warmup_epochs=0, batch_size=32, compile=True)
+    calls = []
+    monkeypatch.setattr(torch, "compile", lambda function: lambda x: calls.append(len(x)) or function(x))
+    assert same(gru.fit(model, viewed, config=config), gru.fit(model, viewed, config=replace(config, compile=False)))
+    assert calls == [32] * 3
+    failure = type("BackendCompilerFailed", (RuntimeError,), {"__module__": "torch._dynamo.exc"})
+
+    def fail(x):
+        raise failure("no C++ compiler\nmany lines")
+
+    monkeypatch.setattr(torch, "compile", lambda function: fail)
+    with pytest.raises(gru.InputError, match=r"cannot be compiled here \(no C\+\+ compiler\): leave out compile"):
+        gru.fit(model, viewed, config=config)
+
+
+@needs_gpu
+def test_float16_on_a_gpu(viewed, model):
+    config = gru.TrainConfig(epochs=2, warmup_epochs=0, batch_size=32, lr=1e-3, precision="float16")
+    half, full = (gru.fit(model, viewed, config=replace(config, precision=p)) for p in ("float16", "float32"))
+    assert not same(half, full) and np.abs(gru.predict(half, viewed) - gru.predict(full, viewed)).max() < 0.1
+
+
+# Methods
+
+
+def test_outputs_of_the_original(viewed, model):
+    """Computed once where the images stay as they are; on each augmented batch where they do not. The same numbers."""
+    sampler = Sampler(viewed, batch_size=32)
+    for what in ("features", "forward"):
+        with Training(model, viewed, gru.TrainConfig(batch_size=32, augment=False)) as training:
+            cached = Original(training, what)
+            batch = next(training.batches(0, sampler))
+            assert cached.cached.shape[0] == 96 and cached.model is None
+            with torch.no_grad():
+                expected = getattr(copy.deepcopy(model).eval(), what)(batch.x)
+            torch.testing.assert_close(cached(batch), expected, atol=1e-5, rtol=0)
+        with Training(model, viewed, gru.TrainConfig(batch_size=32)) as training:
+            fresh = Original(training, what)
+            batch = next(training.batches(0, sampler))
+            training.step(F.cross_entropy(training.logits(batch.x), batch.y))  # the original stays what it was
+            with torch.no_grad():
+                expected = getattr(copy.deepcopy(model).eval(), what)(batch.x)
+            assert fresh.cached is None and training.model.training
+            torch.testing.assert_close(fresh(batch), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("augment", [True, False])
+@pytest.mark.parametrize("method", gru.METHODS)
+def test_methods_with_a_view(method, augment, viewed, model):
+    split = gru.forget_split(viewed, groups=[(1, 0)], ratio=0.5, seed=0)
+    sizes = {"first_steps": 2, "later_steps": 1} if method == "miu" else {}
+    config = gru.METHODS[method][1](epochs=2, batch_size=42, lr=1e-3, augment=augment, **sizes)
+    first, second = (gru.unlearn(method, model, viewed, split, config) for _ in range(2))
+    assert same(first, second) and not same(first, model) and not first.training
+
+
+def test_eu_k_on_resnet18(viewed, resnet):
+    """One block is reset and trained: all before it is the original's, statistics included."""
+    split = gru.forget_split(viewed, groups=[(1, 0)], ratio=0.5, seed=0)
+    model = gru.unlearn("eu_k", resnet, viewed, split, gru.METHODS["eu_k"][1](epochs=1, batch_size=42, lr=1e-4))
+    changed = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, resnet.state_dict()[name])}
+    last = {name for name in resnet.state_dict() if name.startswith(("backbone.layer4", "head"))}
+    assert changed == last
+
+
+def test_salun_on_resnet18(viewed, resnet):
+    split = gru.forget_split(viewed, groups=[(1, 0)], ratio=0.5, seed=0)
+    model = gru.unlearn("salun", resnet, viewed, split, gru.METHODS["salun"][1](epochs=1, batch_size=72, lr=1e-3, weight_decay=0.1))
+    kept = sum((after == before).sum() for after, before in zip(model.parameters(), resnet.parameters()))
+    n = sum(p.numel() for p in resnet.parameters())
+    assert n * 0.5 <= kept < n * 0.6  # half of the weights may move; some of them hardly do
+    assert all(torch.equal(after, before) for after, before in zip(model.buffers(), resnet.buffers()))
+
+
+# Models
+
+
+def test_resnet18(resnet):
+    # 11,689,512 as published, less its head of 512 * 1000 + 1000
+    assert sum(p.numel() for p in resnet.backbone.parameters()) == 11_176_512
+    for side in (32, 50):
+        x = torch.randn(2, 3, side, side)
+        z = resnet.eval().features(x)
+        assert z.shape == (2, 512) and torch.equal(resnet.head(z), resnet(x))
+    assert same(resnet, gru.build_model("resnet18", 2, seed=0, weights="none"))
+    assert not same(resnet, gru.build_model("resnet18", 2, seed=1, weights="none"))
+
+
+def test_published_weights_come_from_the_cache(resnet, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    net = torchvision.models.resnet18()
+    file = tmp_path / "checkpoints" / "resnet18-f37072fd.pth"  # the last part of torchvision's address
+    file.parent.mkdir()
+    torch.save(net.state_dict(), file)
+    model = gru.build_model("resnet18", 3)
+    assert all(torch.equal(tensor, net.state_dict()[name]) for name, tensor in model.backbone.state_dict().items())
+    assert model.head.weight.shape == (3, 512) and not torch.equal(model.head.weight, net.fc.weight[:3])
+    gru.save(model, tmp_path / "model.safetensors")
+    file.write_bytes(file.read_bytes()[:1000])
+    assert same(gru.load_model(tmp_path / "model.safetensors"), model)  # without the published file
+    with pytest.raises(gru.InputError, match="resnet18-f37072fd.pth is not the file of https.*: delete it, or use --weights none"):
+        gru.build_model("resnet18", 3)
+    file.unlink()
+
+    def no_network(*_, **__):
+        raise urllib.error.URLError("no network")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", no_network)
+    with pytest.raises(gru.InputError) as caught:
+        gru.build_model("resnet18", 3)
+    said = str(caught.value)
+    assert said.startswith("resnet18-f37072fd.pth cannot be downloaded") and f"into {file.parent}, or use --weights none" in said
+
+
+def test_a_file_that_would_run_code(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    (tmp_path / "checkpoints").mkdir()
+
+    class Harmful:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "harm"),)
+
+    torch.save({"fc.weight": Harmful()}, tmp_path / "checkpoints" / "resnet18-f37072fd.pth")
+    with pytest.raises(gru.InputError, match="delete it"):
+        gru.build_model("resnet18", 2)
+    assert not (tmp_path / "harm").exists()
+
+
+def test_vit(viewed):
+    model = gru.build_model("vit_b_16", 2, weights="none", image_size=32).eval()
+    x = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        z = model.features(x)
+        assert z.shape == (2, 768) and torch.equal(model.head(z), model(x))
+    reset = copy.deepcopy(model)
+    reset_last(reset, 1, seed=0)
+    changed = {name for name, tensor in reset.state_dict().items() if not torch.equal(tensor, model.state_dict()[name])}
+    assert {name.split(".")[3] for name in changed if name.startswith("backbone")} == {"encoder_layer_11"} and "head.weight" in changed
+    with pytest.raises(gru.InputError, match="takes images of 32x32 pixels, these have 28x28: build it with image_size=28"):
+        gru.predict(model, replace(viewed, view=View(28, 36)))
+    with pytest.raises(gru.InputError, match="image_size 40 is not a multiple of 16"):
+        gru.build_model("vit_b_16", 2, weights="none", image_size=40)
+
+
+def test_the_weights_of_a_model_are_named():
+    with pytest.raises(gru.InputError, match="unknown weights 'imagenett': did you mean 'imagenet'"):
+        gru.build_model("resnet18", 2, weights="imagenett")
+
+
+def test_bert(tmp_path, monkeypatch):
+    """A batch of tokens; what the mask leaves out does not count; a vocabulary of one's own."""
+    pytest.importorskip("transformers")
+    monkeypatch.setattr("transformers.BertConfig", small_bert())
+    model = gru.build_model("bert", 3, weights="none", vocabulary=50).eval()
+    tokens = np.zeros((4, 3, 6), np.int32)
+    tokens[:, 0] = stream(0, "tokens").integers(0, 50, (4, 6))
+    tokens[:, 2, :4] = 1
+    target = np.array([0, 1, 2, 0])
+    dataset = gru.GroupedDataset(target, [0, 1, 0, 1], "abc", "de", tokens=tokens)
+    other = tokens.copy()
+    other[:, 0, 4:] = 7
+    logits = gru.predict(model, dataset)
+    assert logits.shape == (4, 3)
+    np.testing.assert_allclose(gru.predict(model, replace(dataset, tokens=other)), logits, atol=1e-5)
+    config = gru.TrainConfig(epochs=1, warmup_epochs=0, batch_size=2, optimizer="adamw", lr=1e-4)
+    fitted = gru.fit(model, dataset, config=config)
+    assert not same(fitted, model) and same(fitted, gru.fit(model, dataset, config=config))
+    gru.save(fitted, tmp_path / "bert.safetensors")
+    assert same(gru.load_model(tmp_path / "bert.safetensors"), fitted)
+
+
+def small_bert():
+    import transformers
+
+    class Small(transformers.BertConfig):
+        def __init__(self, **options):
+            super().__init__(**{"num_hidden_layers": 12, "intermediate_size": 16, "hidden_size": 768, "num_attention_heads": 2} | options)
+
+    return Small
+
+
+# Several processes
+
+PROCESS = """
+import sys
+import numpy as np
+import gru_lite as gru
+from gru_lite.data.dataset import View
+from gru_lite.distributed import is_main
+bench = gru.waterdigits(0, train_counts=((70, 30), (30, 70)), val_count=20, test_count=30)
+train = gru.GroupedDataset(bench.train.target, bench.train.sensitive, ("a", "b"), ("c", "d"), images=bench.train.images, view=View(28, 32))
+model = gru.build_model("small_resnet", 2)
+split = gru.forget_split(train, [(1, 0)], 0.5)
+small = dict(epochs=2, warmup_epochs=0, batch_size=37, lr=0.01)  # five steps an epoch; parts of 18 and 19
+more = {"scrub": {}, "miu": {"first_steps": 10}, "salun": {"statistics": "moving"}}
+results = {"fit": gru.fit(model, train, config=gru.TrainConfig(**small), indices=split.retain, weights=gru.reweight(split), checkpoint=sys.argv[1] + ".checkpoint")}
+for method in more:
+    results[method] = gru.unlearn(method, results["fit"], train, split, gru.METHODS[method][1](forget_batch_size=7, **small, **more[method]))
+still = gru.METHODS["scrub"][1](augment=False, **small)
+results["cached"] = gru.unlearn("scrub", results["fit"], train, split, still)
+assert all(type(m).__name__ != "SyncedBatchNorm" for r in results.values() for m in r.modules())
+if is_main():
+    arrays = {}
+    for name, result in results.items():
+        arrays[name] = gru.predict(result, bench.test)
+        arrays |= {f"{name} {key}": value.numpy() for key, value in result.state_dict().items() if "running" in key or "tracked" in key}
+    np.savez(sys.argv[1], **arrays)
+"""
+
+
+def test_two_processes_give_the_result_of_one(tmp_path):
+    """Ten steps each: logits to 1e-3, the statistics of every BatchNorm to rounding. Only one process writes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    found = []
+    for size in (1, 2):
+        file = tmp_path / f"{size}.npz"
+        common = os.environ | {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+        running = [subprocess.Popen([sys.executable, "-c", PROCESS, str(file)], env=common | {"RANK": str(r), "LOCAL_RANK": str(r)},
+                                    stderr=subprocess.PIPE, text=True) for r in range(size)]
+        errors = [process.communicate(timeout=300)[1] for process in running]
+        assert not any(process.returncode for process in running), errors
+        found.append(np.load(file))
+    one, two = found
+    assert set(one.files) == set(two.files) and len(one.files) > 50
+    for name in one.files:
+        np.testing.assert_allclose(two[name], one[name], atol=1e-3 if " " not in name else 1e-4, rtol=1e-4, err_msg=name)

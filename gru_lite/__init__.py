@@ -19,7 +19,7 @@ _HOME = {
     "calibrated_gap": "scores", "check_claim": "scores", "equalized_odds": "scores", "holm": "scores",
     "mean_interval": "scores", "paired_test": "scores", "predictions": "scores", "score": "scores",
     "tug_of_war": "scores", "METHODS": "methods", "unlearn": "methods", "RunOptions": "options", "run": "experiment",
-    "read_record": "experiment", "reported": "experiment", "compare": "tables", "select": "tables", "summary": "tables",
+    "read_record": "experiment", "reported": "presets", "compare": "tables", "select": "tables", "summary": "tables",
     "TuneOptions": "options", "chosen": "tuning", "tune": "tuning", "tuned": "configs",
     "mean_reference": "scores", "smallest_difference": "scores", "waterdigits_large": "data",
     "Critic": "information", "donsker_varadhan": "information", "mutual_information": "information",

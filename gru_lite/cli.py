@@ -4,6 +4,7 @@ import contextlib
 import inspect
 import io
 import itertools
+import os
 import re
 import shlex
 import sys
@@ -29,7 +30,14 @@ gru-lite COMMAND --help lists the options."""
 
 def main(arguments=None):
     """Run the command line and return its exit code: 0; 1 when a run diverged; 2 for bad input; 130 interrupted."""
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    with contextlib.ExitStack() as quiet:
+        if os.environ.get("RANK", "0") != "0":  # of the processes of torchrun, one speaks
+            for stream in (contextlib.redirect_stdout, contextlib.redirect_stderr):
+                quiet.enter_context(stream(io.StringIO()))
+        return _main(sys.argv[1:] if arguments is None else list(arguments))
+
+
+def _main(arguments):
     if arguments == ["--version"]:
         print(__version__)
         return 0
@@ -88,6 +96,9 @@ def _run(arguments):
 
     table = experiment.requested(experiment.run(options), options)
     print(tables.summary(table))
+    if options.dataset:
+        default = table.attrs["default_groups"]
+        print("", tables.beside_reported(table, options.dataset, options.model, options.target, default), sep="\n")
     if options.record:
         experiment.record(table, options.record, _command("run", arguments))
     failed = table[table["status"] != "ok"]
@@ -115,6 +126,6 @@ def _command(command, arguments):
     words = [word for argument in arguments for word in (argument.split("=", 1) if argument.startswith("--") else [argument])]
     kept = ["gru-lite", command]
     for before, word in zip(["", *words], words):
-        if not {before, word} & {"--out", "--record"}:
-            kept.append(Path(word).name if before in ("--manifest", "--forget", "--configs") else word)
+        if not {before, word} & {"--out", "--record", "--scheduler"}:
+            kept.append(Path(word).name if before in ("--manifest", "--forget", "--configs", "--root") else word)
     return shlex.join(kept)

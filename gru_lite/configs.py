@@ -7,7 +7,7 @@ A config class may say what is worth trying, as SPACE = {field: ("log", low, hig
 
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from scipy.stats import qmc
@@ -33,8 +33,8 @@ def tuned(method, benchmark="waterdigits"):
     return read_configs(file if file.is_file() else None)[method]
 
 
-def read_configs(file=None):
-    """Return {method: config} of all methods: the values of `file` over the class defaults.
+def read_configs(file=None, base=None):
+    """Return {method: config} of all methods: the values of `file` over the class defaults, or over the configs `base(method)`.
 
     Raises:
         InputError: names the file, the method and the field that are wrong.
@@ -52,22 +52,22 @@ def read_configs(file=None):
     try:
         for method in values:
             check_choice(method, METHODS, "method")
-        return {method: make_config(method, values.get(method, {})) for method in METHODS}
+        return {method: make_config(method, values.get(method, {}), base and base(method)) for method in METHODS}
     except InputError as error:
         raise InputError(f"--configs {file}: {error}") from None
 
 
-def make_config(method, values):
-    """Return the config of a method with {field: value} over its defaults."""
-    config_class = METHODS[method][1]
-    defaults = asdict(config_class())
+def make_config(method, values, base=None):
+    """Return the config of a method with {field: value} over its defaults, or over the config `base`."""
+    base = base or METHODS[method][1]()
+    defaults = asdict(base)
     for field, value in values.items():
         check_choice(field, defaults, f"field of {method}")
         expected = type(defaults[field])
         if type(value) is not expected and not (expected is float and type(value) is int):
             raise InputError(f"{method}: {field} {value!r} is not of the type {expected.__name__}")
     try:
-        return config_class(**values)
+        return replace(base, **values)
     except InputError as error:
         raise InputError(f"{method}: {error}") from None
 

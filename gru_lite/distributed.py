@@ -23,6 +23,26 @@ def world():
     return dist.get_rank(), dist.get_world_size()
 
 
+def world_size():
+    """How many processes there are."""
+    return world()[1]
+
+
+def barrier():
+    """Wait until all processes are here."""
+    if world_size() > 1:
+        dist.barrier()
+
+
+def broadcast(value):
+    """Return the value of the first process, in all of them: anything that can be pickled, from our own processes alone."""
+    if world_size() == 1:
+        return value
+    box = [value]
+    dist.broadcast_object_list(box, src=0)
+    return box[0]
+
+
 def is_main():
     """Whether this process writes files and shows progress."""
     return world()[0] == 0

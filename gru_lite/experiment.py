@@ -7,7 +7,8 @@
                       (of a tuning: tuning.csv and chosen.json, see `gru_lite.tuning`)
 
 Every file appears whole or not at all, and every run depends on its seed alone: killed at any moment and started
-again, or spread over other processes, an experiment ends with the same table.
+again, or spread over other processes or machines, an experiment ends with the same table. Under torchrun all processes
+execute each run together; the first decides what is to do, and writes.
 """
 
 import hashlib
@@ -28,18 +29,19 @@ import torch
 from safetensors import SafetensorError, safe_open
 from tqdm import tqdm
 
-from . import __version__
+from . import __version__, presets
 from .configs import make_config, read_configs, retains, trial_values, tuned
-from .data import load, load_manifest
+from .data import GROUP_SETS, load, load_manifest
 from .data.manifest import train_positions
+from .distributed import barrier, broadcast, is_main, world_size
 from .errors import DivergedError, InputError
 from .groups import forget_split
 from .methods import METHODS
 from .models import build_model, load_model, save
-from .options import LISTED, available_cores
+from .options import LISTED, PAPER_METHODS, available_cores
 from .reweighting import reweight
 from .scores import GAP_METRICS, Scores, average_gap, mean_reference, score, tug_of_war
-from .train import TrainConfig, fit
+from .train import TrainConfig, as_record, fit
 
 MODEL = "small_resnet"
 
@@ -70,36 +72,66 @@ def run(options, progress=True):
     Raises:
         InputError: before anything is written.
     """
-    out, split, call = prepare(options)
     seeds, ratios = requests(options)
     reference = options.reweight[0]
     compared = [("retrain", None), *(("retrain", sampling) for sampling in options.reweight), ("ceiling", reference),
                 *((f"reference_{k}", reference) for k in range(2, options.references + 1))]
     methods = [("original", None), *((method, sampling) for method in options.methods
                                      for sampling in (None, *options.reweight) if sampling is None or retains(method))]
-    execute(options, out, [Run("original", None, None, seed) for seed in seeds] + [
-        Run(*row, ratio, seed) for seed in seeds for ratio in ratios for row in compared
-    ], [Run(*row, ratio, seed) for seed in seeds for ratio in ratios for row in methods], progress, call)
+    first = [Run("original", None, None, seed) for seed in seeds] + [
+        Run(*row, ratio, seed) for seed in seeds for ratio in ratios for row in compared]
+    later = [Run(*row, ratio, seed) for seed in seeds for ratio in ratios for row in methods]
+    out, split, call = prepare(options, first + later)
+    execute(options, out, first, later, progress, call)
 
     table = make_table(out)
     names = [next(name for name in split.group_names if name.startswith(f"{pair} ")) for pair in split.groups]
     table.attrs["groups"] = f"group{'s' * (len(names) > 1)} {'; '.join(names)}"
+    if options.dataset:
+        if _group_set(options):
+            table.attrs["groups"] = f"each of {len(names)} groups"
+        default = _data(options, options.first_seed, call).default_groups
+        table.attrs["default_groups"] = set(split.groups) == set(map(tuple, default))
+    if options.preset == "paper":
+        table.attrs["not_in_paper"] = [method for method in options.methods if method not in PAPER_METHODS]
     write_text(out / "table.csv", table.to_csv(index=False, lineterminator="\n"))
     return table
 
 
-def prepare(options):
-    """Check the request, then claim the folder: (folder, one of the splits, a stamp of this call)."""
+def prepare(options, runs):
+    """Check the request and its runs, then claim the folder: (folder, one of the splits, a stamp of this call)."""
+    if world_size() > 1 and (options.scheduler or (options.jobs or 1) > 1):
+        raise InputError("under torchrun all processes train each model together: leave out --scheduler and --jobs")
     call = time.time_ns()
-    bench = _data(options, options.first_seed, call)
-    split = _check_request(options, bench)
+    return *_on_main(_prepare, options, runs, call), call
+
+
+def _prepare(options, runs, call):
+    for item in runs:
+        _config_of(options, item)
     if options.record:
         _check_record(options.record)
-    for method in options.methods:
-        _config_of(options, Run(method, None, None, 0))
+    if options.scheduler:
+        _client(options.scheduler).close()
+    bench = _data(options, options.first_seed, call)
+    split = _check_request(options, bench)
     out = Path(options.out or Path("runs") / (bench.name + ("-tune" if options.scored_on == "val" else "")))
     _claim_folder(out, _recipe(options, bench, split.groups))
-    return out, split, call
+    return out, split
+
+
+def _on_main(function, *arguments):
+    """What the first process makes of it, in every process; an error, too."""
+    result = None
+    if is_main():
+        try:
+            result = function(*arguments)
+        except (InputError, OSError) as error:
+            result = error
+    result = broadcast(result)
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
 def requests(options):
@@ -110,7 +142,8 @@ def requests(options):
 def execute(options, out, first, later, progress, call):
     """Compute what is not there yet: the runs `first`, in any order, then those that start from an original."""
     for label, runs in (("training", first), ("unlearning" if options.methods else "scoring", later)):
-        _execute_all(options, out, [r for r in runs if not _is_done(options, out, r)], label, progress, call)
+        missing = _on_main(lambda: [item for item in runs if not _is_done(options, out, item)])
+        _execute_all(options, out, missing, label, progress and is_main(), call)
 
 
 def make_table(out):
@@ -209,11 +242,6 @@ def read_record(name):
     return table.fillna({"sampling": ""}), dict(lines)
 
 
-def reported():
-    """What the first version of the paper reports (arXiv v1, CelebA with target Attractive): DataFrame of seed means."""
-    return pd.read_csv(Path(__file__).parent / "paper" / "reported_v1.csv")
-
-
 # One run, in whatever process it happens.
 
 
@@ -223,20 +251,21 @@ def _execute(options, out, item, call=None):
     folder.mkdir(parents=True, exist_ok=True)
     bench = _data(options, item.seed, call)
     split = _split(options, bench, item) if item.ratio else None
-    model_file = folder / "model.safetensors"
     record = asdict(item) | {"config": _config_record(options, item), "n_forget": len(split.forget) if split else 0}
     try:
         model, seconds = _train(options, out, item, bench, split, folder / "checkpoint.safetensors")
-        if item.ratio is None or (options.save_models and item.method != "original"):
-            save(model, model_file)
+        if _keeps_model(options, item) and is_main():
+            save(model, folder / "model.safetensors")
         scores = score(model, bench, split).flat() if split else None
         record |= {"scores": scores, "seconds": round(seconds, 2), "status": "ok"}
     except DivergedError as error:
-        if error.model is not None:
+        if error.model is not None and is_main():
             save(error.model, folder / "last_good.safetensors")
         record |= {"scores": None, "seconds": None, "status": f"diverged: {error}"}
     write_text(folder / "run.json", json.dumps(record, indent=1))
-    (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+    if is_main():
+        (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+    barrier()  # what comes next may read what this run has written
 
 
 def _execute_in_worker(parent, *arguments):
@@ -259,10 +288,13 @@ def _train(options, out, item, bench, split, checkpoint):
     """Return (model, seconds of training) of one run."""
     data, seed = bench.train, item.seed
     config = _config_of(options, item)
-    start = build_model(MODEL, data.n_targets, seed)
+    weights = {"weights": options.weights} if options.dataset else {}
+    start = build_model(options.model if options.dataset else MODEL, data.n_targets, seed, **weights)
     # The ceiling and the further references differ from the first in the randomness of their training alone.
     stream_number = 1 if item.method == "ceiling" else _number(item.method)
     common = {"config": config, "seed": seed + (stream_number << 32), "checkpoint": checkpoint}
+    if options.dataset:
+        common["keep_best"] = bench.val
     if item.method == "original":
         if item.ratio is None:
             model = fit(start, data, **common)
@@ -296,7 +328,9 @@ def _original(out, seed):
 
 def _config_of(options, item):
     """The TrainConfig, or the method's own config, of one run."""
-    if item.method not in METHODS:
+    if options.dataset:
+        config = _preset(options, item)
+    elif item.method not in METHODS:
         config = TrainConfig()
     elif item.trial is not None:
         config = make_config(item.method, trial_values(item.method, item.trial))
@@ -310,15 +344,25 @@ def _config_of(options, item):
     return replace(config, precision=options.precision)
 
 
+def _preset(options, item):
+    """The same for a data set: published, or ours with the values of --configs."""
+    if options.preset == "paper" and (item.method not in METHODS or item.method in PAPER_METHODS):
+        return presets.paper(options.dataset, options.model, options.groups, item.ratio, item.method, item.sampling is not None)
+    if item.method in METHODS and options.configs:
+        return read_configs(options.configs, lambda method: presets.corrected(options.dataset, options.model, method))[item.method]
+    return presets.corrected(options.dataset, options.model, item.method)
+
+
 def _config_record(options, item):
-    """The same, as it reads in a record."""
-    return json.loads(json.dumps(asdict(_config_of(options, item))))
+    """The same, as it reads in a record; that of a data set has every field."""
+    config = _config_of(options, item)
+    return json.loads(json.dumps(asdict(config) if options.dataset else as_record(config)))
 
 
 def _execute_all(options, out, runs, label, progress, call):
     if not runs:
         return
-    jobs = min(options.jobs or (1 if torch.cuda.is_available() else available_cores()), len(runs))
+    jobs = min(options.jobs or (1 if torch.cuda.is_available() else available_cores()), len(runs)) if world_size() == 1 else 1
     epochs = {item.name: _config_of(options, item).epochs if item.method != "original" or item.ratio is None else 1 for item in runs}
     finished = threading.Event()
     with tqdm(total=sum(epochs.values()), desc=label, unit="model" if label == "scoring" else "epoch", disable=not progress) as bar:
@@ -334,7 +378,9 @@ def _execute_all(options, out, runs, label, progress, call):
         watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()
         try:
-            if jobs == 1:
+            if options.scheduler:
+                _execute_on_cluster(options, out, runs, call)
+            elif jobs == 1:
                 for item in runs:
                     _execute(options, out, item, call)
             else:
@@ -344,6 +390,49 @@ def _execute_all(options, out, runs, label, progress, call):
             finished.set()
             watcher.join()
             bar.refresh()
+
+
+def _client(address):
+    """A connection to a Dask cluster."""
+    try:
+        from dask.distributed import Client
+    except ImportError:
+        raise InputError("--scheduler needs Dask: install gru-lite with its extra cluster, or dask[distributed]") from None
+    try:
+        return Client(address, timeout=10, set_as_default=False)
+    except (OSError, ValueError):
+        raise InputError(f"--scheduler {address} cannot be reached: start one with `dask scheduler`, and give the address "
+                         "that it prints, such as tcp://127.0.0.1:8786") from None
+
+
+def _execute_on_cluster(options, out, runs, call):
+    """Send runs to a cluster; one that loses its worker goes to another, three times."""
+    from concurrent.futures import CancelledError
+
+    from dask.distributed import KilledWorker, as_completed
+
+    # the workers are in folders of their own
+    paths = {name: Path(file).absolute() for name in ("manifest", "forget", "root", "configs") if (file := getattr(options, name, None))}
+    there, out = replace(options, **paths), Path(out).absolute()
+    mark = hashlib.sha256(repr((there, out)).encode()).hexdigest()
+    with _client(options.scheduler) as client:
+        # the same name for the same run: one that a killed client left behind is joined
+        futures = [client.submit(_execute_there, there, out, item, call, key=f"{item.name}-{mark}") for item in runs]
+        try:
+            for future in as_completed(futures):
+                future.result()
+        except (KilledWorker, CancelledError) as error:
+            raise OSError(f"--scheduler {options.scheduler}: {error}") from None
+
+
+_ALONE = threading.Lock()  # the threads of a Dask worker share torch's random state and number of threads
+
+
+def _execute_there(options, out, item, call):
+    """One run in a Dask worker."""
+    with _ALONE:
+        if not _is_done(options, out, item):  # by what a killed client left behind
+            _execute(options, out, item, call)
 
 
 def _epochs_done(out, item):
@@ -361,23 +450,34 @@ def _is_done(options, out, item):
     record = read_run(folder / "run.json")
     if record["config"] != _config_record(options, item):
         raise InputError(f"{folder} was computed with another configuration of {item.method}: use another --out")
-    kept = item.ratio is None or (options.save_models and item.method != "original")
-    return record["status"] != "ok" or not kept or (folder / "model.safetensors").is_file()
+    return record["status"] != "ok" or not _keeps_model(options, item) or (folder / "model.safetensors").is_file()
+
+
+def _keeps_model(options, item):
+    return item.ratio is None or (options.save_models and item.method != "original")
 
 
 # The request and the folder.
 
 
 def _data(options, seed, call):
-    # a manifest is one data set, whatever the seed; its images may be others at the next call of run
-    bench = _load(options.benchmark, options.manifest, options.image_size, *((0, call) if options.manifest else (seed, None)))
+    if options.benchmark:
+        bench = _load(options.benchmark, None, seed, None)
+    else:  # what lies on a disk is one data set, whatever the seed; it may be another at the next call of run
+        given = {name: value for name in ("image_size", "target") if (value := getattr(options, name, None)) is not None}
+        bench = _load(options.dataset, options.root if options.dataset else options.manifest, 0, call, **given)
     # a tuning must never see the test set: from here on there is none
     return replace(bench, test=bench.val) if options.scored_on == "val" else bench
 
 
 @lru_cache(maxsize=2)
-def _load(benchmark, manifest, image_size, seed, call):
-    return load(benchmark, seed=seed) if benchmark else load_manifest(manifest, image_size)
+def _load(name, place, seed, call, **given):
+    return load(name, place, seed, **given) if name else load_manifest(place, **given)
+
+
+def _group_set(options):
+    """The groups that a number names, such as --groups 9; or None."""
+    return GROUP_SETS.get(options.dataset, {}).get(options.groups[0]) if len(options.groups) == 1 else None
 
 
 def _split(options, bench, item):
@@ -386,7 +486,7 @@ def _split(options, bench, item):
             return forget_split(bench.train, indices=_listed(options, bench))
         except InputError as error:
             raise InputError(f"--forget {options.forget}: {error}") from None
-    return forget_split(bench.train, options.groups or bench.default_groups, item.ratio, item.seed)
+    return forget_split(bench.train, _group_set(options) or options.groups or bench.default_groups, item.ratio, item.seed)
 
 
 def _listed(options, bench):
@@ -435,7 +535,7 @@ def _recipe(options, bench, groups):
     """What all runs of a folder share, as JSON."""
     recipe = {
         "gru_lite": __version__, "scored_on": options.scored_on, "data": bench.name, "groups": [list(pair) for pair in groups],
-        "model": MODEL, "train": asdict(_config_of(options, Run("original", None, None, 0))), "missing_group": options.missing_group,
+        "model": MODEL, "train": _config_record(options, Run("original", None, None, 0)), "missing_group": options.missing_group,
         "reference": options.reweight[0],
     }
     if options.manifest:
@@ -444,6 +544,14 @@ def _recipe(options, bench, groups):
             for array in (part.images, part.group):
                 digest.update(np.ascontiguousarray(array).tobytes())
         recipe |= {"images": digest.hexdigest(), "image_size": options.image_size}
+    if options.dataset:
+        digest = hashlib.sha256()
+        for part in (bench.train, bench.val, bench.test):
+            step = -(-part.inputs.nbytes // 2**26)  # of a large set as many, evenly spread, as are read in a second
+            for array in (part.inputs[::step], part.group):
+                digest.update(np.ascontiguousarray(array).tobytes())
+        recipe |= {"model": options.model, "preset": options.preset, "weights": options.weights, "image_size": options.image_size,
+                   "content": digest.hexdigest()}
     if options.forget:
         recipe["forget"] = hashlib.sha256(np.sort(_listed(options, bench)).tobytes()).hexdigest()
     return recipe
@@ -504,7 +612,9 @@ def _check_record(file):
 
 
 def write_text(file, text):
-    """Write a text file, atomically."""
+    """Write a text file, atomically; of the processes of torchrun, the first writes it."""
+    if not is_main():
+        return
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.{os.getpid()}")
     try:

@@ -11,8 +11,10 @@ from .errors import InputError, check_choice
 
 # Named here, without importing what they stand for, so that the command line answers at once.
 BENCHMARK_NAMES = ("waterdigits", "waterdigits_large")
-DATASET_NAMES = ("waterbirds", "celeba", "fairface", "multinli")
+DATASET_MODELS = {"waterbirds": ("resnet18", "vit_b_16"), "celeba": ("resnet18", "vit_b_16"), "fairface": ("resnet18", "vit_b_16"),
+                  "multinli": ("bert",)}  # the first is the paper's
 METHOD_NAMES = ("finetune", "gradient_ascent", "eu_k", "l1_sparse", "salun", "scrub", "miu")
+PAPER_METHODS = ("l1_sparse", "salun", "scrub", "miu")
 LISTED = "list"  # the ratio of a request that names its samples
 
 
@@ -25,7 +27,8 @@ class Options:
     manifest: Path | None = None
     """Your own images: a CSV with the columns path,target,sensitive,split; paths are relative to it."""
     groups: tuple[str, ...] = ()
-    """Groups that ask to be forgotten, as TARGET,SENSITIVE: numbers, or for a benchmark names; its own by default."""
+    """Groups that ask to be forgotten, as TARGET,SENSITIVE: numbers, or names unless it is a manifest; its own by default.
+    For fairface also 9 or 25, the paper's sets."""
     forget: Path | None = None
     """Instead of groups and ratio: a file that lists the train samples to forget, one a line (numbers; for a manifest paths)."""
     ratio: tuple[str, ...] = ()
@@ -47,9 +50,11 @@ class Options:
     image_size: int | None = None
     """Side to which the images of a manifest are resized, in pixels."""
     precision: str = "float32"
-    """float32, or bfloat16 where the hardware has it."""
+    """float32; bfloat16 where the hardware has it; float16 on a GPU that has no bfloat16."""
     jobs: int | None = None
     """Trainings at a time; by default one for each core, or one on a GPU. It does not change the table."""
+    scheduler: str | None = None
+    """Address of a Dask cluster that does the trainings, such as tcp://HOST:8786; its workers see the same files as you do."""
     out: Path | None = None
     """Results folder; runs/NAME by default (runs/NAME-tune for a tuning)."""
     record: Path | None = None
@@ -57,26 +62,27 @@ class Options:
 
     def __post_init__(self):
         """Check what needs no data, so that nothing is loaded or written for a slip of the pen."""
-        if (self.benchmark is None) == (self.manifest is None):
-            raise InputError("name the data: either --benchmark waterdigits or --manifest FILE")
+        if [self.benchmark, self.manifest, self.dataset].count(None) != 2:
+            raise InputError("name the data: either --benchmark waterdigits or --manifest FILE or --dataset NAME --root DIR")
         if self.benchmark is not None:
             check_choice(self.benchmark, BENCHMARK_NAMES, "benchmark")
             if self.image_size is not None:
-                raise InputError("--image-size is for a manifest: the images of a benchmark have their own size")
+                raise InputError("--image-size is for a manifest or a data set: the images of a benchmark have their own size")
         if self.forget is not None and (self.groups or self.ratio):
             raise InputError("--forget lists the samples itself: leave out --groups and --ratio")
         if self.manifest is not None and not self.groups and self.forget is None:
             raise InputError("--manifest needs --groups TARGET,SENSITIVE: which group asks to be forgotten? (or --forget FILE)")
         ratios = () if self.forget is not None else tuple(map(_ratio, self.ratio or ("0.5",)))
         object.__setattr__(self, "ratio", tuple(dict.fromkeys(ratios)))
-        methods = METHOD_NAMES if "all" in self.methods else self.methods
+        every = PAPER_METHODS if self.preset == "paper" else METHOD_NAMES
+        methods = [name for given in self.methods for name in (every if given == "all" else (given,))]
         for method in methods:
             check_choice(method, METHOD_NAMES, "method")
         object.__setattr__(self, "methods", tuple(dict.fromkeys(methods)))
         for sampling in self.reweight:
             check_choice(sampling, ("replacement", "top_up"), "--reweight")
         check_choice(self.missing_group, ("error", "renormalise"), "--missing-group")
-        check_choice(self.precision, ("float32", "bfloat16"), "--precision")
+        check_choice(self.precision, ("float32", "bfloat16", "float16"), "--precision")
         if not self.reweight:
             raise InputError("--reweight needs replacement, top_up or both")
         lows = {"seeds": 1, "first_seed": 0, "references": 1, "trials": 1, "epochs": 1, "jobs": 1, "image_size": 8}
@@ -96,10 +102,54 @@ class RunOptions(Options):
     """
 
     scored_on: ClassVar[str] = "test"
+    dataset: str | None = None
+    """Data set on disk: waterbirds, celeba, fairface or multinli. It is prepared once, see gru-lite prepare."""
+    root: Path | None = None
+    """Folder that holds the data set."""
+    target: str | None = None
+    """Of celeba: Blond_Hair, the default, or Attractive."""
+    preset: str | None = None
+    """How a data set is trained and unlearnt: corrected, the default; or paper, as published and released, for requests of the paper."""
+    model: str | None = None
+    """For a data set: resnet18, the default, or vit_b_16; bert for multinli."""
+    weights: str | None = None
+    """Where its model starts: imagenet, published weights (the default; of bert, its own), or none, from scratch."""
     configs: Path | None = None
     """Values of the methods' configurations: the chosen.json of a tuning, or one like it; by default the packaged ones."""
     save_models: bool = False
     """Keep every trained model, not only the originals."""
+
+    def __post_init__(self):
+        if self.dataset is None:
+            for name in ("root", "target", "preset", "model", "weights"):
+                if getattr(self, name) is not None:
+                    raise InputError(f"--{name} has no meaning for a benchmark or a manifest: it is for --dataset")
+        else:
+            self._check_dataset()
+        super().__post_init__()
+
+    def _check_dataset(self):
+        models = DATASET_MODELS[check_choice(self.dataset, DATASET_MODELS, "data set")]
+        is_celeba = self.dataset == "celeba"
+        if self.root is None:
+            raise InputError(f"--dataset {self.dataset} needs --root DIR, the folder that holds it")
+        if self.target is not None and not is_celeba:
+            raise InputError(f"--target is for celeba: {self.dataset} has one target")
+        defaults = {"target": "Blond_Hair" if is_celeba else None, "preset": "corrected", "model": models[0], "weights": "imagenet"}
+        for name, value in defaults.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
+        choices = {"preset": ("paper", "corrected"), "model": models, "weights": ("imagenet", "none")}
+        for name, allowed in (choices | ({"target": ("Blond_Hair", "Attractive")} if is_celeba else {})).items():
+            check_choice(getattr(self, name), allowed, f"--{name}")
+        if self.image_size is not None and self.model == "bert":
+            raise InputError("--image-size is for images: multinli has none")
+        if self.image_size not in (None, 224) and self.model == "vit_b_16":
+            raise InputError(f"--image-size {self.image_size}: vit_b_16 takes 224 alone; leave it out, or use --model resnet18")
+        if self.preset == "paper" and self.configs is not None:
+            raise InputError("--preset paper has values of its own: leave out --configs, or use --preset corrected")
+        if self.preset == "paper" and self.reweight != ("replacement",):
+            raise InputError("--preset paper samples with replacement: leave out --reweight, or use --preset corrected")
 
 
 @dataclass(frozen=True)
@@ -112,6 +162,8 @@ class TuneOptions(Options):
     """
 
     scored_on: ClassVar[str] = "val"
+    dataset: ClassVar[None] = None  # what is worth trying is known for the embedded benchmarks' models alone
+    preset: ClassVar[None] = None
     save_models: ClassVar[bool] = False
     trials: int = 6
     """Configurations of each method, its defaults among them."""
@@ -154,7 +206,7 @@ class PrepareOptions:
         if self.manifest is not None and (self.root is not None or self.target is not None):
             raise InputError("--root and --target belong to a --dataset: the paths of a manifest are relative to it")
         if self.dataset is not None:
-            check_choice(self.dataset, DATASET_NAMES, "data set")
+            check_choice(self.dataset, DATASET_MODELS, "data set")
             if self.root is None:
                 raise InputError(f"--dataset {self.dataset} needs --root DIR: the folder of the download")
 

@@ -4,8 +4,13 @@ import numpy as np
 import pandas as pd
 
 from .options import LISTED
+from .presets import reported
 from .scores import GAP_METRICS, calibrated_gap, holm, mean_interval, paired_test, smallest_difference
 
+REPORTED = {("original", ""): "Pretrain", ("retrain", ""): "Retrain", ("retrain", "replacement"): "Retrain+REWEIGHT",
+            ("l1_sparse", ""): "L1-sparse", ("l1_sparse", "replacement"): "L1-sparse+REWEIGHT",
+            ("salun", ""): "SalUn", ("salun", "replacement"): "SalUn+REWEIGHT", ("scrub", ""): "SCRUB",
+            ("scrub", "replacement"): "SCRUB+REWEIGHT", ("miu", ""): "MIU without REWEIGHT", ("miu", "replacement"): "MIU"}
 COMPARISON = ["ratio", "rival", "sampling", "seeds", "mean", "half", "p_holm", "smallest", "smallest_holm"]
 
 
@@ -80,6 +85,7 @@ def summary(table):
             failed = part["status"] != "ok"
             good = part[~failed]
             label = label_of(method, sampling, several)
+            label += " [not in the paper]" if method in table.attrs.get("not_in_paper", ()) else ""
             label += f" [{failed.sum()} diverged]" if failed.any() else ""
             if good.empty:
                 rows.append([label, *["-"] * (len(header) - 1)])
@@ -98,6 +104,56 @@ def summary(table):
         lines += _spread(block, n_references)
         lines += _survivors(block, n_references, several)
     return "\n".join(lines).lstrip("\n")
+
+
+def beside_reported(table, dataset, model="resnet18", target=None, default_groups=True):
+    """Return, as text, the table beside the reported one: ours, reported and the difference, a block a ratio.
+
+    Only rows that match in data set, target, model, ratio and groups are compared; of the others one line says why not.
+
+    Args:
+        table: DataFrame of `gru_lite.run`. dataset, model, target: as in RunOptions.
+        default_groups: whether the request is the default one.
+    """
+    published = reported()
+    published = published[published["dataset"] == dataset]
+    if published.empty:
+        return f"Not reported: the paper's first version has no numbers of {dataset}."
+    for differs, why in ((dataset == "celeba" and target != "Attractive", f"target Attractive, not {target}"),
+                         (model != "resnet18", f"resnet18, not {model}"), (not default_groups, "the default group, not others")):
+        if differs:
+            return f"Not reported: the numbers of {dataset} in the paper's first version are of {why}."
+    lines = []
+    for ratio, block in table.groupby("ratio", sort=False):
+        theirs = published[published["forget_ratio"].astype(str) == ratio].set_index("method")
+        if theirs.empty:
+            known = ", ".join(map(str, published["forget_ratio"].unique()))
+            lines += ["", f"Not reported: ratio {ratio}; the paper's first version has {known}."]
+            continue
+        # the reported EO is of groups that are collapsed to 2 x 2, and so is its part in the gap
+        scores = block.assign(EO=block["EO_paper"]).set_index("seed")
+        reference = scores.loc[(scores["method"] == "retrain") & (scores["sampling"] == "replacement"), list(GAP_METRICS)]
+        rows, missing = [["", *GAP_METRICS, "Avg. Gap"]], []
+        for (method, sampling), part in scores.groupby(["method", "sampling"], sort=False):
+            if (method, sampling) not in REPORTED:
+                missing.append(label_of(method, sampling, sampling == "top_up"))
+                continue
+            ours = part[list(GAP_METRICS)].mean()
+            gaps = 100 - (part[list(GAP_METRICS)] - reference).abs().mean(axis=1, skipna=False)
+            row = theirs.loc[REPORTED[method, sampling]]
+            pairs = [*((ours[name], row[name]) for name in GAP_METRICS), (gaps.mean(), row["avg_gap_reported"])]
+            rows.append([label_of(method, sampling), *(_beside(*pair) for pair in pairs)])
+        lines += ["", f"Ratio {ratio}, means: ours, (reported in the paper's first version, difference); EO of groups collapsed to 2 x 2:",
+                  *_columns(rows)]
+        if missing:
+            lines.append(f"Not reported: {', '.join(dict.fromkeys(missing))}.")
+    return "\n".join(lines).lstrip("\n")
+
+
+def _beside(ours, theirs):
+    if np.isnan(ours) or np.isnan(theirs):
+        return "-" if np.isnan(ours) else f"{ours:.1f} (-)"
+    return f"{ours:.1f} ({theirs:.1f}, {ours - theirs:+.1f})"
 
 
 def _columns(rows):

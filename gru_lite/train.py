@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from tqdm import tqdm
 
 from .batches import DeviceData
-from .distributed import desynchronise, gather, is_main, part, synchronise, world
+from .distributed import broadcast, desynchronise, gather, is_main, part, synchronise, world
 from .errors import DivergedError, InputError, check_choice
 from .models import check_inputs, read_tensors, write_tensors
 from .reweighting import SAMPLING, draw_pass, pass_length
@@ -82,6 +82,15 @@ class TrainConfig:
         if self.schedule == "const":
             return self.lr
         return self.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (total - warmup)))
+
+
+# fields that came later: left out of records at these values, so that what an earlier version began can be continued
+LATER = {"augment": True, "optimizer": "sgd", "compile": False}
+
+
+def as_record(config):
+    """A config as a dict, as every version of this package writes it."""
+    return {name: value for name, value in asdict(config).items() if name not in LATER or value != LATER[name]}
 
 
 class Sampler:
@@ -336,7 +345,7 @@ def hold_statistics_of(module):
 
 
 def fit(model, dataset, *, config=None, indices=None, weights=None, sampling="replacement", seed=0,
-        steps_per_epoch=None, device=None, checkpoint=None, progress=False):
+        steps_per_epoch=None, device=None, checkpoint=None, progress=False, keep_best=None):
     """Train a copy of `model` by cross-entropy and return it in eval mode; what goes in is never changed.
 
     Args:
@@ -352,6 +361,8 @@ def fit(model, dataset, *, config=None, indices=None, weights=None, sampling="re
         checkpoint: file that is written after each epoch and, when it exists, continued from: the result is
             bit-identical to an uninterrupted training on the same CPU. From that of a finished training it returns at once.
         progress: True for a progress bar, or its label.
+        keep_best: validation set; the model of the epoch with the highest accuracy on it is returned, of equal ones the
+            first. None: the last epoch.
 
     Raises:
         InputError: weights or indices that do not fit the data, or a checkpoint of another training.
@@ -360,11 +371,11 @@ def fit(model, dataset, *, config=None, indices=None, weights=None, sampling="re
     config = config or TrainConfig()
     sampler = Sampler(dataset, indices, config.batch_size, weights, sampling, steps_per_epoch)
     training = Training(model, dataset, config, seed, device)
-    first_epoch = 0
+    first_epoch, best = 0, (-1.0, {})  # best: accuracy and state of the epoch that is kept
     if checkpoint is not None:
-        mark = _fingerprint(model, dataset, sampler, seed, config)
+        mark = _fingerprint(model, dataset, sampler, seed, config, keep_best)
         if os.path.exists(checkpoint):
-            first_epoch, training.seconds_before = _resume(checkpoint, mark, training)
+            first_epoch, training.seconds_before, best = _resume(checkpoint, mark, training)
     with training:
         epochs = range(first_epoch, config.epochs)
         label = progress if isinstance(progress, str) else "training"
@@ -373,8 +384,14 @@ def fit(model, dataset, *, config=None, indices=None, weights=None, sampling="re
             for batch in training.batches(epoch, sampler):
                 training.step(F.cross_entropy(training.logits(batch.x), batch.y))
             training.end_epoch(epoch)
+            if keep_best is not None:
+                # one process decides: the sums of several may differ in their last bit
+                accuracy = broadcast(float((predict(training.model, keep_best).argmax(1) == keep_best.target).mean()))
+                best = max(best, (accuracy, copy.deepcopy(training.model.state_dict())), key=lambda kept: kept[0])
             if checkpoint is not None and is_main():
-                _write_checkpoint(checkpoint, mark, training.model, training.optimizer, epoch + 1, training.seconds, training.scaler)
+                _write_checkpoint(checkpoint, mark, training, epoch + 1, best)
+    if keep_best is not None:
+        training.model.load_state_dict(best[1])
     return training.finish()
 
 
@@ -431,25 +448,31 @@ def check_precision(precision, device):
         raise InputError("float16 is for GPUs: use float32 or bfloat16 on the CPU")
 
 
-def _fingerprint(model, dataset, sampler, seed, config):
+def _fingerprint(model, dataset, sampler, seed, config, keep_best=None):
     """A digest of everything the result depends on, so that a checkpoint is continued only by its own training."""
-    digest = hashlib.sha256(json.dumps([asdict(config), sampler.sampling, seed, sampler.steps], default=int).encode())
-    # Of images with a view, which can be many gigabytes, a thousand stand for all.
-    inputs = dataset.inputs if dataset.view is None else dataset.inputs[:: max(1, len(dataset) // 1000)]
-    for array in (inputs, dataset.target, dataset.group, sampler.index, sampler.weights, dataset.aspect):
+    digest = hashlib.sha256(json.dumps([as_record(config), sampler.sampling, seed, sampler.steps], default=int).encode())
+    for data in (dataset, keep_best) if keep_best is not None else (dataset,):
+        # Of images with a view, which can be many gigabytes, a thousand stand for all.
+        inputs = data.inputs if data.view is None else data.inputs[:: max(1, len(data) // 1000)]
+        for array in (inputs, data.target, data.group, data.aspect):
+            digest.update(np.ascontiguousarray(array if array is not None else np.empty(0)))
+        if data.view is not None:
+            digest.update(json.dumps([data.view, data.inputs.shape]).encode())
+    for array in (sampler.index, sampler.weights):
         digest.update(np.ascontiguousarray(array if array is not None else np.empty(0)))
-    if dataset.view is not None:
-        digest.update(json.dumps([dataset.view, dataset.inputs.shape]).encode())
     for name, tensor in model.state_dict().items():
         digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 
-def _write_checkpoint(path, mark, model, optimizer, epoch, seconds, scaler):
+def _write_checkpoint(path, mark, training, epoch, best):
+    model, optimizer = training.model, training.optimizer
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors |= {f"best.{name}": tensor for name, tensor in best[1].items()}
     for i, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{i}.{name}": tensor for name, tensor in state.items() if tensor is not None}
-    about = {"fingerprint": mark, "epoch": str(epoch), "seconds": repr(seconds), "scaler": json.dumps(scaler.state_dict())}
+    about = {"fingerprint": mark, "epoch": str(epoch), "seconds": repr(training.seconds), "best": repr(best[0]),
+             "scaler": json.dumps(training.scaler.state_dict())}
     write_tensors(path, tensors, about)
 
 
@@ -468,4 +491,5 @@ def _resume(path, mark, training):
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     if training.scaler.is_enabled():
         training.scaler.load_state_dict(json.loads(metadata["scaler"]))
-    return int(metadata["epoch"]), float(metadata["seconds"])
+    best = {name[5:]: tensor for name, tensor in tensors.items() if name.startswith("best.")}
+    return int(metadata["epoch"]), float(metadata["seconds"]), (float(metadata.get("best", -1)), best)

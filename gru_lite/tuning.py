@@ -28,7 +28,6 @@ def tune(options, progress=True):
         InputError: before anything is written.
     """
     values = {(method, trial): trial_values(method, trial) for method in options.methods for trial in range(options.trials)}
-    out, _, call = prepare(options)
     seeds, ratios = requests(options)
     sampling = options.reweight[0]
     names = ["retrain", *(f"reference_{k}" for k in range(2, options.references + 1))]
@@ -37,7 +36,9 @@ def tune(options, progress=True):
               for method, trial in values for ratio in ratios for seed in seeds]
     originals = [Run("original", None, None, seed) for seed in seeds]
     by_seed = sorted(trials, key=lambda item: item.seed)  # so that each process generates the data of a seed once
-    execute(options, out, originals + sum(references.values(), []), by_seed, progress, call)
+    first = originals + sum(references.values(), [])
+    out, _, call = prepare(options, first + trials)
+    execute(options, out, first, by_seed, progress, call)
 
     rows = []
     for item in trials:

@@ -54,7 +54,7 @@ def refused(arguments, culprit, capsys, out):
     ([*BENCHMARK, "--image-size", "16"], "--image-size is for a manifest"),
     ([*BENCHMARK, "--reweight", "topup"], "did you mean 'top_up'"),
     ([*BENCHMARK, "--missing-group", "ignore"], "--missing-group 'ignore'"),
-    ([*BENCHMARK, "--precision", "float16"], "--precision 'float16'"),
+    ([*BENCHMARK, "--precision", "float64"], "--precision 'float64'"),
     (["--manifest", "none.csv"], "--manifest needs --groups"),
     (["--manifest", "none.csv", "--groups", "1,0"], "none.csv does not exist"),
 ])

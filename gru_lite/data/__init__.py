@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from ..errors import InputError, check_choice
-from ..options import DATASET_NAMES as DATASETS
+from ..options import DATASET_MODELS
 from .celeba import load_celeba
 from .dataset import Benchmark, GroupedDataset, View
 from .downloads import count_warning, group_table
@@ -17,6 +17,7 @@ from .waterbirds import load_waterbirds
 from .waterdigits import waterdigits, waterdigits_large
 
 BENCHMARKS = {"waterdigits": waterdigits, "waterdigits_large": waterdigits_large}
+DATASETS = tuple(DATASET_MODELS)
 LOADERS = dict(zip(DATASETS, (load_waterbirds, load_celeba, load_fairface, load_multinli)))
 GROUP_SETS = {"fairface": FAIRFACE_GROUPS}  # what --groups 9 and --groups 25 stand for
 

@@ -399,7 +399,7 @@ def _client(address):
     except ImportError:
         raise InputError("--scheduler needs Dask: install gru-lite with its extra cluster, or dask[distributed]") from None
     try:
-        return Client(address, timeout=10, set_as_default=False)
+        return Client(address, timeout=10)
     except (OSError, ValueError):
         raise InputError(f"--scheduler {address} cannot be reached: start one with `dask scheduler`, and give the address "
                          "that it prints, such as tcp://127.0.0.1:8786") from None

@@ -1,10 +1,13 @@
 """What a table says, on tables whose numbers are made up."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import gru_lite as gru
+from gru_lite import tables
 
 GAPS = {  # four seeds each; the retrain with REWEIGHT is the reference
     ("original", ""): [80, 81, 82, 83], ("retrain", ""): [90, 91, 90, 91], ("retrain", "replacement"): [np.nan] * 4,
@@ -83,3 +86,51 @@ def test_the_calibrated_gap_uses_all_references():
     line = next(line for line in gru.summary(table).splitlines() if line.startswith("miu + REWEIGHT "))
     gaps = (GAPS[key] for key in (("miu", "replacement"), ("original", ""), ("ceiling", "replacement")))
     assert "{:.0f} [{:.0f},{:.0f}]".format(*gru.calibrated_gap(*gaps)) in line
+
+
+# Beside the reported numbers
+
+SCORES = ["RA", "UA", "TA", "MIA", "EO", "GA"]
+
+
+def waterbirds():
+    """Two seeds of three rows at two ratios; EO, the mean over all pairs, is not what the paper reports."""
+    rows = []
+    for method, sampling, base in (("original", "", 90.0), ("retrain", "replacement", 60.0), ("miu", "replacement", 61.0), ("ceiling", "replacement", 60.0)):
+        for ratio in ("0.5", "0.9"):
+            for seed in (0, 1):
+                scores = dict.fromkeys(SCORES, base + seed) | {"EO": -1.0, "EO_paper": base + (6 if method == "miu" else 0) + seed}
+                rows.append({"method": method, "sampling": sampling, "ratio": ratio, "seed": seed, "status": "ok"} | scores)
+    return pd.DataFrame(rows)
+
+
+def test_beside_the_reported_numbers_by_hand():
+    lines = tables.beside_reported(waterbirds(), "waterbirds").splitlines()
+    assert lines[0].startswith("Ratio 0.5, means: ours, (reported") and lines[1].split() == [*SCORES, "Avg.", "Gap"]
+    # waterbirds,0.5,MIU,99.9,54.8,85.8,59.5,28.3,53.7,96.9; each of ours is 61.5, EO 67.5; gaps 1, 1, 1, 1, 7, 1: 100 - 2
+    cells = re.findall(r"\S+ \([^)]*\)", lines[4])
+    assert lines[4].startswith("miu + REWEIGHT ") and cells == ["61.5 (99.9, -38.4)", "61.5 (54.8, +6.7)", "61.5 (85.8, -24.3)",
+                                                               "61.5 (59.5, +2.0)", "67.5 (28.3, +39.2)", "61.5 (53.7, +7.8)", "98.0 (96.9, +1.1)"]
+    assert "90.5 (98.9, -8.4)" in lines[2] and lines[2].endswith("70.0 (-)") and lines[3].endswith("100.0 (-)")  # the paper has no gap of these
+    assert lines[5] == "Not reported: ceiling (held-out ref.)."
+    assert lines[6:] == ["", "Not reported: ratio 0.9; the paper's first version has 0.5."]
+
+
+@pytest.mark.parametrize("what, why", [
+    (("multinli", "bert"), "the paper's first version has no numbers of multinli"), (("waterbirds", "vit_b_16"), "resnet18, not vit_b_16"),
+    (("celeba", "resnet18", "Blond_Hair"), "target Attractive, not Blond_Hair"), (("fairface", "resnet18", None, False), "the default group, not others"),
+])
+def test_what_is_not_reported(what, why):
+    said = tables.beside_reported(waterbirds(), *what)
+    assert said.startswith("Not reported: ") and why in said and "\n" not in said
+
+
+def test_celeba_is_reported_with_its_first_target():
+    table = waterbirds().query("ratio == '0.5'").reset_index(drop=True)
+    table.loc[table["method"] == "miu", SCORES] = np.nan  # diverged
+    table.loc[table["method"] == "miu", "EO_paper"] = np.nan
+    lines = tables.beside_reported(table, "celeba", target="Attractive").splitlines()
+    assert "(66.6, " in lines[2] and lines[4].split("  ")[0] == "miu + REWEIGHT" and lines[4].split()[3:] == ["-"] * 7
+    # without a reference there is no gap
+    lines = tables.beside_reported(table[table["method"] != "retrain"], "celeba", target="Attractive").splitlines()
+    assert lines[2].split()[-1] == "-"

@@ -34,7 +34,7 @@ def tuned(method, benchmark="waterdigits"):
 
 
 def read_configs(file=None, base=None):
-    """Return {method: config} of all methods: the values of `file` over the class defaults, or over the configs `base(method)`.
+    """Return {method: config} of all methods: the values of `file` over the class defaults, or over `base(method)`.
 
     Raises:
         InputError: names the file, the method and the field that are wrong.

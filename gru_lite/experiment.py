@@ -346,11 +346,12 @@ def _config_of(options, item):
 
 def _preset(options, item):
     """The same for a data set: published, or ours with the values of --configs."""
+    data = options.dataset, options.model
     if options.preset == "paper" and (item.method not in METHODS or item.method in PAPER_METHODS):
-        return presets.paper(options.dataset, options.model, options.groups, item.ratio, item.method, item.sampling is not None)
+        return presets.paper(*data, options.groups, item.ratio, item.method, item.sampling is not None)
     if item.method in METHODS and options.configs:
-        return read_configs(options.configs, lambda method: presets.corrected(options.dataset, options.model, method))[item.method]
-    return presets.corrected(options.dataset, options.model, item.method)
+        return read_configs(options.configs, lambda method: presets.corrected(*data, method))[item.method]
+    return presets.corrected(*data, item.method)
 
 
 def _config_record(options, item):
@@ -412,8 +413,9 @@ def _execute_on_cluster(options, out, runs, call):
     from dask.distributed import KilledWorker, as_completed
 
     # the workers are in folders of their own
-    paths = {name: Path(file).absolute() for name in ("manifest", "forget", "root", "configs") if (file := getattr(options, name, None))}
-    there, out = replace(options, **paths), Path(out).absolute()
+    given = {name: getattr(options, name, None) for name in ("manifest", "forget", "root", "configs")}
+    there = replace(options, **{name: Path(file).absolute() for name, file in given.items() if file})
+    out = Path(out).absolute()
     mark = hashlib.sha256(repr((there, out)).encode()).hexdigest()
     with _client(options.scheduler) as client:
         # the same name for the same run: one that a killed client left behind is joined
@@ -535,8 +537,8 @@ def _recipe(options, bench, groups):
     """What all runs of a folder share, as JSON."""
     recipe = {
         "gru_lite": __version__, "scored_on": options.scored_on, "data": bench.name, "groups": [list(pair) for pair in groups],
-        "model": MODEL, "train": _config_record(options, Run("original", None, None, 0)), "missing_group": options.missing_group,
-        "reference": options.reweight[0],
+        "model": MODEL, "train": _config_record(options, Run("original", None, None, 0)),
+        "missing_group": options.missing_group, "reference": options.reweight[0],
     }
     if options.manifest:
         digest = hashlib.sha256()
@@ -550,8 +552,8 @@ def _recipe(options, bench, groups):
             step = -(-part.inputs.nbytes // 2**26)  # of a large set as many, evenly spread, as are read in a second
             for array in (part.inputs[::step], part.group):
                 digest.update(np.ascontiguousarray(array).tobytes())
-        recipe |= {"model": options.model, "preset": options.preset, "weights": options.weights, "image_size": options.image_size,
-                   "content": digest.hexdigest()}
+        recipe |= {name: getattr(options, name) for name in ("preset", "model", "weights", "image_size")}
+        recipe["content"] = digest.hexdigest()
     if options.forget:
         recipe["forget"] = hashlib.sha256(np.sort(_listed(options, bench)).tobytes()).hexdigest()
     return recipe

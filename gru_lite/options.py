@@ -11,8 +11,8 @@ from .errors import InputError, check_choice
 
 # Named here, without importing what they stand for, so that the command line answers at once.
 BENCHMARK_NAMES = ("waterdigits", "waterdigits_large")
-DATASET_MODELS = {"waterbirds": ("resnet18", "vit_b_16"), "celeba": ("resnet18", "vit_b_16"), "fairface": ("resnet18", "vit_b_16"),
-                  "multinli": ("bert",)}  # the first is the paper's
+IMAGE_MODELS = ("resnet18", "vit_b_16")  # the first is the paper's
+DATASET_MODELS = {"waterbirds": IMAGE_MODELS, "celeba": IMAGE_MODELS, "fairface": IMAGE_MODELS, "multinli": ("bert",)}
 METHOD_NAMES = ("finetune", "gradient_ascent", "eu_k", "l1_sparse", "salun", "scrub", "miu")
 PAPER_METHODS = ("l1_sparse", "salun", "scrub", "miu")
 LISTED = "list"  # the ratio of a request that names its samples
@@ -109,7 +109,7 @@ class RunOptions(Options):
     target: str | None = None
     """Of celeba: Blond_Hair, the default, or Attractive."""
     preset: str | None = None
-    """How a data set is trained and unlearnt: corrected, the default; or paper, as published and released, for requests of the paper."""
+    """How a data set is trained and unlearnt: corrected, the default; or paper, as published and released, for its requests."""
     model: str | None = None
     """For a data set: resnet18, the default, or vit_b_16; bert for multinli."""
     weights: str | None = None
@@ -135,8 +135,8 @@ class RunOptions(Options):
             raise InputError(f"--dataset {self.dataset} needs --root DIR, the folder that holds it")
         if self.target is not None and not is_celeba:
             raise InputError(f"--target is for celeba: {self.dataset} has one target")
-        defaults = {"target": "Blond_Hair" if is_celeba else None, "preset": "corrected", "model": models[0], "weights": "imagenet"}
-        for name, value in defaults.items():
+        target = "Blond_Hair" if is_celeba else None
+        for name, value in (("target", target), ("preset", "corrected"), ("model", models[0]), ("weights", "imagenet")):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
         choices = {"preset": ("paper", "corrected"), "model": models, "weights": ("imagenet", "none")}
@@ -145,7 +145,7 @@ class RunOptions(Options):
         if self.image_size is not None and self.model == "bert":
             raise InputError("--image-size is for images: multinli has none")
         if self.image_size not in (None, 224) and self.model == "vit_b_16":
-            raise InputError(f"--image-size {self.image_size}: vit_b_16 takes 224 alone; leave it out, or use --model resnet18")
+            raise InputError(f"--image-size {self.image_size}: vit_b_16 takes 224 alone; leave it out, or take resnet18")
         if self.preset == "paper" and self.configs is not None:
             raise InputError("--preset paper has values of its own: leave out --configs, or use --preset corrected")
         if self.preset == "paper" and self.reweight != ("replacement",):

@@ -55,10 +55,9 @@ def paper(dataset, model, groups, ratio, method, reweight):
     wanted = (model, scenario(groups), ratio) if method in METHODS else (model, "any", "any")
     row = next((row for row in mine if (row["model"], row["scenario"], row["forget_ratio"]) == wanted), None)
     if row is None:
-        with_reweight = f"{name}{' with REWEIGHT' * reweight}"
         known = "; ".join(f"{row['model']}, {row['scenario']}, ratio {row['forget_ratio']}" for row in mine)
-        raise InputError(f"--preset paper has no values of {with_reweight} for {dataset}: {wanted[0]}, {wanted[1]}, ratio {wanted[2]}; "
-                         f"it has {known or 'no such method'} (--preset corrected takes any)")
+        raise InputError(f"--preset paper has no values of {name}{' with REWEIGHT' * reweight} for {dataset}: {wanted[0]}, {wanted[1]}, "
+                         f"ratio {wanted[2]}; it has {known or 'no such method'} (--preset corrected takes any)")
     return _config(method, row)
 
 
@@ -77,16 +76,17 @@ def corrected(dataset, model, method):
     config = METHODS[method][1]()
     if retains(method):
         config = replace(config, epochs=UNLEARNING_EPOCHS, batch_size=RETAIN_BATCH)
-    return replace(config, lr=float(f"{training.lr * config.lr / TrainConfig().lr:.3g}"), weight_decay=training.weight_decay, shift=0,
-                   augment=training.augment, optimizer=training.optimizer)
+    lr = float(f"{training.lr * config.lr / TrainConfig().lr:.3g}")
+    return replace(config, lr=lr, weight_decay=training.weight_decay, shift=0, augment=training.augment, optimizer=training.optimizer)
 
 
 def _config(method, row):
     """The config that a row of the table describes."""
     values = {name: int(row[name]) for name in ("batch_size", "epochs", "warmup_epochs")}
     values |= {name: float(row[name]) for name in ("lr", "weight_decay")}
+    values |= {name: row[name] for name in ("schedule", "optimizer")}
     # a crop replaces the shift, which is for images of a few pixels
-    values |= {"schedule": row["schedule"], "optimizer": row["optimizer"], "augment": row["train_augmentation"] == "True", "shift": 0}
+    values |= {"augment": row["train_augmentation"] == "True", "shift": 0}
     if row["momentum"]:
         values["momentum"] = float(row["momentum"])
     if method not in METHODS:

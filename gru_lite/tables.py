@@ -120,7 +120,8 @@ def beside_reported(table, dataset, model="resnet18", target=None, default_group
     if published.empty:
         return f"Not reported: the paper's first version has no numbers of {dataset}."
     for differs, why in ((dataset == "celeba" and target != "Attractive", f"target Attractive, not {target}"),
-                         (model != "resnet18", f"resnet18, not {model}"), (not default_groups, "the default group, not others")):
+                         (model != "resnet18", f"resnet18, not {model}"),
+                         (not default_groups, "the default group, not others")):
         if differs:
             return f"Not reported: the numbers of {dataset} in the paper's first version are of {why}."
     lines = []
@@ -143,8 +144,8 @@ def beside_reported(table, dataset, model="resnet18", target=None, default_group
             row = theirs.loc[REPORTED[method, sampling]]
             pairs = [*((ours[name], row[name]) for name in GAP_METRICS), (gaps.mean(), row["avg_gap_reported"])]
             rows.append([label_of(method, sampling), *(_beside(*pair) for pair in pairs)])
-        lines += ["", f"Ratio {ratio}, means: ours, (reported in the paper's first version, difference); EO of groups collapsed to 2 x 2:",
-                  *_columns(rows)]
+        title = f"Ratio {ratio}, means: ours, (reported in the paper's first version, difference)"
+        lines += ["", f"{title}; EO of groups collapsed to 2 x 2:", *_columns(rows)]
         if missing:
             lines.append(f"Not reported: {', '.join(dict.fromkeys(missing))}.")
     return "\n".join(lines).lstrip("\n")

@@ -115,7 +115,7 @@ def test_a_run_that_takes_its_worker_down(options, alone, cluster, tmp_path, cap
     assert text(experiment.make_table(tmp_path / "out")) == text(alone)
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nowhere", "http://127.0.0.1:x"])
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "http://nowhere:x"])
 def test_an_address_without_a_scheduler(address, options, tmp_path, capsys):
     assert cli.main(flags(options, tmp_path / "out", "--scheduler", address)) == 2
     said = capsys.readouterr().err
@@ -123,15 +123,11 @@ def test_an_address_without_a_scheduler(address, options, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def torchrun(*words):
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "gru_lite", *words]
-    return subprocess.run(command, capture_output=True, text=True)
-
-
 def test_torchrun(options, alone, tmp_path):
     """Both processes execute each run; one decides, writes and prints. The folder is continued by either command."""
     out = tmp_path / "out"
-    done = torchrun(*flags(options, out))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "gru_lite", *flags(options, out)]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Forgetting 50% of") == 1
     table = experiment.make_table(out)
@@ -143,5 +139,16 @@ def test_torchrun(options, alone, tmp_path):
     gru.run(replace(options, out=out), progress=False)
     assert stamps(out) == before
 
-    refused = torchrun(*flags(options, out, "--jobs", "2"))
-    assert refused.returncode != 0 and refused.stderr.count("leave out --scheduler and --jobs") == 1
+
+@pytest.mark.parametrize("more", [["--jobs", "2"], ["--scheduler", "tcp://127.0.0.1:9"]])
+def test_torchrun_is_no_sweep(more, options, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(experiment, "world_size", lambda: 2)
+    assert cli.main(flags(options, tmp_path / "out", *more)) == 2
+    assert "leave out --scheduler and --jobs" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_one_process_of_several_speaks(capsys, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    assert cli.main(["run", "--benchmark", "waterdigit"]) == 2
+    said = capsys.readouterr()
+    assert said.out == said.err == ""

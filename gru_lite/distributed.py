@@ -5,6 +5,7 @@ computes the same loss of the whole batch; the average of the gradients is then 
 """
 
 import os
+import warnings
 
 import torch
 import torch.distributed as dist
@@ -75,6 +76,13 @@ class _Sum(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient):
         return _Sum.apply(gradient)
+
+
+def averaged(module):
+    """Return `module`, alike in all processes, as one whose gradients are averaged over them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch 2.15 has another name for broadcast_buffers, 2.4 has not
+        return nn.parallel.DistributedDataParallel(module, broadcast_buffers=False, init_sync=False)
 
 
 class SyncedBatchNorm(_BatchNorm):

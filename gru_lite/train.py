@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from tqdm import tqdm
 
 from .batches import DeviceData
-from .distributed import broadcast, desynchronise, gather, is_main, part, synchronise, world
+from .distributed import averaged, broadcast, desynchronise, gather, is_main, part, synchronise, world
 from .errors import DivergedError, InputError, check_choice
 from .models import check_inputs, read_tensors, write_tensors
 from .reweighting import SAMPLING, draw_pass, pass_length
@@ -188,7 +188,7 @@ class Training:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "float16")
         self.losses, self.seconds_before, self.started = [], 0.0, time.perf_counter()
         self.last_good = copy.deepcopy(self.model.state_dict())
-        self.alone, self.together, self.rows = _Network(self.model, config.compile), None, None
+        self.alone, self.together, self.rows = _Features(self.model, config.compile), None, None
 
     def __enter__(self):
         self._threads_before = torch.get_num_threads()
@@ -238,11 +238,12 @@ class Training:
         network = self.alone
         if self.processes > 1 and not whole:
             if self.together is None:  # not before a method has frozen what it freezes
-                self.together = torch.nn.parallel.DistributedDataParallel(self.alone, broadcast_buffers=False)
+                self.together = averaged(self.alone)
             network = self.together
         try:
             with self.autocast():
-                z, logits = network(x, None if whole else self.rows)
+                z = network(x, None if whole else self.rows)
+                logits = self.model.head(z)
         except Exception as error:
             if self.config.compile and type(error).__module__.startswith("torch._"):  # its errors have many classes
                 reason = str(error).strip().splitlines()[0]
@@ -302,18 +303,20 @@ class Training:
         return self.model.requires_grad_(True).eval()
 
 
-class _Network(torch.nn.Module):
-    """The model as one call, for DistributedDataParallel: features and logits of `rows` samples from this process's part."""
+class _Features(torch.nn.Module):
+    """The features of `rows` samples from this process's part of them, as DistributedDataParallel can wrap them.
+
+    The head stays outside: every process computes its gradient from the same features, and a loss need not use it.
+    """
 
     def __init__(self, model, compiled):
         super().__init__()
-        self.model = model
+        self.backbone = model.backbone  # whose gradients are averaged
         self.features = torch.compile(model.features) if compiled else model.features  # the names of the weights stay
 
     def forward(self, x, rows):
         z = self.features(x).float()  # before the head, so that logits have a gradient with respect to it
-        z = z if rows is None else gather(z, rows)
-        return z, self.model.head(z)
+        return z if rows is None else gather(z, rows)
 
 
 class Original:

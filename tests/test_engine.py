@@ -3,7 +3,6 @@
 import copy
 import os
 import socket
-import subprocess
 import sys
 import urllib.error
 import warnings
@@ -22,7 +21,7 @@ from sklearn.datasets import load_sample_images
 from torchvision.transforms import v2
 
 import gru_lite as gru
-from gru_lite import batches
+from gru_lite import batches, distributed
 from gru_lite.batches import DeviceData, evaluation_windows, random_crops, resample
 from gru_lite.data.dataset import View
 from gru_lite.methods.eu_k import reset_last
@@ -454,48 +453,70 @@ def small_bert():
 
 # Several processes
 
-PROCESS = """
-import sys
-import numpy as np
-import gru_lite as gru
-from gru_lite.data.dataset import View
-from gru_lite.distributed import is_main
-bench = gru.waterdigits(0, train_counts=((70, 30), (30, 70)), val_count=20, test_count=30)
-train = gru.GroupedDataset(bench.train.target, bench.train.sensitive, ("a", "b"), ("c", "d"), images=bench.train.images, view=View(28, 32))
-model = gru.build_model("small_resnet", 2)
-split = gru.forget_split(train, [(1, 0)], 0.5)
-small = dict(epochs=2, warmup_epochs=0, batch_size=37, lr=0.01)  # five steps an epoch; parts of 18 and 19
-more = {"scrub": {}, "miu": {"first_steps": 10}, "salun": {"statistics": "moving"}}
-results = {"fit": gru.fit(model, train, config=gru.TrainConfig(**small), indices=split.retain, weights=gru.reweight(split), checkpoint=sys.argv[1] + ".checkpoint")}
-for method in more:
-    results[method] = gru.unlearn(method, results["fit"], train, split, gru.METHODS[method][1](forget_batch_size=7, **small, **more[method]))
-still = gru.METHODS["scrub"][1](augment=False, **small)
-results["cached"] = gru.unlearn("scrub", results["fit"], train, split, still)
-assert all(type(m).__name__ != "SyncedBatchNorm" for r in results.values() for m in r.modules())
-if is_main():
-    arrays = {}
-    for name, result in results.items():
-        arrays[name] = gru.predict(result, bench.test)
-        arrays |= {f"{name} {key}": value.numpy() for key, value in result.state_dict().items() if "running" in key or "tracked" in key}
-    np.savez(sys.argv[1], **arrays)
-"""
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
-def test_two_processes_give_the_result_of_one(tmp_path):
-    """Ten steps each: logits to 1e-3, the statistics of every BatchNorm to rounding. Only one process writes."""
+def train_everything(bench, start, file):
+    """Ten steps of fit and of each method that sees a whole batch at once; the main process writes what comes out."""
+    train = replace(bench.train, view=View(28, 32))
+    split = gru.forget_split(train, [(1, 0)], 0.5)
+    # Five steps an epoch; parts of 18 and 19. With a higher lr rounding grows to 1e-2 in one process, too.
+    common = {"epochs": 2, "warmup_epochs": 0, "batch_size": 37, "lr": 0.002}
+    models = {"fit": gru.fit(start, train, indices=split.retain, weights=gru.reweight(split), config=gru.TrainConfig(**common),
+                             checkpoint=f"{file}.checkpoint")}
+    more = {"scrub": {}, "miu": {"first_steps": 10}, "salun": {"statistics": "moving"}, "l1_sparse": {"augment": False}}
+    for method, values in more.items():
+        values = values | ({"forget_batch_size": 15} if method != "l1_sparse" else {})
+        models[method] = gru.unlearn(method, start, train, split, gru.METHODS[method][1](**common | values))
+    assert all(type(module) is not distributed.SyncedBatchNorm for model in models.values() for module in model.modules())
+    if distributed.is_main():
+        arrays = {name: gru.predict(model, bench.test) for name, model in models.items()}
+        arrays |= {f"{name} {key}": value.numpy() for name, model in models.items() for key, value in model.state_dict().items()
+                   if key.endswith(STATISTICS)}
+        np.savez(file, **arrays)
+
+
+def process(rank, size, port, *arguments):
+    os.environ |= {"WORLD_SIZE": str(size), "RANK": str(rank), "LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    train_everything(*arguments)
+    torch.distributed.destroy_process_group()
+
+
+def test_two_processes_give_the_result_of_one(bench, trained, tmp_path):
+    """Logits and the statistics of every BatchNorm to 1e-3. Only one process writes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    found = []
-    for size in (1, 2):
-        file = tmp_path / f"{size}.npz"
-        common = os.environ | {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
-        running = [subprocess.Popen([sys.executable, "-c", PROCESS, str(file)], env=common | {"RANK": str(r), "LOCAL_RANK": str(r)},
-                                    stderr=subprocess.PIPE, text=True) for r in range(size)]
-        errors = [process.communicate(timeout=300)[1] for process in running]
-        assert not any(process.returncode for process in running), errors
-        found.append(np.load(file))
-    one, two = found
-    assert set(one.files) == set(two.files) and len(one.files) > 50
+    train_everything(bench, trained, tmp_path / "one.npz")
+    start = "fork" if sys.platform == "linux" else "spawn"  # a fork has imported everything
+    torch.multiprocessing.start_processes(process, (2, port, bench, trained, tmp_path / "two.npz"), nprocs=2, start_method=start)
+    one, two = (np.load(tmp_path / f"{name}.npz") for name in ("one", "two"))
+    assert set(one.files) == set(two.files) and len(one.files) == 5 * (1 + 9 * 3)
     for name in one.files:
-        np.testing.assert_allclose(two[name], one[name], atol=1e-3 if " " not in name else 1e-4, rtol=1e-4, err_msg=name)
+        np.testing.assert_allclose(two[name], one[name], atol=1e-3, rtol=1e-4, err_msg=name)
+        if not name.endswith(STATISTICS):
+            assert np.abs(one[name] - gru.predict(trained, bench.test)).max() > 0.05
+
+
+def test_the_synchronised_statistics_by_hand():
+    """In a group of one process: BatchNorm as torch computes it, outputs, gradients and running statistics."""
+    torch.manual_seed(0)
+    ordinary = torch.nn.BatchNorm2d(3)
+    torch.nn.init.normal_(ordinary.weight)
+    synced = copy.deepcopy(ordinary)
+    synced.__class__ = distributed.SyncedBatchNorm
+    x = torch.randn(5, 3, 4, 2) * 3 + 7
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    torch.distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=0, world_size=1)
+    try:
+        pairs = []
+        for norm in (ordinary, synced):
+            leaf = x.clone().requires_grad_()
+            (norm(leaf) ** 3).sum().backward()
+            pairs.append([leaf.grad, norm.weight.grad, norm.bias.grad, norm.running_mean, norm.running_var, norm.num_batches_tracked, norm.eval()(x)])
+        for a, b in zip(*pairs):
+            torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+    finally:
+        torch.distributed.destroy_process_group()

@@ -82,7 +82,8 @@ class DeviceData:
             size: samples of a batch; the last of ceil(n / size) may be smaller. steps: how many, where size may be 0.
             windows: numpy (n, 2) or (n, 4), see `take`, or None. They go to the device at once: no wait per step.
         """
-        cuts = [slice(i * size, (i + 1) * size) for i in range(steps if steps is not None else max(1, math.ceil(len(draws) / size)))]
+        steps = max(1, math.ceil(len(draws) / size)) if steps is None else steps
+        cuts = [slice(i * size, (i + 1) * size) for i in range(steps)]
         index = torch.from_numpy(draws).to(self.device)
         windows = torch.from_numpy(windows).to(self.device) if windows is not None else None
 
@@ -129,7 +130,7 @@ class DeviceData:
         return x.div_(127.5).sub_(1)
 
     def _load(self, rows):
-        """Gather rows on the host; return them on the device and, of a GPU, the event of their copy, on a stream of its own."""
+        """Gather rows on the host; return them on the device and, of a GPU, the event of their copy, on another stream."""
         block = torch.empty((len(rows), *self.host.shape[1:]), dtype=torch.uint8, pin_memory=self.device.type == "cuda")
         np.take(self.host, rows, axis=0, out=block.numpy(), mode="clip")  # other modes copy once more
         if self.device.type != "cuda":

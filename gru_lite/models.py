@@ -82,7 +82,7 @@ def _vit_b_16(n_classes, weights, image_size):
     from torchvision.models import vision_transformer as vit
 
     if isinstance(image_size, bool) or not isinstance(image_size, int) or image_size < 16 or image_size % 16:
-        raise InputError(f"image_size {image_size!r} is not a multiple of 16 pixels: vit_b_16 cuts an image into squares of 16")
+        raise InputError(f"image_size {image_size!r} is not a multiple of 16: vit_b_16 cuts images into squares of 16 pixels")
     net = vit.vit_b_16(image_size=image_size)
     net.heads = nn.Identity()
     if weights == "imagenet":
@@ -114,9 +114,11 @@ def _bert(n_classes, weights, vocabulary):
         raise InputError("bert needs the package transformers: pip install transformers") from None
     config = transformers.BertConfig()
     if weights == "none":
-        return _Bert(transformers.BertModel(transformers.BertConfig(vocab_size=vocabulary or config.vocab_size))), nn.Linear(768, n_classes)
+        config.vocab_size = vocabulary or config.vocab_size
+        return _Bert(transformers.BertModel(config)), nn.Linear(768, n_classes)
     if vocabulary not in (None, config.vocab_size):
-        raise InputError(f"the published bert has {config.vocab_size} tokens, not {vocabulary}: leave out vocabulary, or use --weights none")
+        raise InputError(f"the published bert has {config.vocab_size} tokens, not {vocabulary}: leave out vocabulary, or use "
+                         "--weights none")
     folder = Path(torch.hub.get_dir()) / "checkpoints" / BERT
     source = folder if folder.is_dir() else BERT
     try:
@@ -169,7 +171,8 @@ def build_model(name, n_classes, seed=0, **options):
         torch.default_generator.manual_seed(torch_stream(seed, "initial weights").initial_seed())  # not the GPUs'
         backbone, head = ARCHITECTURES[name](n_classes, **options)
     # a saved model holds its weights: nothing is downloaded to build it again
-    architecture = {"name": name, "n_classes": int(n_classes), **options} | ({"weights": "none"} if "weights" in options else {})
+    options |= {"weights": "none"} if "weights" in options else {}
+    architecture = {"name": name, "n_classes": int(n_classes), **options}
     return Classifier(backbone, head, architecture).to(memory_format=torch.channels_last)
 
 
@@ -179,8 +182,8 @@ def check_inputs(model, dataset):
     if size is not None and dataset.images is not None:
         shape = dataset.images.shape[2:] if dataset.view is None else (dataset.view.size,) * 2
         if shape != (size, size):
-            raise InputError(f"the model takes images of {size}x{size} pixels, these have {shape[1]}x{shape[0]}: build it with "
-                             f"image_size={shape[1]}, and square images")
+            raise InputError(f"the model takes images of {size}x{size} pixels, these have {shape[1]}x{shape[0]}: build it "
+                             f"with image_size={shape[1]}, for square images")
 
 
 def save(model, path):

@@ -20,7 +20,7 @@ from .distributed import averaged, broadcast, desynchronise, gather, is_main, pa
 from .errors import DivergedError, InputError, check_choice
 from .models import check_inputs, read_tensors, write_tensors
 from .reweighting import SAMPLING, draw_pass, pass_length
-from .seeding import stream
+from .seeding import stream, torch_stream
 
 
 LEAST = {"epochs": 1, "batch_size": 2, "forget_batch_size": 1, "threads": 1, "first_steps": 1}  # of whole numbers; else 0
@@ -182,9 +182,9 @@ class Training:
         if hold_statistics:
             hold_statistics_of(self.model)
         on_gpu = self.device.type == "cuda"
-        self.optimizer = {
-            "sgd": lambda weights, **rest: torch.optim.SGD(weights, momentum=config.momentum, **rest), "adamw": torch.optim.AdamW,
-        }[config.optimizer](self.model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=on_gpu or None)
+        kind, options = (torch.optim.SGD, {"momentum": config.momentum}) if config.optimizer == "sgd" else (torch.optim.AdamW, {})
+        options |= {"lr": config.lr, "weight_decay": config.weight_decay, "fused": on_gpu or None}
+        self.optimizer = kind(self.model.parameters(), **options)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "float16")
         self.losses, self.seconds_before, self.started = [], 0.0, time.perf_counter()
         self.last_good = copy.deepcopy(self.model.state_dict())
@@ -195,9 +195,12 @@ class Training:
         torch.set_num_threads(self.config.threads)
         self.data = DeviceData(self.dataset, self.device, self.config.shift)
         synchronise(self.model, self.device)
+        self._random = torch.random.fork_rng([self.device] if self.device.type == "cuda" else [])
+        self._random.__enter__()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *error):
+        self._random.__exit__(*error)
         torch.set_num_threads(self._threads_before)
 
     def batches(self, epoch, sampler, main=True, steps=None, augment=True):
@@ -215,7 +218,13 @@ class Training:
         elif self.dataset.view is None:
             windows = stream(self.seed, f"shift{name}", epoch).integers(0, 2 * self.config.shift + 1, (len(draws), 2))
         mine = np.arange(steps * size).reshape(steps, size)[:, part(size)]
-        inputs = self.data.stream(draws[mine.ravel()], mine.shape[1], windows[mine.ravel()] if augment and windows is not None else None, steps)
+        shown = windows[mine.ravel()] if augment and windows is not None else None
+        inputs = self.data.stream(draws[mine.ravel()], mine.shape[1], shown, steps)
+        # Dropout draws from the global generators; the samples of another process are others.
+        dropout = torch_stream(self.seed, f"dropout{name}", epoch, world()[0]).initial_seed()
+        torch.default_generator.manual_seed(dropout)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(dropout)
         # The whole epoch goes to the device at once: no wait per step.
         draws = torch.from_numpy(draws).to(self.device).split(size)
         for i, x in enumerate(inputs):
@@ -226,8 +235,8 @@ class Training:
 
     def autocast(self, enabled=True):
         """The arithmetic of `precision`, for what is computed inside."""
-        kind = self.config.precision
-        return torch.autocast(self.device.type, torch.bfloat16 if kind == "float32" else getattr(torch, kind), enabled and kind != "float32")
+        half = torch.float16 if self.config.precision == "float16" else torch.bfloat16
+        return torch.autocast(self.device.type, half, enabled and self.config.precision != "float32")
 
     def forward(self, x, whole=False):
         """Return (features (B, D), logits (B, Y)) in float32, whatever the precision of the model's own arithmetic.

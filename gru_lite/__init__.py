@@ -10,11 +10,13 @@ __version__ = "0.1.0"
 
 # Names are imported when they are first used: `gru-lite --help` need not wait for torch.
 _HOME = {
-    "BENCHMARKS": "data", "DATASETS": "data", "GROUP_SETS": "data", "View": "data", "Benchmark": "data", "GroupedDataset": "data", "load": "data", "load_manifest": "data",
-    "waterdigits": "data", "ForgetSplit": "groups", "forget_split": "groups", "group_ids": "groups",
+    "BENCHMARKS": "data", "DATASETS": "data", "GROUP_SETS": "data", "Benchmark": "data", "GroupedDataset": "data",
+    "View": "data", "load": "data", "load_manifest": "data", "waterdigits": "data",
+    "ForgetSplit": "groups", "forget_split": "groups", "group_ids": "groups",
     "draw_pass": "reweighting", "effective_sample_size": "reweighting", "group_weights": "reweighting",
     "reweight": "reweighting", "Classifier": "models", "build_model": "models", "load_model": "models", "save": "models",
-    "TrainConfig": "train", "fit": "train", "predict": "train", "extract_features": "train", "balanced_attack": "attacks", "paper_attack": "attacks",
+    "TrainConfig": "train", "fit": "train", "predict": "train", "extract_features": "train",
+    "balanced_attack": "attacks", "paper_attack": "attacks",
     "Predictions": "scores", "Scores": "scores", "accuracy_table": "scores", "average_gap": "scores",
     "calibrated_gap": "scores", "check_claim": "scores", "equalized_odds": "scores", "holm": "scores",
     "mean_interval": "scores", "paired_test": "scores", "predictions": "scores", "score": "scores",

@@ -16,6 +16,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 import threading
 import time
 from dataclasses import asdict, dataclass, replace
@@ -32,6 +33,7 @@ from tqdm import tqdm
 from . import __version__, presets
 from .configs import make_config, read_configs, retains, trial_values, tuned
 from .data import GROUP_SETS, load, load_manifest
+from .data.downloads import count_warning
 from .data.manifest import train_positions
 from .distributed import barrier, broadcast, is_main, world_size
 from .errors import DivergedError, InputError
@@ -114,7 +116,12 @@ def _prepare(options, runs, call):
     if options.scheduler:
         _client(options.scheduler).close()
     bench = _data(options, options.first_seed, call)
+    if options.dataset and count_warning(bench):
+        print(f"gru-lite: warning: {count_warning(bench)}", file=sys.stderr)
     split = _check_request(options, bench)
+    if options.dataset and options.weights == "imagenet":
+        # its weights are downloaded by one process, or refused before anything is written
+        build_model(options.model, bench.train.n_targets)
     out = Path(options.out or Path("runs") / (bench.name + ("-tune" if options.scored_on == "val" else "")))
     _claim_folder(out, _recipe(options, bench, split.groups))
     return out, split

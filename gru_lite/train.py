@@ -464,8 +464,8 @@ def _fingerprint(model, dataset, sampler, seed, config, keep_best=None):
     """A digest of everything the result depends on, so that a checkpoint is continued only by its own training."""
     digest = hashlib.sha256(json.dumps([as_record(config), sampler.sampling, seed, sampler.steps], default=int).encode())
     for data in (dataset, keep_best) if keep_best is not None else (dataset,):
-        # Of images with a view, which can be many gigabytes, a thousand stand for all.
-        inputs = data.inputs if data.view is None else data.inputs[:: max(1, len(data) // 1000)]
+        # Of a data set on disk, which can have many gigabytes, a thousand samples stand for all.
+        inputs = data.inputs if data.view is None and data.tokens is None else data.inputs[:: -(-len(data) // 1000)]
         for array in (inputs, data.target, data.group, data.aspect):
             digest.update(np.ascontiguousarray(array if array is not None else np.empty(0)))
         if data.view is not None:

@@ -164,7 +164,7 @@ def test_learning_rate_by_hand():
 
 @pytest.mark.parametrize("change", [{"epochs": 0}, {"epochs": 1.5}, {"epochs": True}, {"batch_size": 1}, {"warmup_epochs": -1}, {"shift": -1},
                                     {"threads": 0}, {"lr": -0.1}, {"lr": float("nan")}, {"momentum": "0.9"}, {"weight_decay": float("inf")},
-                                    {"schedule": "cosin"}, {"precision": "float16"}])
+                                    {"schedule": "cosin"}, {"precision": "half"}])
 def test_configurations_that_are_refused(change):
     with pytest.raises(gru.InputError, match=next(iter(change))):
         gru.TrainConfig(**change)

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 import gru_lite as gru
 from gru_lite import cli, options
+from gru_lite.data.waterbirds import write_example_tree
 
 BENCHMARK = ["--benchmark", "waterdigits", "--epochs", "1", "--seeds", "1", "--jobs", "1"]
 
@@ -165,6 +167,47 @@ def test_run(manifest, capsys, tmp_path):
     assert table["method"].tolist() == ["original", "retrain", "retrain", "ceiling"]
     kept = (tmp_path / "kept.csv").read_text()
     assert kept.startswith(f"# command: gru-lite run --manifest {manifest.name} --groups 1,0") and str(tmp_path) not in kept
+
+
+@pytest.mark.slow
+def test_a_data_set_from_its_download(capsys, tmp_path):
+    """Prepared and run as the paper does it, on a tiny tree in the format of Waterbirds."""
+    write_example_tree(tmp_path, counts=((12, 4), (6, 8)), val_count=3, test_count=4)
+    data = ["--dataset", "waterbirds", "--root", str(tmp_path), "--image-size", "16"]
+    words = ["run", *data, "--ratio", "0.5", "--preset", "paper", "--methods", "all", "--seeds", "1", "--epochs", "1",
+             "--weights", "none", "--jobs", "1", "--out", str(tmp_path / "out")]
+    warning = "gru-lite: warning: the groups of waterbirds differ from the published counts in train, val, test: is the download complete?"
+    assert cli.main(["prepare", *data]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("waterbirds: 58 samples, kept in ") and said.err.count(warning) == 1
+    assert re.search(r"\(1, 0\) waterbird on land +6 +56 +3 +133 +4 +642\n", said.out)
+    cache = {path: path.stat().st_mtime_ns for path in tmp_path.glob(".gru_lite/*/*")}
+    assert cli.main(words) == 0
+    said = capsys.readouterr()
+    assert said.err.count(warning) == 1 and "decoding" not in said.err
+    assert said.out.startswith("Forgetting 50% of group (1, 0) waterbird on land (3 train samples), 1 seed")
+    assert "Ratio 0.5, means: ours, (reported in the paper's first version, difference)" in said.out
+    table = pd.read_csv(tmp_path / "out" / "table.csv")
+    assert table["method"].tolist() == ["original", "retrain", "retrain", "ceiling", *(
+        method for method in ("l1_sparse", "salun", "scrub", "miu") for _ in range(2))]
+    assert set(table["status"]) == {"ok"} and table["avg_gap"].between(0, 100).all()
+    # once more: nothing is decoded and nothing is computed
+    made = {path: path.stat().st_mtime_ns for path in tmp_path.glob("out/runs/*/*")}
+    assert cli.main(words) == 0 and capsys.readouterr().out == said.out
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("out/runs/*/*")} == made
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob(".gru_lite/*/*")} == cache
+
+
+def test_weights_that_cannot_be_downloaded(capsys, tmp_path, monkeypatch):
+    """Refused in one line, before anything is written."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setattr("torch.hub.download_url_to_file", lambda *_, **__: (_ for _ in ()).throw(OSError("no network")))
+    write_example_tree(tmp_path, counts=((4, 4), (4, 4)), val_count=2, test_count=2)
+    words = ["run", "--dataset", "waterbirds", "--root", str(tmp_path), "--image-size", "16", "--out", str(tmp_path / "out")]
+    assert cli.main(words) == 2
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("gru-lite: error: ")]
+    assert len(said) == 1 and "resnet18-f37072fd.pth cannot be downloaded" in said[0] and str(tmp_path / "torch") in said[0]
+    assert "or use --weights none" in said[0] and not (tmp_path / "out").exists()
 
 
 def test_the_module_is_the_command():

@@ -222,7 +222,7 @@ def test_an_interrupted_training_with_crops_ends_the_same(optimizer, viewed, mod
 
     def write_and_stop(*arguments):
         write(*arguments)
-        if arguments[4] == 2:
+        if arguments[3] == 2:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):

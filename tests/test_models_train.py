@@ -271,7 +271,7 @@ def stopped(monkeypatch, epoch):
 
     def write_and_stop(*arguments):
         write(*arguments)
-        if arguments[4] == epoch:
+        if arguments[3] == epoch:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(train, "_write_checkpoint", write_and_stop)
@@ -301,7 +301,7 @@ from gru_lite import train
 write = train._write_checkpoint
 def write_and_die(*arguments):
     write(*arguments)
-    if arguments[4] == 2:
+    if arguments[3] == 2:
         os.kill(os.getpid(), signal.SIGKILL)
 train._write_checkpoint = write_and_die
 bench = gru.waterdigits(0, train_counts=((70, 30), (30, 70)), val_count=20, test_count=30)

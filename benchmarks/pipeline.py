@@ -88,7 +88,9 @@ class Ordinary:
         self.args, self.passes = args, {}
         for name, sampler in samplers.items():
             part, count = Subset(train, sampler.index), sampler.steps * sampler.batch_size
-            order = RandomSampler(part, num_samples=count) if sampler.weights is None else WeightedRandomSampler(sampler.weights, count)
+            order = RandomSampler(part, num_samples=count)
+            if sampler.weights is not None:
+                order = WeightedRandomSampler(sampler.weights, count)
             self.passes[name] = DataLoader(part, sampler.batch_size, sampler=order, **workers)
         parts = {"retain": Subset(still, split.retain), "forget": Subset(still, split.forget),
                  "val": Pictures(root, 1, seen), "test": Pictures(root, 2, seen)}
@@ -269,12 +271,14 @@ def compare(root, args):
             training.end_epoch(epoch)
 
         table(f"one epoch of training, {steps} steps of {batch}", args, {
-            "ours": ours, "ordinary": usual.epoch, "ordinary, with its passes over four parts": lambda: (usual.epoch(), usual.score()),
+            "ours": ours, "ordinary": usual.epoch,
+            "ordinary, with its passes over four parts": lambda: (usual.epoch(), usual.score()),
             "ceiling": ceiling.epoch})
     steps = f"{retain_steps} + {samplers['forget'].steps} + {first} steps of {samplers['retain'].batch_size}"
     table(f"MIU, {args.epochs} epochs of up to {steps}, and its scores", args, {
         "ours": lambda: gru.score(gru.unlearn("miu", model, bench.train, split, miu), bench, split),
-        "ordinary": lambda: scores_of(Plain(model, miu, ordinary, args).miu()), "ceiling": Plain(model, miu, resident, args).miu})
+        "ordinary": lambda: scores_of(Plain(model, miu, ordinary, args).miu()),
+        "ceiling": Plain(model, miu, resident, args).miu})
     table("all scores of one model", args, {
         "ours": lambda: gru.score(model, bench, split), "ordinary": lambda: scores_of(usual.score()),
        

@@ -203,11 +203,21 @@ class Training:
         self._random.__exit__(*error)
         torch.set_num_threads(self._threads_before)
 
-    def batches(self, epoch, sampler, main=True, steps=None, augment=True):
-        """Yield the batches of one epoch, or the first `steps` of them.
+    def batches(self, epoch, sampler, main=True):
+        """Yield the batches of one epoch.
 
         The schedule counts the steps of the `main` sampler; in the passes of others the learning rate stands still, at
-        the value of the schedule counted in epochs. Without `augment`, images are seen as in evaluation.
+        the value of the schedule counted in epochs.
+        """
+        for i, batch in enumerate(self.draw(epoch, sampler, main)):
+            at = (epoch * sampler.steps + i, sampler.steps) if main else (epoch, 1)
+            self.optimizer.param_groups[0]["lr"] = self.config.lr_at(*at)
+            yield batch
+
+    def draw(self, epoch, sampler, main=True, steps=None, augment=True):
+        """Yield the same batches, or the first `steps` of them, for a look: the learning rate is left alone.
+
+        Without `augment`, images are seen as in evaluation.
         """
         size, steps = sampler.batch_size, steps if steps is not None else sampler.steps
         draws = sampler.draw(epoch, self.seed)
@@ -227,11 +237,9 @@ class Training:
             torch.cuda.manual_seed(dropout)
         # The whole epoch goes to the device at once: no wait per step.
         draws = torch.from_numpy(draws).to(self.device).split(size)
-        for i, x in enumerate(inputs):
-            at = (epoch * sampler.steps + i, sampler.steps) if main else (epoch, 1)
-            self.optimizer.param_groups[0]["lr"] = self.config.lr_at(*at)
+        for x, index in zip(inputs, draws):
             self.rows = size
-            yield Batch(x, self.data.target[draws[i]], draws[i])
+            yield Batch(x, self.data.target[index], index)
 
     def autocast(self, enabled=True):
         """The arithmetic of `precision`, for what is computed inside."""

@@ -131,7 +131,7 @@ def tune_critics(epoch, training, theta_0, phi, phi_0, group, config):
     """
     steps = config.later_steps if epoch else config.first_steps
     sampler = Sampler(training.dataset, None, config.batch_size, steps=max(config.first_steps, config.later_steps), name="critic")
-    for batch in training.batches(epoch, sampler, main=False, steps=steps, augment=training.augmented):
+    for batch in training.draw(epoch, sampler, main=False, steps=steps, augment=training.augmented):
         g, z_0 = group[batch.index], theta_0(batch) if epoch == 0 else None
         z = z_0 if epoch == 0 and config.statistics == "held" else _detached(training, batch, config)
         phi.tune(z, g)
@@ -155,7 +155,7 @@ def _detached(training, batch, config):
 
 def cross_entropy_length(training, theta_0, retain):
     """Length of the gradient of the cross-entropy before the first step, on the first batch of R."""
-    batch = next(training.batches(0, retain, steps=1))
+    batch = next(training.draw(0, retain, steps=1))
     z = theta_0(batch).requires_grad_()
     return gradient_length(F.cross_entropy(training.model.head(z).float(), batch.y), z)
 

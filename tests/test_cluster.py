@@ -15,13 +15,16 @@ import gru_lite as gru
 from gru_lite import cli, experiment
 
 dask = pytest.importorskip("dask.distributed", reason="skipped: no dask")
+from dask import config  # noqa: E402
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def cluster():
-    with dask.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as made:
-        yield made
+    # a killed worker needs its time to come back on a busy machine
+    with config.set({"distributed.deploy.lost-worker-timeout": "300s"}):
+        with dask.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as made:
+            yield made
 
 
 @pytest.fixture(scope="module")

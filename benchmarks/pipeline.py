@@ -281,7 +281,6 @@ def compare(root, args):
         "ceiling": Plain(model, miu, resident, args).miu})
     table("all scores of one model", args, {
         "ours": lambda: gru.score(model, bench, split), "ordinary": lambda: scores_of(usual.score()),
-       
         "ordinary, and three passes for the attack": lambda: (scores_of(usual.score()), usual.score(("retain", "forget", "val"))),
         "ceiling": ceiling.score})
 

@@ -64,6 +64,16 @@ def finished(folder):
     return read_run(folder / "run.json"), gru.load_model(folder / "model.safetensors")
 
 
+def shortened(config, epochs):
+    """The config of a trial run; the config itself where `epochs` is None."""
+    return replace(config, epochs=min(epochs, config.epochs), warmup_epochs=0) if epochs else config
+
+
+def numbers_of(scores, yardstick):
+    """The recorded columns of one model's scores, and its Avg. Gap to the mean of the references."""
+    return {"avg_gap": gru.average_gap(scores, yardstick), **{column: getattr(scores, column) for column in COLUMNS}}
+
+
 def one_seed(seed, runs, epochs):
     """Return the rows of one seed; `epochs` shortens the unlearning, for a trial run."""
     bench, split, original, references = start(seed, runs)
@@ -75,8 +85,7 @@ def one_seed(seed, runs, epochs):
         return gru.mutual_information(features, bench.test.group[probed], len(split.n_train), seed=0)
 
     def row(name, scores, model, seconds):
-        numbers = {column: getattr(scores, column) for column in COLUMNS}
-        return {"variant": name, "ratio": RATIO, "seed": seed, "avg_gap": gru.average_gap(scores, yardstick), **numbers,
+        return {"variant": name, "ratio": RATIO, "seed": seed, **numbers_of(scores, yardstick),
                 "information": information(model), "seconds": round(seconds, 2), "status": "ok"}
 
     ceiling, its_model = finished(runs / ("ceiling" + ENDING.format(seed)))
@@ -89,7 +98,7 @@ def one_seed(seed, runs, epochs):
     for name, key in variants().items():
         if key not in done:
             method, config, reweight = key
-            config = replace(config, epochs=min(epochs, config.epochs), warmup_epochs=0) if epochs else config
+            config = shortened(config, epochs)
             try:
                 model = gru.unlearn(method, original, bench.train, split, config=config, reweight=reweight, seed=seed)
                 done[key] = row(name, gru.score(model, bench, split), model, model.training_seconds)

@@ -8,12 +8,11 @@ the first command) and other training randomness: order of the batches, augmenta
 to the mean of the references. Repeat 0 is the run of the first command.
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 import joblib
 import pandas as pd
-from miu_traps import BENCHMARK, COLUMNS, ENDING, RATIO, command_line, finished, start
+from miu_traps import BENCHMARK, COLUMNS, ENDING, RATIO, command_line, finished, numbers_of, shortened, start
 
 import gru_lite as gru
 from gru_lite.experiment import record
@@ -29,8 +28,7 @@ def one_seed(seed, runs, epochs):
     yardstick = gru.mean_reference([run["scores"] for run, _ in references])
     rows = []
     for method in METHODS:
-        config = gru.tuned(method, BENCHMARK)
-        config = replace(config, epochs=min(epochs, config.epochs), warmup_epochs=0) if epochs else config
+        config = shortened(gru.tuned(method, BENCHMARK), epochs)
         for k in range(REPEATS):
             about = {"method": method, "repeat": k, "ratio": RATIO, "seed": seed, "status": "ok"}
             try:
@@ -39,8 +37,7 @@ def one_seed(seed, runs, epochs):
                 else:
                     model = gru.unlearn(method, original, bench.train, split, config=config, seed=seed + 1000 * k)
                     scores = gru.score(model, bench, split)
-                numbers = {column: getattr(scores, column) for column in COLUMNS}
-                rows.append(about | {"avg_gap": gru.average_gap(scores, yardstick), **numbers})
+                rows.append(about | numbers_of(scores, yardstick))
             except gru.DivergedError as error:
                 rows.append(about | {"status": f"diverged: {error}"})
         gaps = [round(row.get("avg_gap", float("nan")), 1) for row in rows[-REPEATS:]]

@@ -6,6 +6,7 @@ a set that does not fit into the GPU's memory is streamed from the host, a block
 """
 
 import math
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from .errors import InputError
 
 BLOCK = 2**27  # bytes that are streamed at a time
+UPLOADED = weakref.WeakKeyDictionary()  # data set -> {device: its images}: every training and prediction shares them
 SCALE, RATIO, TRIES = (0.08, 1.0), (3 / 4, 4 / 3), 10  # of torchvision's RandomResizedCrop
 
 
@@ -41,10 +43,14 @@ class DeviceData:
         if self.view is not None:
             self.host, self.sizes = array, picture_sizes(array.shape[2:], dataset.aspect, min(array.shape[2:]))
             self.evaluation = torch.from_numpy(evaluation_windows(array.shape[2:], dataset.aspect, self.view)).to(self.device)
-            if resident or (resident is None and _fits(array.nbytes, self.device)):
+            kept = UPLOADED.setdefault(dataset, {})
+            if resident is not False and self.device in kept:
+                self.inputs = kept[self.device]
+            elif resident or (resident is None and _fits(array.nbytes, self.device)):
                 self.inputs = torch.empty(array.shape, dtype=torch.uint8, device=self.device)
                 for rows in np.array_split(np.arange(len(array)), math.ceil(array.nbytes / BLOCK)):
                     self.inputs[rows[0] : rows[-1] + 1] = torch.from_numpy(array[rows])
+                kept[self.device] = self.inputs
             elif self.device.type == "cuda":
                 self.side = torch.cuda.Stream(self.device)
             return

@@ -16,9 +16,9 @@ import json
 import os
 import platform
 import subprocess
-import sys
 import threading
 import time
+import warnings
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -33,7 +33,7 @@ from tqdm import tqdm
 from . import __version__, presets
 from .configs import make_config, read_configs, retains, trial_values, tuned
 from .data import GROUP_SETS, load, load_manifest
-from .data.downloads import count_warning
+from .data.downloads import warn_of_counts
 from .data.manifest import train_positions
 from .distributed import barrier, broadcast, is_main, world_size
 from .errors import DivergedError, InputError
@@ -94,6 +94,8 @@ def run(options, progress=True):
             table.attrs["groups"] = f"each of {len(names)} groups"
         default = _data(options, options.first_seed, call).default_groups
         table.attrs["default_groups"] = set(split.groups) == set(map(tuple, default))
+        other = {"--epochs": options.epochs, "--image-size": options.image_size, "--weights": options.weights}
+        table.attrs["trial"] = ", ".join(f"{flag} {value}" for flag, value in other.items() if value not in (None, 224, "imagenet"))
     if options.preset == "paper":
         table.attrs["not_in_paper"] = [method for method in options.methods if method not in PAPER_METHODS]
     write_text(out / "table.csv", table.to_csv(index=False, lineterminator="\n"))
@@ -116,8 +118,7 @@ def _prepare(options, runs, call):
     if options.scheduler:
         _client(options.scheduler).close()
     bench = _data(options, options.first_seed, call)
-    if options.dataset and count_warning(bench):
-        print(f"gru-lite: warning: {count_warning(bench)}", file=sys.stderr)
+    warn_of_counts(bench)
     split = _check_request(options, bench)
     if options.dataset and options.weights == "imagenet":
         # its weights are downloaded by one process, or refused before anything is written
@@ -348,7 +349,7 @@ def _config_of(options, item):
     if options.epochs:  # a trial run; the warm-up must leave an epoch to train in
         epochs = min(config.epochs, options.epochs) if item.method in METHODS else options.epochs
         config = replace(config, epochs=epochs, warmup_epochs=min(config.warmup_epochs, epochs - 1))
-    return replace(config, precision=options.precision)
+    return replace(config, precision=options.precision, compile=options.compile)
 
 
 def _preset(options, item):
@@ -392,7 +393,9 @@ def _execute_all(options, out, runs, label, progress, call):
                 for item in runs:
                     _execute(options, out, item, call)
             else:
-                joblib.Parallel(jobs)(joblib.delayed(_execute_in_worker)(os.getpid(), options, out, item, call) for item in runs)
+                with warnings.catch_warnings():  # joblib renews a worker that has grown, as a training makes it grow
+                    warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
+                    joblib.Parallel(jobs)(joblib.delayed(_execute_in_worker)(os.getpid(), options, out, item, call) for item in runs)
             bar.n = bar.total
         finally:
             finished.set()

@@ -51,6 +51,8 @@ class Options:
     """Side to which the images of a manifest are resized, in pixels."""
     precision: str = "float32"
     """float32; bfloat16 where the hardware has it; float16 on a GPU that has no bfloat16."""
+    compile: bool = False
+    """Compile the models with torch.compile: it takes minutes, and pays off in hours."""
     jobs: int | None = None
     """Trainings at a time; by default one for each core, or one on a GPU. It does not change the table."""
     scheduler: str | None = None

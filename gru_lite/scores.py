@@ -69,9 +69,9 @@ class Predictions:
     test: np.ndarray
 
 
-def predictions(model, bench):
-    """Run the one prediction pass: every sample of train, validation and test once."""
-    return Predictions(*(predict(model, part) for part in (bench.train, bench.val, bench.test)))
+def predictions(model, bench, threads=1):
+    """Run the one prediction pass, on so many CPU threads: every sample of train, validation and test once."""
+    return Predictions(*(predict(model, part, threads=threads) for part in (bench.train, bench.val, bench.test)))
 
 
 def score(model, bench, split, seed=0):

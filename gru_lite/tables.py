@@ -125,6 +125,8 @@ def beside_reported(table, dataset, model="resnet18", target=None, default_group
         if differs:
             return f"Not reported: the numbers of {dataset} in the paper's first version are of {why}."
     lines = []
+    if table.attrs.get("trial"):
+        lines = [f"A trial run ({table.attrs['trial']}): its differences say nothing about the paper."]
     for ratio, block in table.groupby("ratio", sort=False):
         theirs = published[published["forget_ratio"].astype(str) == ratio].set_index("method")
         if theirs.empty:

@@ -602,4 +602,5 @@ if full:
 # gru-lite run --manifest labels.csv --groups 1,0 --methods all --seeds 10 --references 4
 # ```
 #
-# prints it, with no-op, ceiling, intervals, tests, and the smallest difference that it could have shown.
+# prints it, with no-op, ceiling, intervals, tests, and the smallest difference that it could have shown. For the
+# paper's data sets and a GPU, go on with {doc}`09_at_full_scale`.

@@ -1,11 +1,13 @@
 """Images with a view: crops, streaming and cached outputs; the published models; several processes."""
 
 import copy
+import gc
 import os
 import socket
 import sys
 import urllib.error
 import warnings
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -173,6 +175,17 @@ def test_streaming_is_the_resident_set_bit_for_bit(viewed, tmp_path, monkeypatch
     assert torch.equal(first, expected[0])
     a, b = (data.take(torch.tensor([5, 5, 90]))[0] for data in (resident, streamed))
     assert torch.equal(a, b)
+
+
+def test_a_set_is_uploaded_once(viewed):
+    data = replace(viewed)
+    first, second = (DeviceData(data, "cpu", resident=True) for _ in range(2))
+    assert first.inputs is second.inputs and DeviceData(data, "cpu", resident=False).inputs is None
+    assert DeviceData(replace(viewed), "cpu", resident=True).inputs is not first.inputs
+    kept = weakref.ref(first.inputs)
+    del data, first, second
+    gc.collect()
+    assert kept() is None
 
 
 @needs_gpu

@@ -114,6 +114,10 @@ def test_beside_the_reported_numbers_by_hand():
     assert "90.5 (98.9, -8.4)" in lines[2] and lines[2].endswith("70.0 (-)") and lines[3].endswith("100.0 (-)")  # the paper has no gap of these
     assert lines[5] == "Not reported: ceiling (held-out ref.)."
     assert lines[6:] == ["", "Not reported: ratio 0.9; the paper's first version has 0.5."]
+    trial = waterbirds()
+    trial.attrs["trial"] = "--epochs 1"
+    said = tables.beside_reported(trial, "waterbirds").splitlines()
+    assert said == ["A trial run (--epochs 1): its differences say nothing about the paper.", "", *lines]
 
 
 @pytest.mark.parametrize("what, why", [

@@ -1,14 +1,13 @@
 """Data sets with groups: embedded benchmarks, those of the paper, and any folder of images with a CSV."""
 
 import inspect
-import sys
 from pathlib import Path
 
 from ..errors import InputError, check_choice
 from ..options import DATASET_MODELS
 from .celeba import load_celeba
 from .dataset import Benchmark, GroupedDataset, View
-from .downloads import count_warning, group_table
+from .downloads import group_table, warn_of_counts
 from .fairface import GROUP_SETS as FAIRFACE_GROUPS
 from .fairface import load_fairface
 from .manifest import load_manifest
@@ -68,6 +67,5 @@ def prepare(name=None, root=None, manifest=None, **options):
         bench = load_manifest(manifest, options.get("image_size"), prepare=True)
     total, kept = sum(map(len, (bench.train, bench.val, bench.test))), Path(bench.train.inputs.filename).parent
     print(f"{bench.name}: {total:,} samples, kept in {kept}\n{group_table(bench)}")
-    if count_warning(bench):
-        print(f"gru-lite: warning: {count_warning(bench)}", file=sys.stderr)
+    warn_of_counts(bench)
     return bench

@@ -1,6 +1,7 @@
 """What the loaders of the paper's data sets share: where downloads come from, checks of their rows, published counts."""
 
 import os
+import sys
 from pathlib import Path
 
 from ..errors import InputError
@@ -91,10 +92,10 @@ def group_table(bench):
     return "\n".join(lines)
 
 
-def count_warning(bench):
-    """Return a line for when the groups are not as large as published; None when they are, or nothing is published."""
+def warn_of_counts(bench):
+    """Say on stderr where the groups are not as large as published."""
     published = PUBLISHED.get(bench.name, {})
     other = [split for split in published if tuple(getattr(bench, split).group_counts) != published[split]]
-    if not other:
-        return None
-    return f"the groups of {bench.name} differ from the published counts in {', '.join(other)}: is the download complete?"
+    if other:
+        print(f"gru-lite: warning: the groups of {bench.name} differ from the published counts in {', '.join(other)}: "
+              "is the download complete?", file=sys.stderr)

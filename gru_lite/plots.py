@@ -24,10 +24,10 @@ RC = {
 }
 
 
-def figure(width=7.5, height=3.6, columns=1, **options):
+def figure(width=7.5, height=3.6, columns=1, rows=1, **options):
     """Return (figure, axes) in the book's style; inches."""
     plt.rcParams.update(RC)
-    return plt.subplots(1, columns, figsize=(width, height), layout="constrained", **options)
+    return plt.subplots(rows, columns, figsize=(width, height), layout="constrained", **options)
 
 
 def example_grid(dataset, per_group=12, seed=0):

@@ -1,13 +1,7 @@
 """One experiment from end to end, on a few hundred small images: the table, and a folder that can be continued."""
 
 import json
-import os
-import random
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -388,30 +382,3 @@ def test_record(finished, tmp_path):
 def test_two_jobs_give_the_same_table(options, finished, tmp_path):
     two = gru.run(replace(options, out=tmp_path / "out", jobs=2), progress=False)
     same_table(two, finished[1])
-
-
-@pytest.mark.slow
-def test_killed_at_any_moment(options, finished, tmp_path):
-    """SIGKILL for all processes of the command, a few times; started again, it ends with the same table."""
-    out, dice = tmp_path / "out", random.Random(0)
-    kills = 0
-
-    def command(jobs):
-        return [sys.executable, "-m", "gru_lite", *flags(replace(options, jobs=jobs), out)]
-
-    for jobs in (1, 2, 1):
-        before = set(out.rglob("*"))
-        process = subprocess.Popen(command(jobs), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while process.poll() is None and set(out.rglob("*")) == before:  # until it has done something new
-            time.sleep(0.02)
-        time.sleep(dice.random())
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            kills += 1
-        process.wait()
-    assert kills
-    done = subprocess.run(command(1), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    same_table(experiment.make_table(out), finished[1])
-    for file in out.glob("runs/*/run.json"):
-        assert json.loads(file.read_text())["status"] == "ok"

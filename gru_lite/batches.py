@@ -37,8 +37,8 @@ class DeviceData:
         self.shift = shift if self.is_image and self.view is None else 0
         self.target = torch.from_numpy(dataset.target).to(self.device)
         array = np.ascontiguousarray(dataset.inputs)  # of a memory map this is no copy
-        # samples of a pass that keeps nothing for a gradient
-        self.pass_size = 1024 if self.view is None and dataset.tokens is None else 128
+        self.is_small = self.view is None and dataset.tokens is None  # a sample, as a model sees it
+        self.pass_size = 1024 if self.is_small else 128  # samples of a pass that keeps nothing for a gradient
         self.inputs, self.host = None, None
         if self.view is not None:
             self.host, self.sizes = array, picture_sizes(array.shape[2:], dataset.aspect, min(array.shape[2:]))

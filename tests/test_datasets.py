@@ -682,7 +682,12 @@ def test_prepare(root, capsys):
     words = ["prepare", "--dataset", "celeba", "--root", str(root), "--target", "Attractive", "--image-size", "16"]
     assert cli.main(words) == 0
     said = capsys.readouterr()
-    assert "published" not in said.out and said.err == "" and "celeba-attractive: 24 samples" in said.out
+    assert "celeba-attractive: 24 samples" in said.out and "celeba-attractive differ from the published counts in train" in said.err
+    lines = said.out.splitlines()
+    assert lines[2].split()[-5::2] == ["-", "-", "-"] and lines[-1].split() == "all 12 162770 6 19867 6 19962".split()
+    assert cli.main(["prepare", "--dataset", "fairface", "--root", str(root), "--image-size", "16"]) == 0
+    said = capsys.readouterr()
+    assert "published" not in said.out and said.err == "" and said.out.splitlines()[-1].startswith("all ")
 
 
 def test_published_counts():
@@ -690,6 +695,7 @@ def test_published_counts():
     sizes = {name: [sum(counts[split]) for split in SPLITS] for name, counts in data.downloads.PUBLISHED.items()}
     assert sizes == {"waterbirds": [4795, 1199, 5794], "celeba-blond_hair": [162770, 19867, 19962],
                      "multinli": [206175, 82462, 123712]}
+    assert [*data.downloads.PUBLISHED_SIZES["celeba-attractive"].values()] == sizes["celeba-blond_hair"]
 
 
 @pytest.mark.parametrize("arguments, culprit", [

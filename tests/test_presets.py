@@ -138,6 +138,8 @@ def test_what_is_asked_by_default(tmp_path):
     made = gru.RunOptions(dataset="multinli", root=tmp_path, preset="paper", methods=("finetune", "all"))
     assert (made.target, made.model, made.methods) == (None, "bert", ("finetune", "l1_sparse", "salun", "scrub", "miu"))
     assert gru.RunOptions(benchmark="waterdigits").preset is None
+    compiled = experiment._config_of(gru.RunOptions(benchmark="waterdigits", compile=True), experiment.Run("original", None, None, 0))
+    assert compiled == gru.TrainConfig(compile=True)
 
 
 # A run from end to end.

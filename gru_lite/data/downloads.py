@@ -33,6 +33,9 @@ PUBLISHED = {
                  "test": (34597, 6655, 40496, 886, 39930, 1148)},
 }
 
+# All samples of a split, where those of its groups are not published: CelebA's splits are the same for every target.
+PUBLISHED_SIZES = {"celeba-attractive": {"train": 162_770, "val": 19_867, "test": 19_962}}
+
 
 def check_download(name, root):
     """Return `root` as a Path, or say in one line what is missing in it and where to get it."""
@@ -79,23 +82,33 @@ def benchmark(rows, names, arrays, name, default_groups, **common):
     return Benchmark(name, **parts, default_groups=default_groups)
 
 
+def _published(name):
+    """{split: published samples of each group and then of all}; None where a number is not published."""
+    found = {split: (*counts, sum(counts)) for split, counts in PUBLISHED.get(name, {}).items()}
+    return found or {split: (*[None] * 4, size) for split, size in PUBLISHED_SIZES.get(name, {}).items()}
+
+
 def group_table(bench):
-    """Return the samples of each group and split as text, beside the published ones where they are known."""
-    published = PUBLISHED.get(bench.name)
-    width = max(map(len, bench.group_names)) + 8
-    head = "".join(f"{split:>8}" + (f"{'published':>11}" if published else "") for split in SPLITS)
-    lines = [" " * width + head]
-    for g, group in enumerate(bench.group_names):
-        cells = [f"{getattr(bench, split).group_counts[g]:8}" + (f"{published[split][g]:11}" if published else "")
-                 for split in SPLITS]
-        lines.append(f"{str(divmod(g, bench.train.n_sensitive)) + ' ' + group:{width}}{''.join(cells)}")
+    """Return the samples of each group and split, and of all, as text, beside the published ones where they are known."""
+    published = _published(bench.name)
+    names = [f"{divmod(g, bench.train.n_sensitive)} {group}" for g, group in enumerate(bench.group_names)] + ["all"]
+    width = max(map(len, names)) + 1
+    lines = [" " * width + "".join(f"{split:>8}" + (f"{'published':>11}" if published else "") for split in SPLITS)]
+    for g, name in enumerate(names):
+        cells = [f"{_counts(bench, split)[g]:8}" + (f"{published[split][g] or '-':>11}" if published else "") for split in SPLITS]
+        lines.append(f"{name:{width}}{''.join(cells)}")
     return "\n".join(lines)
 
 
+def _counts(bench, split):
+    part = getattr(bench, split)
+    return *part.group_counts, len(part)
+
+
 def warn_of_counts(bench):
-    """Say on stderr where the groups are not as large as published."""
-    published = PUBLISHED.get(bench.name, {})
-    other = [split for split in published if tuple(getattr(bench, split).group_counts) != published[split]]
+    """Say on stderr where the groups, or all samples, are not as many as published."""
+    other = [split for split, counts in _published(bench.name).items()
+             if any(theirs not in (None, ours) for ours, theirs in zip(_counts(bench, split), counts))]
     if other:
         print(f"gru-lite: warning: the groups of {bench.name} differ from the published counts in {', '.join(other)}: "
               "is the download complete?", file=sys.stderr)

@@ -87,7 +87,7 @@ def saliency_mask(training, forget, share):
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     model.zero_grad()
-    at_once = 1024 if training.data.pass_size == 1024 else training.config.forget_batch_size  # a step's memory suffices
+    at_once = training.data.pass_size if training.data.is_small else training.config.forget_batch_size  # a step's memory suffices
     for index in torch.from_numpy(forget).to(training.device).split(at_once):
         x, y = training.data.take(index)
         F.cross_entropy(training.logits(x, whole=True), y, reduction="sum").backward()

@@ -62,7 +62,7 @@ _build/.site: .venv/.stamp $(SITE)
 	@NO_COLOR=1 .venv/bin/jupyter-book build . --all -W --keep-going > _build/site.log 2>&1 || { grep -E 'WARNING|ERROR|Error' _build/site.log || tail -20 _build/site.log; echo "the site was not built; all of it: _build/site.log"; exit 1; }
 	@touch $@
 
-test: .venv/.stamp ## everything that CI runs: units, lessons in profile smoke, the site in a browser (3-12 min)
+test: .venv/.stamp ## everything that CI runs: units, lessons in profile smoke, the site in a browser (25 min on two cores)
 	@$(LESSONS) check
 	@$(MAKE) --no-print-directory units
 	@$(MAKE) --no-print-directory smoke
@@ -70,7 +70,7 @@ test: .venv/.stamp ## everything that CI runs: units, lessons in profile smoke, 
 	$(PY) -m pytest tests -m site
 	$(elapsed)
 
-units: .venv/.stamp ## the unit tests alone (1-3 min; without the slow ones: .venv/bin/python -m pytest -m "not slow")
+units: .venv/.stamp ## the unit tests alone (12 min on two cores; without the slow ones: .venv/bin/python -m pytest -m "not slow")
 	$(PY) -m pytest tests -m "not lessons and not site"
 	$(elapsed)
 

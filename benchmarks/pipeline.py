@@ -89,9 +89,8 @@ class Ordinary:
         self.args, self.passes = args, {}
         for name, sampler in samplers.items():
             part, count = Subset(train, sampler.index), sampler.steps * sampler.batch_size
-            order = RandomSampler(part, num_samples=count)
-            if sampler.weights is not None:
-                order = WeightedRandomSampler(sampler.weights, count)
+            order = (RandomSampler(part, num_samples=count) if sampler.weights is None
+                     else WeightedRandomSampler(sampler.weights, count))
             self.passes[name] = DataLoader(part, sampler.batch_size, sampler=order, **workers)
         parts = {"retain": Subset(still, split.retain), "forget": Subset(still, split.forget),
                  "val": Pictures(root, 1, seen), "test": Pictures(root, 2, seen)}
@@ -212,7 +211,7 @@ def options():
     parser.add_argument("--augment", action=argparse.BooleanOptionalAction, default=True, help="random crops and flips")
     parser.add_argument("--workers", type=int, default=available_cores(), help="of each DataLoader")
     parser.add_argument("--threads", type=int, default=available_cores(), help="of the model, on the CPU")
-    parser.add_argument("--rounds", type=int, default=3, help="after two that are not counted")
+    parser.add_argument("--rounds", type=int, default=3, help=f"after {WARM_UP} that are not counted")
     args = parser.parse_args()
     if args.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the methods take the GPU when there is one

@@ -33,7 +33,7 @@ from tqdm import tqdm
 from . import __version__, presets
 from .configs import make_config, read_configs, retains, trial_values, tuned
 from .data import GROUP_SETS, load, load_manifest
-from .data.downloads import warn_of_counts
+from .data.downloads import VIEW, warn_of_counts
 from .data.manifest import train_positions
 from .distributed import barrier, broadcast, is_main, world_size
 from .errors import DivergedError, InputError
@@ -94,8 +94,9 @@ def run(options, progress=True):
             table.attrs["groups"] = f"each of {len(names)} groups"
         default = _data(options, options.first_seed, call).default_groups
         table.attrs["default_groups"] = set(split.groups) == set(map(tuple, default))
-        other = {"--epochs": options.epochs, "--image-size": options.image_size, "--weights": options.weights}
-        table.attrs["trial"] = ", ".join(f"{flag} {value}" for flag, value in other.items() if value not in (None, 224, "imagenet"))
+        asked = (("--epochs", options.epochs, None), ("--image-size", options.image_size or VIEW, VIEW),
+                 ("--weights", options.weights, "imagenet"))
+        table.attrs["trial"] = ", ".join(f"{flag} {value}" for flag, value, usual in asked if value != usual)
     if options.preset == "paper":
         table.attrs["not_in_paper"] = [method for method in options.methods if method not in PAPER_METHODS]
     write_text(out / "table.csv", table.to_csv(index=False, lineterminator="\n"))

@@ -297,6 +297,7 @@ def test_killed_at_any_moment(tmp_path):
     assert all(path.read_bytes() == files[1][key].read_bytes() for key, path in files[0].items())
     tables = [pd.read_csv(tmp_path / name / "out" / "table.csv").drop(columns=["seconds", "share"]) for name in ("whole", "killed")]
     pd.testing.assert_frame_equal(*tables, check_exact=True)
+    assert (tables[0]["status"] == "ok").all()
 
 
 # Which epoch is kept.

@@ -10,25 +10,30 @@ __version__ = "0.1.0"
 
 # Names are imported when they are first used: `gru-lite --help` need not wait for torch.
 _HOME = {
-    "BENCHMARKS": "data", "DATASETS": "data", "GROUP_SETS": "data", "Benchmark": "data", "GroupedDataset": "data",
-    "View": "data", "load": "data", "load_manifest": "data", "waterdigits": "data",
-    "ForgetSplit": "groups", "forget_split": "groups", "group_ids": "groups",
-    "draw_pass": "reweighting", "effective_sample_size": "reweighting", "group_weights": "reweighting",
-    "reweight": "reweighting", "Classifier": "models", "build_model": "models", "load_model": "models", "save": "models",
+    "InputError": "errors", "DivergedError": "errors", "further_seed": "seeding",
+    "ForgetSplit": "groups", "forget_split": "groups", "group_weights": "groups", "reweight": "groups",
+    "effective_sample_size": "groups", "draw_pass": "groups",
+    "GroupedDataset": "data", "DatasetParts": "data", "View": "data", "load": "data",
+    "load_manifest": "data.manifest", "waterdigits": "data.waterdigits",
+    "Classifier": "models", "build_model": "models", "load_model": "models", "save": "models",
     "TrainConfig": "train", "fit": "train", "predict": "train", "extract_features": "train",
-    "balanced_attack": "attacks", "paper_attack": "attacks",
-    "Predictions": "scores", "Scores": "scores", "accuracy_table": "scores", "average_gap": "scores",
-    "calibrated_gap": "scores", "check_claim": "scores", "equalized_odds": "scores", "holm": "scores",
-    "mean_interval": "scores", "paired_test": "scores", "predictions": "scores", "score": "scores",
-    "tug_of_war": "scores", "METHODS": "methods", "unlearn": "methods", "RunOptions": "options", "run": "experiment",
-    "read_record": "experiment", "reported": "presets", "compare": "tables", "select": "tables", "summary": "tables",
-    "TuneOptions": "options", "chosen": "tuning", "tune": "tuning", "tuned": "configs",
-    "mean_reference": "scores", "smallest_difference": "scores", "waterdigits_large": "data",
     "Critic": "information", "donsker_varadhan": "information", "mutual_information": "information",
-    "DivergedError": "errors", "InputError": "errors",
-}
-_ROOMS = {*_HOME.values(), "batches", "distributed", "plots", "seeding"}
-__all__ = [*_HOME, "plots"]
+    "METHODS": "methods", "unlearn": "methods",
+    "Scores": "scores", "Predictions": "scores", "score": "scores", "predictions": "scores", "accuracy_table": "scores",
+    "average_gap": "scores", "equalized_odds": "scores", "balanced_attack": "scores", "paper_attack": "scores",
+    "mean_reference": "scores", "tug_of_war": "scores", "calibrated_gap": "scores", "check_claim": "scores",
+    "holm": "scores", "mean_interval": "scores", "paired_test": "scores", "smallest_difference": "scores",
+    "tuned": "recipes.configs", "reported": "recipes.published",
+    "RunOptions": "experiment.options", "TuneOptions": "experiment.options", "run": "experiment.runs",
+    "Results": "experiment.table", "read_record": "experiment.store", "compare": "experiment.table",
+    "select": "experiment.table", "summary": "experiment.report", "tune": "experiment.tuning",
+    "chosen": "experiment.tuning",
+}  # fmt: skip
+_ROOMS = {
+    "errors", "files", "seeding", "groups", "data", "models", "train", "information", "methods", "scores", "recipes",
+    "experiment", "labels", "plots", "cli",
+}  # fmt: skip
+__all__ = [*_HOME, "labels", "plots"]
 
 
 def __getattr__(name):

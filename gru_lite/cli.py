@@ -1,19 +1,21 @@
-"""The command line: `gru-lite prepare | run | tune`. Flags are the fields of a dataclass; an error is one line, and exit code 2."""
+"""The command line: `gru-lite prepare | run | tune`. Flags are the fields of a dataclass; an error is one line, and code 2."""
 
+from __future__ import annotations
+
+import argparse
 import contextlib
 import inspect
 import io
-import itertools
 import os
-import re
 import shlex
 import sys
-from dataclasses import dataclass
+import typing
+from dataclasses import fields
 from pathlib import Path
 
 from . import __version__
 from .errors import InputError, check_choice
-from .options import PrepareOptions, RunOptions, TuneOptions
+from .experiment.options import PrepareOptions, RunOptions, TuneOptions
 
 USAGE = """usage: gru-lite COMMAND [OPTIONS]
 
@@ -28,7 +30,7 @@ commands:
 gru-lite COMMAND --help lists the options."""
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0; 1 when a run diverged; 2 for bad input; 130 interrupted."""
     with contextlib.ExitStack() as quiet:
         if os.environ.get("RANK", "0") != "0":  # of the processes of torchrun, one speaks
@@ -44,9 +46,15 @@ def _main(arguments):
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE)
         return 0 if arguments else 2
+    commands = {"prepare": (PrepareOptions, _prepare), "run": (RunOptions, _run), "tune": (TuneOptions, _tune)}
     try:
-        commands = {"prepare": _prepare, "run": _run, "tune": _tune}
-        return commands[check_choice(arguments[0], commands, "command")](arguments[1:])
+        command = check_choice(arguments[0], commands, "command")
+        options_class, function = commands[command]
+        parser = _parser(command, options_class)
+        if set(arguments) & {"-h", "--help"}:
+            parser.print_help()
+            return 0
+        return function(options_class(**_values(parser, arguments[1:])), arguments[1:])
     except InputError as error:
         print(f"gru-lite: error: {error}", file=sys.stderr)
         return 2
@@ -58,74 +66,86 @@ def _main(arguments):
         return 1
 
 
-def _parse(command, options_class, arguments):
-    """The options that `arguments` name; None when they ask for help."""
-    import tyro
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong as an InputError."""
 
-    # checked only outside of tyro, which would print an error as a box
-    flags_class = dataclass(frozen=True)(type("Flags", (options_class,), {"__post_init__": lambda self: None}))
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(said):
-            flags = tyro.cli(flags_class, prog=f"gru-lite {command}", description=inspect.getdoc(options_class), args=arguments)
-    except SystemExit as stop:
-        if not stop.code:
-            return None
-        # tyro explains in a box: what is wrong stands above its first rule
-        box = re.sub(r"\x1b\[[0-9;]*m", "", said.getvalue()).splitlines()[1:]
-        lines = itertools.takewhile(lambda line: "──" not in line, box)
-        raise InputError(" ".join(line.strip("│ ") for line in lines)) from None
-    return options_class(**vars(flags))
+    def error(self, message):
+        raise InputError(message)
 
 
-def _prepare(arguments):
-    options = _parse("prepare", PrepareOptions, arguments)
-    if options is None:
-        return 0
+def _parser(command, options_class):
+    """A parser whose flags are the fields of the options; what is not given is left to their defaults."""
+    parser = _Parser(
+        prog=f"gru-lite {command}", description=inspect.getdoc(options_class), allow_abbrev=False,
+        argument_default=argparse.SUPPRESS, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    types = typing.get_type_hints(options_class)
+    for option in fields(options_class):
+        kind = types[option.name]
+        name, common = f"--{option.name.replace('_', '-')}", {"help": option.metadata["help"].replace("%", "%%")}
+        if kind is bool:
+            parser.add_argument(name, action=argparse.BooleanOptionalAction, **common)
+            continue
+        single = next((k for k in typing.get_args(kind) if k in (str, int, Path)), kind)
+        several = {"nargs": "+"} if typing.get_origin(kind) is tuple else {}
+        metavar = {int: "N", Path: "PATH"}.get(single, option.name.upper())
+        parser.add_argument(name, type=single, metavar=metavar, **several, **common)
+    return parser
+
+
+def _values(parser, arguments):
+    """{field: value} of what is given on the command line."""
+    # A group such as -1,0 is a value, though it looks like a flag: with a blank before it, argparse takes it for one.
+    words = [f" {word}" if word[:1] == "-" and word[1:2].isdigit() else word for word in arguments]
+    given, unknown = parser.parse_known_args(words)
+    if unknown:
+        flags = [action.option_strings[0] for action in parser._actions if action.option_strings]
+        check_choice(unknown[0].split("=")[0], flags, "option")
+    return {
+        name: tuple(map(str.strip, value)) if isinstance(value, list) else value for name, value in vars(given).items()
+    }
+
+
+def _prepare(options, arguments):
     from . import data
 
-    data.prepare(options.dataset, options.root, options.manifest, target=options.target, image_size=options.image_size)
+    how = {"image_size": options.image_size}
+    how |= {"target": options.target} if options.dataset else {"view": options.model is not None}
+    data.prepare(options.dataset, options.root, options.manifest, **how)
     return 0
 
 
-def _run(arguments):
-    options = _parse("run", RunOptions, arguments)
-    if options is None:
-        return 0
-    from . import experiment, tables  # import torch: only after the options are known to be right
+def _run(options, arguments):
+    from .experiment import report, runs, store  # import torch: only after the options are known to be right
 
-    table = experiment.requested(experiment.run(options), options)
-    print(tables.summary(table))
+    results = runs.run(options).requested(options)
+    print(report.summary(results, options.compare_with))
     if options.dataset:
-        default = table.attrs["default_groups"]
-        print("", tables.beside_reported(table, options.dataset, options.model, options.target, default), sep="\n")
+        print("", report.beside_reported(results), sep="\n")
     if options.record:
-        experiment.record(table, options.record, _command("run", arguments))
-    failed = table[table["status"] != "ok"]
+        store.record(results.table, options.record, _command("run", arguments))
+    failed = results.table[results.table["status"] != "ok"]
     for row in failed.itertuples():
         print(f"gru-lite: {row.method} of ratio {row.ratio}, seed {row.seed} {row.status}", file=sys.stderr)
     return 1 if len(failed) else 0
 
 
-def _tune(arguments):
-    options = _parse("tune", TuneOptions, arguments)
-    if options is None:
-        return 0
-    from . import experiment, tuning
+def _tune(options, arguments):
+    from .experiment import store, tuning
 
     log = tuning.tune(options)
     print(tuning.tuning_summary(log))
     if options.record:
-        experiment.record(log, options.record, _command("tune", arguments))
+        store.record(log, options.record, _command("tune", arguments))
     # a search may try what diverges; a method without any value has failed
     return 1 if len(tuning.chosen(log)) < len(options.methods) else 0
 
 
 def _command(command, arguments):
     """The command that gives the same table anywhere: without the folders of this machine."""
-    words = [word for argument in arguments for word in (argument.split("=", 1) if argument.startswith("--") else [argument])]
+    words = [word for given in arguments for word in (given.split("=", 1) if given.startswith("--") else [given])]
     kept = ["gru-lite", command]
-    for before, word in zip(["", *words], words):
+    for before, word in zip(["", *words], words, strict=False):
         if not {before, word} & {"--out", "--record", "--scheduler"}:
             kept.append(Path(word).name if before in ("--manifest", "--forget", "--configs", "--root") else word)
     return shlex.join(kept)

@@ -1,6 +1,9 @@
 """The two ways things go wrong, and how they are said: one line that names the culprit and what would be right."""
 
+from __future__ import annotations
+
 import difflib
+from collections.abc import Iterable
 
 
 class InputError(ValueError):
@@ -13,12 +16,12 @@ class DivergedError(RuntimeError):
     `model` is the last one that was finite, where the training kept it; a run saves it beside the record.
     """
 
-    def __init__(self, message, model=None):
+    def __init__(self, message: str, model=None):
         super().__init__(message)
         self.model = model
 
 
-def check_choice(value, choices, what):
+def check_choice(value, choices: Iterable, what: str):
     """Return `value` when it is one of `choices`; otherwise raise InputError naming `what` and the nearest choice."""
     choices = list(choices)
     if value in choices:

@@ -1,20 +1,38 @@
-"""Groups and forget requests: who asks to be forgotten, and what is left (paper, section 3).
+"""Groups, forget requests and REWEIGHT: who asks to be forgotten, what is left, and what it weighs (paper, sections 3, 4).
 
 A sample is (x, y, s) with target y in {0..Y-1} and sensitive attribute s in {0..S-1}; its group is g = y * S + s,
 one of K = Y * S. A request removes a forget set F from the train set D and leaves the retain set R, the rest of D.
+REWEIGHT samples R so that every draw has the group distribution of D: a retained sample i gets the weight
+w_i = n_D(g_i) / n_R(g_i).
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, check_choice
 from .seeding import stream
 
+if TYPE_CHECKING:  # data stands below groups in the house
+    from .data.dataset import GroupedDataset
 
-def group_ids(target, sensitive, n_sensitive):
-    """Return g = y * S + s for integer arrays `target` and `sensitive` of one shape, as int64."""
+MISSING_GROUP = ("error", "renormalise")
+SAMPLING = ("none", "replacement", "top_up")
+
+
+def group_ids(target: np.ndarray, sensitive: np.ndarray, n_sensitive: int) -> np.ndarray:
+    """Return g = y * S + s, int64 (N,).
+
+    Args:
+        target: whole numbers (N,), y.
+        sensitive: whole numbers (N,), s.
+        n_sensitive: S.
+    """
     return np.asarray(target, dtype=np.int64) * n_sensitive + np.asarray(sensitive, dtype=np.int64)
 
 
@@ -28,7 +46,8 @@ class ForgetSplit:
         retain: (N - n_F,) the retain set R.
         groups: the forgotten groups as (target, sensitive) pairs.
         group: (N,) group of every train sample.
-        n_train, n_retain: (K,) samples of each group in D and in R.
+        n_train: (K,) samples of each group in D.
+        n_retain: (K,) samples of each group in R.
         group_names: K names, such as "(1, 0) hole on land".
     """
 
@@ -42,7 +61,7 @@ class ForgetSplit:
     group_names: tuple
 
 
-def parse_ratio(ratio):
+def parse_ratio(ratio: float | str) -> Fraction:
     """Return `ratio` as an exact Fraction in (0, 1]; 0.29 means 29/100, whatever its binary rounding."""
     try:
         if isinstance(ratio, bool):
@@ -55,16 +74,19 @@ def parse_ratio(ratio):
     return exact
 
 
-def parse_group(group, target_names, sensitive_names):
+def parse_group(group: str | Sequence, target_names: Sequence, sensitive_names: Sequence) -> tuple[int, int]:
     """Return one group as a pair of integers (y, s).
 
-    `group` is a pair of numbers or names, or the text "y,s" or "name,name".
+    Args:
+        group: a pair of numbers or names, or the text "y,s" or "name,name".
+        target_names: Y names.
+        sensitive_names: S names.
     """
     parts = [part.strip() for part in group.strip("() ").split(",")] if isinstance(group, str) else group
     if not isinstance(parts, (list, tuple, np.ndarray)) or len(parts) != 2:
         raise InputError(f"group {group!r} is not a pair: give target,sensitive, such as 1,0")
     pair = []
-    for value, names, what in zip(parts, (target_names, sensitive_names), ("target", "sensitive")):
+    for value, names, what in zip(parts, (target_names, sensitive_names), ("target", "sensitive"), strict=True):
         if str(value) in names:
             pair.append(list(names).index(str(value)))
             continue
@@ -79,7 +101,13 @@ def parse_group(group, target_names, sensitive_names):
     return tuple(pair)
 
 
-def forget_split(dataset, groups=None, ratio=None, seed=0, indices=None):
+def forget_split(
+    dataset: GroupedDataset,
+    groups: Sequence | None = None,
+    ratio: float | str | None = None,
+    seed: int = 0,
+    indices: Sequence | None = None,
+) -> ForgetSplit:
     """Draw a forget request, or take it as an explicit list.
 
     Args:
@@ -131,9 +159,7 @@ def forget_split(dataset, groups=None, ratio=None, seed=0, indices=None):
 
 
 def _check_groups(dataset, groups):
-    if not hasattr(groups, "__len__") or isinstance(groups, (str, bytes)) or (len(groups) == 2 and all(np.isscalar(part) for part in groups) and not any(
-        isinstance(part, str) and "," in part for part in groups
-    )):
+    if not hasattr(groups, "__len__") or isinstance(groups, (str, bytes)) or _is_one_pair(groups):
         raise InputError(f"groups {groups!r} is not a list of pairs: write [(1, 0)] (on the command line --groups 1,0)")
     if len(groups) == 0:
         raise InputError("groups is empty: name at least one (target, sensitive) pair")
@@ -145,6 +171,12 @@ def _check_groups(dataset, groups):
         if dataset.group_counts[g] == 0:
             raise InputError(f"group ({y}, {s}) ({dataset.group_names[g]}) is empty: it has no train sample to forget")
     return tuple(pairs)
+
+
+def _is_one_pair(groups):
+    """Whether this is (1, 0) instead of [(1, 0)]."""
+    scalar = all(np.isscalar(part) for part in groups)
+    return len(groups) == 2 and scalar and not any(isinstance(part, str) and "," in part for part in groups)
 
 
 def _check_indices(indices, n):
@@ -173,3 +205,118 @@ def _smallest_ratio(n):
         if 100 * units * n <= 101 * 10**digits:
             return f"{units / 10**digits:.{digits}f}"
         digits += 1
+
+
+# REWEIGHT
+
+
+def group_weights(
+    n_train: Sequence, n_retain: Sequence, missing_group: str = "error", group_names: Sequence | None = None
+) -> np.ndarray:
+    """Return the weight of a retained sample of each group, n_D(g) / n_R(g).
+
+    Args:
+        n_train: (K,) whole numbers, samples of each group in D.
+        n_retain: (K,) those in R.
+        missing_group: what to do with a group that is forgotten whole, for which no weight exists: "error", or
+            "renormalise" to spread its share over the groups that remain, in proportion to their own.
+        group_names: K names for error messages; None uses the numbers.
+
+    Returns:
+        (K,) float64. A group without retained samples has weight 0. The weights of all retained samples add up to
+        the size of D.
+
+    Raises:
+        InputError: counts that are negative, fractional, of different shapes, or larger in R than in D; a group that
+            was forgotten whole, unless missing_group is "renormalise".
+    """
+    check_choice(missing_group, MISSING_GROUP, "missing_group")
+    n_train, n_retain = np.asarray(n_train), np.asarray(n_retain)
+    if n_train.shape != n_retain.shape or n_train.ndim != 1:
+        raise InputError(f"group counts of D {n_train.shape} and R {n_retain.shape} are not two lists of one length")
+    for name, counts in (("D", n_train), ("R", n_retain)):
+        if not np.all(np.isfinite(counts)) or np.any(counts < 0) or np.any(counts != np.floor(counts)):
+            raise InputError(f"group counts of {name} are not whole numbers of 0 or more: {counts.tolist()}")
+    if np.any(n_retain > n_train):
+        g = int(np.argmax(n_retain > n_train))
+        raise InputError(f"group {g} has {n_retain[g]} retained samples but only {n_train[g]} train samples")
+    if not n_retain.any():
+        raise InputError("nothing is retained: there is no sample to weight")
+    missing = (n_retain == 0) & (n_train > 0)
+    if missing.any() and missing_group == "error":
+        g = int(np.argmax(missing))
+        name = g if group_names is None else group_names[g]
+        raise InputError(
+            f"group {name} is forgotten whole: none of its {n_train[g]} samples is retained, so no weight can stand in "
+            "for it; forget less of it, or use missing_group='renormalise' (flag --missing-group renormalise)"
+        )
+    weights = np.divide(n_train, n_retain, out=np.zeros(n_train.shape), where=n_retain > 0)
+    return weights * (n_train.sum() / n_train[~missing].sum())
+
+
+def reweight(split: ForgetSplit, missing_group: str = "error") -> np.ndarray:
+    """Return one weight for each retained sample of a ForgetSplit, in the order of `split.retain`: (n_R,) float64."""
+    return group_weights(split.n_train, split.n_retain, missing_group, split.group_names)[split.group[split.retain]]
+
+
+def effective_sample_size(weights: Sequence) -> float:
+    """Return Kish's effective sample size (sum w)^2 / sum w^2 of (n,) non-negative weights.
+
+    It speaks of a mean over *all* samples: within one group the weights are equal, so the group counts its n_R(g)
+    samples, however large the global number is.
+    """
+    weights = np.asarray(weights, dtype=np.float64)
+    if weights.ndim != 1 or not np.all(np.isfinite(weights)) or np.any(weights < 0) or not weights.any():
+        raise InputError("weights must be a list of finite numbers of 0 or more, not all of them 0")
+    return float(weights.sum() ** 2 / (weights**2).sum())
+
+
+def pass_length(
+    n: int, weights: np.ndarray | None = None, group: np.ndarray | None = None, sampling: str = "replacement"
+) -> int:
+    """Return how many draws one pass over n samples makes: n, or with top_up the number of samples before forgetting."""
+    return int(_top_up_targets(weights, group).sum()) if weights is not None and sampling == "top_up" else n
+
+
+def draw_pass(
+    rng: np.random.Generator,
+    n: int,
+    weights: np.ndarray | None = None,
+    group: np.ndarray | None = None,
+    sampling: str = "replacement",
+) -> np.ndarray:
+    """Return the positions that one pass over n samples draws: int64, in 0..n-1.
+
+    Args:
+        rng: of all draws.
+        n: samples.
+        weights: (n,) REWEIGHT weights; None: a permutation.
+        group: (n,) groups, for top_up.
+        sampling: with weights. "replacement" (the paper's): n independent draws with probability w_i / sum w. "top_up"
+            (ours): every sample once, then draws within each group until it has the size it had before forgetting, as
+            even as whole numbers allow, in random order.
+    """
+    if weights is None:
+        return rng.permutation(n)
+    if sampling == "replacement":
+        edges = np.cumsum(weights)
+        return np.searchsorted(edges, rng.random(n) * edges[-1], side="right").clip(max=n - 1)
+    order = []
+    for g, size in enumerate(_top_up_targets(weights, group)):
+        members = np.flatnonzero(group == g)
+        if len(members):
+            repeats, rest = divmod(int(size), len(members))
+            order += [np.tile(members, repeats), rng.choice(members, rest, replace=False)]
+    return rng.permutation(np.concatenate(order))
+
+
+def _top_up_targets(weights, group):
+    """(K,) how many draws each group gets: the sum of its weights is n_D(g)."""
+    targets = np.rint(np.bincount(group, weights=weights)).astype(np.int64)
+    counts = np.bincount(group)
+    if (targets < counts).any():
+        g = int(np.argmax(targets < counts))
+        raise InputError(
+            f"top_up needs weights n_D(g) / n_R(g): those of group {g} add up to {targets[g]}, for {counts[g]} samples"
+        )
+    return targets

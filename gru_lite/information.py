@@ -4,6 +4,8 @@ Belghazi et al., *MINE* (ICML 2018), on the variational formula of Donsker and V
 of the marginals needs no sampling: the critic is evaluated on every group and weighted by p(g). Lesson 4 derives it.
 """
 
+from __future__ import annotations
+
 import copy
 import itertools
 import math
@@ -30,21 +32,24 @@ class Critic(nn.Module):
     """T(z, g): one hidden layer with ReLU on concat(z, one-hot g). Always float32, inside autocast too.
 
     Args:
-        n_features, n_groups: D and K; hidden: width of the layer; seed: the initial weights depend on it alone.
+        n_features: D.
+        n_groups: K.
+        hidden: width of the layer.
+        seed: the initial weights depend on it alone.
     """
 
-    def __init__(self, n_features, n_groups, hidden=512, seed=0):
+    def __init__(self, n_features: int, n_groups: int, hidden: int = 512, seed: int = 0):
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(torch_stream(seed, "critic").initial_seed())
             self.first = nn.Linear(n_features + n_groups, hidden)
             self.last = nn.Linear(hidden, 1)
 
-    def forward(self, z, g):
+    def forward(self, z: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
         """Return T of each sample with the group it is given: (B, D) features and (B,) ids to (B,)."""
         return self._values(z, lambda of_group: of_group[g])
 
-    def table(self, z):
+    def table(self, z: torch.Tensor) -> torch.Tensor:
         """Return T of each sample with every group: (B, D) features to (B, K)."""
         return self._values(z[:, None], lambda of_group: of_group)
 
@@ -56,24 +61,25 @@ class Critic(nn.Module):
             return self.last(hidden.relu()).squeeze(-1)
 
 
-def donsker_varadhan(table, group, log_prior):
+def donsker_varadhan(table: torch.Tensor, group: torch.Tensor, log_prior: torch.Tensor) -> torch.Tensor:
     """Return E_p(z,g)[T] - log E_p(z)p(g)[exp T], a lower bound of I(Z; G) for every T, with the sum over g exact.
 
     Args:
-        table: (B, K) values of the critic, see `Critic.table`; group: (B,) int64 group of each sample.
+        table: (B, K) values of the critic, see `Critic.table`.
+        group: (B,) int64 group of each sample.
         log_prior: (K,) log p(g); -inf for a group that does not occur.
     """
     joint, log_marginal = exact_terms(table, group, log_prior)
     return joint - log_marginal
 
 
-def sampled_bound(joint, marginal):
+def sampled_bound(joint: torch.Tensor, marginal: torch.Tensor) -> torch.Tensor:
     """Return the same bound from T(z, g) and T(z, g') of sampled g': (B,) values each."""
     joint, log_marginal = sampled_terms(joint, marginal)
     return joint - log_marginal
 
 
-def normalised(table, log_prior):
+def normalised(table: torch.Tensor, log_prior: torch.Tensor) -> torch.Tensor:
     """Return the table less, in each row, log of the mean over p(g) of exp T: it is then 0.
 
     By Jensen's inequality `donsker_varadhan` does not fall on any sample, and becomes the classifier's bound for
@@ -82,7 +88,9 @@ def normalised(table, log_prior):
     return table - (table + log_prior).logsumexp(1, keepdim=True)
 
 
-def exact_terms(table, group, log_prior):
+def exact_terms(
+    table: torch.Tensor, group: torch.Tensor, log_prior: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the two terms of `donsker_varadhan`: E_joint[T] and log E_marginal[exp T]."""
     table, log_prior = table.float(), log_prior.float()
     joint = table.gather(1, group[:, None]).mean()
@@ -90,7 +98,7 @@ def exact_terms(table, group, log_prior):
     return joint, weighted.flatten().logsumexp(0) - math.log(len(table))
 
 
-def sampled_terms(joint, marginal):
+def sampled_terms(joint: torch.Tensor, marginal: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the two terms of `sampled_bound`."""
     return joint.float().mean(), marginal.float().logsumexp(0) - math.log(len(marginal))
 
@@ -105,11 +113,11 @@ class MovingAverage:
         rate: weight of the newest batch in the average; 1 is no correction.
     """
 
-    def __init__(self, rate=0.01):
+    def __init__(self, rate: float = 0.01):
         self.rate = rate
         self.log_mean = None
 
-    def loss(self, joint, log_marginal):
+    def loss(self, joint: torch.Tensor, log_marginal: torch.Tensor) -> torch.Tensor:
         """Return minus the bound, to be minimised, from its two terms; its gradient has the averaged denominator."""
         now = log_marginal.detach()
         if self.log_mean is None or self.rate == 1:
@@ -140,8 +148,17 @@ class _StartingAtZero(Critic):
 
 
 def mutual_information(
-    features, groups, n_groups, estimator="mine", marginal="exact", seed=0, *, hidden=64, steps=400, lr=0.01
-):
+    features: np.ndarray | torch.Tensor,
+    groups: np.ndarray | torch.Tensor,
+    n_groups: int,
+    estimator: str = "mine",
+    marginal: str = "exact",
+    seed: int = 0,
+    *,
+    hidden: int = 64,
+    steps: int = 400,
+    lr: float = 0.01,
+) -> float:
     """Estimate I(Z; G) in nats. Every sample is judged by critics that it neither trained nor stopped.
 
     The samples are cut into four folds, each with all groups in proportion. For each of the six pairs of folds a critic
@@ -158,7 +175,10 @@ def mutual_information(
         marginal: for "mine" alone, what stands for p(z)p(g): "exact", the sum over all groups; "empirical", one g' a
             sample, drawn from p(g); "uniform", drawn from all K groups, as in the authors' released code. The last
             estimates I + log K - H(G), not I.
-        seed: of the folds, the critics and all draws. hidden, steps, lr: of the critics.
+        seed: of the folds, the critics and all draws.
+        hidden: width of the critics' hidden layer.
+        steps: most steps of a critic.
+        lr: of the critics.
 
     Returns:
         nats; where there is no information, often a little below 0. Exactly 0.0 when only one group occurs.

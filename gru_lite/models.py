@@ -1,7 +1,8 @@
 """Models are a Classifier: a backbone that makes features and a linear head that reads them. No hooks anywhere."""
 
+from __future__ import annotations
+
 import json
-import os
 from pathlib import Path
 
 import torch
@@ -10,27 +11,33 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from .data.dataset import GroupedDataset
 from .errors import InputError, check_choice
+from .files import whole
 from .seeding import torch_stream
 
 
 class Classifier(nn.Module):
-    """A backbone and a linear head.
+    """A backbone and a linear head. Wrap a model of your own as Classifier(backbone, head).
 
-    `features(x)` maps inputs to (B, D), `head(z)` maps features to logits (B, Y), `model(x)` does both. Images come as
-    float32 (B, C, H, W) in [-1, 1], see `gru_lite.batches`. Wrap a model of your own as Classifier(backbone, head).
+    Args:
+        backbone: maps inputs to features float32 (B, D). Images come as float32 (B, C, H, W) in [-1, 1].
+        head: maps features to logits (B, Y).
+        architecture: what build_model was given, so that a saved model can be built again.
     """
 
-    def __init__(self, backbone, head, architecture=None):
+    def __init__(self, backbone: nn.Module, head: nn.Linear, architecture: dict | None = None):
         super().__init__()
         self.backbone = backbone
         self.head = head
-        self.architecture = architecture  # what build_model was given, so that a saved model can be built again
+        self.architecture = architecture
 
-    def features(self, x):
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the features (B, D) of a batch of inputs."""
         return self.backbone(x)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the logits (B, Y) of a batch of inputs."""
         return self.head(self.features(x))
 
 
@@ -103,6 +110,8 @@ class _Bert(nn.Module):
 
     def forward(self, x):
         ids, types, mask = x.unbind(1)
+        # A mask for each query is used as it is; of one for each token, transformers asks whether it is needed: a wait.
+        mask = mask.bool()[:, None, None].expand(-1, 1, ids.shape[1], -1)
         return self.bert(input_ids=ids, token_type_ids=types, attention_mask=mask).pooler_output
 
 
@@ -150,7 +159,7 @@ DEFAULTS = {"resnet18": {"weights": "imagenet"}, "vit_b_16": {"weights": "imagen
             "bert": {"weights": "imagenet", "vocabulary": None}}
 
 
-def build_model(name, n_classes, seed=0, **options):
+def build_model(name: str, n_classes: int, seed: int = 0, **options) -> Classifier:
     """Build a Classifier with initial weights that depend on `seed` alone. The head is always new.
 
     Args:
@@ -158,7 +167,8 @@ def build_model(name, n_classes, seed=0, **options):
             (features; option n_features), "bert" (tokens; option vocabulary, how many tokens there are).
         n_classes: Y.
         seed: integer >= 0. The global random state of torch is left as it was.
-        options: beside those, of resnet18, vit_b_16 and bert: weights, "imagenet" for the published pretrained ones or "none".
+        options: beside those, of resnet18, vit_b_16 and bert: weights, "imagenet" for the published pretrained ones or
+            "none".
 
     Raises:
         InputError: names the file of weights that cannot be downloaded, and the folder to put it into.
@@ -176,7 +186,7 @@ def build_model(name, n_classes, seed=0, **options):
     return Classifier(backbone, head, architecture).to(memory_format=torch.channels_last)
 
 
-def check_inputs(model, dataset):
+def check_inputs(model: Classifier, dataset: GroupedDataset) -> None:
     """Raise InputError when the images of a data set have another size than the model takes."""
     size = (getattr(model, "architecture", None) or {}).get("image_size")
     if size is not None and dataset.images is not None:
@@ -186,14 +196,14 @@ def check_inputs(model, dataset):
                              f"with image_size={shape[1]}, for square images")
 
 
-def save(model, path):
+def save(model: Classifier, path: str | Path) -> None:
     """Write a model that build_model made to a safetensors file; the file appears whole or not at all."""
     if model.architecture is None:
         raise InputError("this model was not made by build_model: save its state_dict yourself")
     write_tensors(path, model.state_dict(), {"architecture": json.dumps(model.architecture)})
 
 
-def load_model(path):
+def load_model(path: str | Path) -> Classifier:
     """Read a model that `save` wrote, in eval mode. Nothing is unpickled.
 
     Raises:
@@ -210,19 +220,13 @@ def load_model(path):
     return model.eval()
 
 
-def write_tensors(path, tensors, metadata):
+def write_tensors(path: str | Path, tensors: dict, metadata: dict) -> None:
     """Write named tensors and text metadata to a safetensors file, atomically."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with whole(path) as partial:
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial, metadata)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
-def read_tensors(path):
+def read_tensors(path: str | Path) -> tuple[dict, dict]:
     """Return (tensors, metadata) of a safetensors file, or raise InputError naming it."""
     if not Path(path).is_file():
         raise InputError(f"{path} does not exist")

@@ -1,46 +1,81 @@
-"""Every figure of the book: one palette, one style, white ground. Alt text lives beside the figure, in its lesson cell.
+"""Every figure of the book: one palette, one style, white ground. Alt text is in the cell of the lesson.
 
-Colours are Okabe and Ito's, which colour-blind readers can tell apart; markers differ too, so that grey print works.
+Seaborn draws tidy tables, and the intervals are ours. The look holds inside `style()`: no setting is changed.
+Colours are Okabe and Ito's, which colour-blind readers can tell apart. Markers differ too, for grey print.
 """
+
+from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
+import seaborn as sns
 
+from .data import GroupedDataset
+from .labels import label
 from .scores import mean_interval
 
-ORIGINAL, RETRAIN, REWEIGHT, CEILING, TOP_UP, INK = "#000000", "#D55E00", "#0072B2", "#56B4E9", "#009E73", "#333333"
-STYLES = {  # method and sampling -> name, colour, marker
-    ("original", ""): ("original", ORIGINAL, "s"),
-    ("retrain", ""): ("retrain", RETRAIN, "v"),
-    ("retrain", "replacement"): ("retrain + REWEIGHT", REWEIGHT, "o"),
-    ("retrain", "top_up"): ("retrain + REWEIGHT, top-up", TOP_UP, "D"),
-    ("ceiling", "replacement"): ("second reference", CEILING, "P"),
+ORIGINAL, RETRAIN, REWEIGHT, CEILING, TOP_UP = "#000000", "#D55E00", "#0072B2", "#56B4E9", "#009E73"
+INK, ORANGE, PURPLE, GRID = "#333333", "#E69F00", "#CC79A7", "#e6e6e6"
+STYLES = {  # method and sampling -> colour, marker
+    ("original", ""): (ORIGINAL, "s"),
+    ("retrain", ""): (RETRAIN, "v"),
+    ("retrain", "replacement"): (REWEIGHT, "o"),
+    ("retrain", "top_up"): (TOP_UP, "D"),
+    ("ceiling", "replacement"): (CEILING, "P"),
 }
 RC = {
-    "figure.facecolor": "white", "axes.facecolor": "white", "savefig.facecolor": "white", "font.size": 11,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#e6e6e6",
-    "axes.axisbelow": True, "axes.edgecolor": INK, "text.color": INK, "axes.labelcolor": INK, "xtick.color": INK,
-    "ytick.color": INK, "figure.dpi": 110, "savefig.dpi": 110, "legend.frameon": False,
+    "figure.facecolor": "white", "axes.facecolor": "white", "figure.dpi": 110, "font.size": 11,
+    "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "axes.spines.top": False,
+    "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True, "legend.frameon": False,
 }
 
 
-def figure(width=7.5, height=3.6, columns=1, rows=1, **options):
-    """Return (figure, axes) in the book's style; inches."""
-    plt.rcParams.update(RC)
-    return plt.subplots(rows, columns, figsize=(width, height), layout="constrained", **options)
+def style():
+    """Return the context in which the book's figures are made; `@style()` is for a whole function."""
+    return plt.rc_context(RC)
 
 
-def example_grid(dataset, per_group=12, seed=0):
-    """Show `per_group` random images of each group of a GroupedDataset, a row a group."""
+def student_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Return (low, high), the 95% Student interval of (n,) values, for seaborn's `errorbar`; NaN if n = 1."""
+    mean, half = mean_interval(values)
+    return mean - half, mean + half
+
+
+@style()
+def figure(width: float = 7.5, height: float = 3.6, columns: int = 1, rows: int = 1, **options) -> tuple:
+    """Return (figure, axes) in the book's style.
+
+    Args:
+        width: of the figure, inches.
+        height: of the figure, inches.
+        columns: number of axes side by side.
+        rows: number of rows of axes.
+        options: of `plt.subplots`.
+    """
+    fig, axes = plt.subplots(rows, columns, figsize=(width, height), layout="constrained", **options)
+    for each in fig.axes:  # ticks are made when they are drawn, outside of the context
+        each.tick_params(which="both", color=INK, labelcolor=INK, labelsize=RC["font.size"], grid_color=GRID)
+    return fig, axes
+
+
+@style()
+def example_grid(dataset: GroupedDataset, per_group: int = 12, seed: int = 0) -> plt.Figure:
+    """Show random images of each group, a row a group.
+
+    Args:
+        dataset: with images, uint8 (N, C, H, W).
+        per_group: images in a row.
+        seed: of the draw.
+    """
     rng = np.random.default_rng(seed)
     counts = dataset.group_counts
     fig, axes = figure(7.5, 0.72 * len(counts))
-    rows = [rng.choice(np.flatnonzero(dataset.group == g), per_group) for g in range(len(counts))]
-    canvas = np.concatenate([np.concatenate(list(dataset.images[row].transpose(0, 2, 3, 1)), axis=1) for row in rows])
-    axes.imshow(canvas)
-    side = dataset.images.shape[2]
-    labels = [f"{name}\n{count:,} images" for name, count in zip(dataset.group_names, counts)]
-    axes.set_yticks((np.arange(len(counts)) + 0.5) * side, labels)
+    chosen = [rng.choice(np.flatnonzero(dataset.group == g), per_group) for g in range(len(counts))]
+    rows = [np.concatenate(list(dataset.images[index].transpose(0, 2, 3, 1)), axis=1) for index in chosen]
+    axes.imshow(np.concatenate(rows))
+    names = [f"{name}\n{count:,} images" for name, count in zip(dataset.group_names, counts)]
+    axes.set_yticks((np.arange(len(counts)) + 0.5) * dataset.images.shape[2], names)
     axes.set_xticks([])
     axes.grid(False)
     axes.spines[:].set_visible(False)
@@ -48,74 +83,103 @@ def example_grid(dataset, per_group=12, seed=0):
     return fig
 
 
-def group_bars(tables, group_names, highlight=()):
-    """Bars of group accuracy, a colour a model.
+@style()
+def group_bars(tables: dict, group_names: Sequence[str], highlight: Sequence[int] = (),
+               ylabel: str = "test accuracy (%)", top: float | None = 108, form: str = "%.0f") -> plt.Figure:
+    """Draw a bar for each group and model.
 
     Args:
-        tables: {name: (Y, S) or (seeds, Y, S) accuracies in percent}; several seeds give 95% intervals.
-        highlight: group ids whose labels are set in bold: the forgotten ones.
+        tables: {model: (Y, S) or (seeds, Y, S) accuracies, percent}; several seeds give 95% intervals.
+        group_names: of the Y x S groups.
+        highlight: ids of the groups whose names are bold, the forgotten ones.
+        ylabel: what a bar shows, with its unit.
+        top: where the axis ends; None: at the highest bar.
+        form: of the numbers above the bars, which are left out where there are intervals.
     """
     fig, axes = figure(7.5, 3.4)
-    colours = [ORIGINAL, RETRAIN, REWEIGHT, TOP_UP, CEILING]
-    width = 0.8 / len(tables)
-    for i, (name, table) in enumerate(tables.items()):
-        values = np.asarray(table, dtype=float).reshape(-1, len(group_names))
-        stats = [mean_interval(column) for column in values.T]
-        x = np.arange(len(group_names)) + (i - (len(tables) - 1) / 2) * width
-        error = [half for _, half in stats] if len(values) > 1 else None
-        bars = axes.bar(x, [mean for mean, _ in stats], 0.92 * width, yerr=error, capsize=2, color=colours[i % len(colours)], label=name)
-        if error is None:
-            axes.bar_label(bars, fmt="%.0f", fontsize=9, padding=1)
-    axes.set_xticks(range(len(group_names)), group_names)
+    rows = [(model, group, value) for model, table in tables.items()
+            for seed in np.reshape(table, (-1, len(group_names))) for group, value in zip(group_names, seed)]
+    tidy = pd.DataFrame(rows, columns=["model", "group", "value"])
+    colours = [ORIGINAL, RETRAIN, REWEIGHT, TOP_UP, CEILING, PURPLE, ORANGE][:len(tables)]
+    sns.barplot(tidy, x="group", y="value", hue="model", palette=colours, saturation=1, gap=0.08, ax=axes,
+                errorbar=student_interval, capsize=0.2, err_kws={"color": INK, "lw": 1.5}, legend=False)
+    if not tidy.duplicated(["model", "group"]).any():
+        for bars in axes.containers:
+            axes.bar_label(bars, fmt=form, fontsize=9, padding=1)
     for g in highlight:
         axes.get_xticklabels()[g].set_fontweight("bold")
-    axes.set(ylabel="test accuracy (%)", ylim=(0, 108))
+    axes.set(xlabel="", ylabel=ylabel, ylim=(0, top))
     axes.grid(axis="x", visible=False)
-    fig.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=len(tables))
+    fig.legend(axes.containers, list(tables), loc="outside upper center", ncols=len(tables))
     return fig
 
 
-def ratio_curves(table, metric="GA", rows=None, axes=None, ylabel=None):
-    """Mean and 95% interval over seeds of one column of a results table against the forget ratio.
+@style()
+def ratio_curves(table: pd.DataFrame, metric: str = "GA", rows: Sequence[tuple[str, str]] | None = None,
+                 axes: plt.Axes | None = None, ylabel: str | None = None) -> plt.Figure:
+    """Draw the mean and 95% interval over seeds of one score against the forget ratio.
 
     Args:
-        table: DataFrame of `gru_lite.run`. rows: (method, sampling) pairs to draw; None for those of STYLES it holds.
+        table: of `gru_lite.run`, a row a method, sampling, ratio and seed.
+        metric: column of the score.
+        rows: (method, sampling) of each curve, out of STYLES; None: those that the table has.
+        axes: where to draw; None: in a new figure.
+        ylabel: name of the score with its unit; None: the column's name, in percent.
     """
-    fig = None
+    of = dict(list(table.groupby(["method", "sampling"])))
+    parts = {key: of[key].astype({"ratio": float}) for key in rows or STYLES if key in of}
+    several = len({sampling for method, sampling in parts if sampling and method != "ceiling"}) > 1
+    named = [part.assign(name=label(*key, several).replace("_", "-")) for key, part in parts.items()]
+    tidy = pd.concat(named, ignore_index=True)
     if axes is None:
-        fig, axes = figure(6.5, 3.6)
-    for key in rows or STYLES:
-        part = table[(table["method"] == key[0]) & (table["sampling"] == key[1])]
-        if part.empty:
-            continue
-        name, colour, marker = STYLES[key]
-        stats = {float(ratio): mean_interval(block[metric]) for ratio, block in part.groupby("ratio")}
-        x = sorted(stats)
-        mean, half = np.array([stats[r] for r in x]).T
-        half = np.nan_to_num(half)
-        axes.plot(x, mean, marker=marker, color=colour, label=name, lw=1.8)
-        axes.fill_between(x, mean - half, mean + half, color=colour, alpha=0.15, lw=0)
-    axes.set(xlabel="share of the group that is forgotten", ylabel=ylabel or f"{metric} (%)", xticks=x)
+        _, axes = figure(6.5, 3.6)
+    colours, markers = zip(*(STYLES[key] for key in parts))
+    sns.lineplot(tidy, x="ratio", y=metric, hue="name", style="name", palette=list(colours), ax=axes,
+                 markers=list(markers), dashes=False, lw=1.8, mew=0, ms=8,
+                 errorbar=student_interval, err_kws={"alpha": 0.15, "lw": 0})
+    axes.set(xlabel="share of the group that is forgotten", xticks=sorted(tidy["ratio"].unique()))
+    axes.set_ylabel(ylabel or f"{metric} (%)", visible=True)  # seaborn hides it on shared axes
     axes.legend()
-    return fig or axes.figure
+    return axes.figure
 
 
-def paired_dots(differences, xlabel, lines=None):
-    """One row of dots a comparison, a dot a seed, with mean and 95% interval: what paired differences look like.
+@style()
+def paired_dots(differences: dict, xlabel: str, lines: dict[str, float] | None = None) -> plt.Figure:
+    """Draw a row a comparison: a dot a seed, and under them the mean with its 95% interval.
 
     Args:
-        differences: {label: (seeds,) differences in points}, or other values of which each seed has one.
-        lines: {label: x} of vertical lines; by default one at zero.
+        differences: {name: (seeds,) differences in points}, or other values of which each seed has one.
+        xlabel: what the values are, with their unit.
+        lines: {name: x} of vertical lines; None: one at zero.
     """
     fig, axes = figure(7, 0.7 + (0.55 if len(differences) < 8 else 0.36) * len(differences))
-    for y, (label, values) in enumerate(differences.items()):
-        values = np.asarray(values, dtype=float)
-        mean, half = mean_interval(values)
-        axes.scatter(values, np.full(len(values), y - 0.12), color=REWEIGHT, alpha=0.6, s=26, lw=0)
-        axes.errorbar(mean, y + 0.16, xerr=None if np.isnan(half) else half, color=INK, marker="|", ms=14, capsize=4, lw=1.8)
-    for label, x in (lines or {"": 0}).items():
+    rows = [(value, y - 0.12, y + 0.16) for y, values in enumerate(differences.values()) for value in values]
+    tidy = pd.DataFrame(rows, columns=["value", "of dots", "of means"])
+    place = {"data": tidy, "x": "value", "orient": "h", "native_scale": True, "ax": axes}
+    sns.stripplot(y="of dots", jitter=False, color=REWEIGHT, alpha=0.6, **place)
+    sns.pointplot(y="of means", errorbar=student_interval, color=INK, linestyle="none", marker="|", ms=14,
+                  capsize=0.25, err_kws={"lw": 1.8}, **place)
+    for name, x in (lines or {"": 0}).items():
         axes.axvline(x, color=INK, lw=1, ls="--")
-        axes.annotate(label, (x, 1), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=9)
+        axes.annotate(name, (x, 1), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=9)
     axes.set_yticks(range(len(differences)), differences)
-    axes.set(xlabel=xlabel, ylim=(len(differences) - 0.5, -0.5))
+    axes.set(xlabel=xlabel, ylabel="", ylim=(len(differences) - 0.5, -0.5))
+    return fig
+
+
+@style()
+def heat_map(table: pd.DataFrame, limit: float, form: str = "+.1f") -> plt.Figure:
+    """Draw a table of differences as coloured numbers: blue is negative, white is zero, orange is positive.
+
+    Args:
+        table: differences; its index and columns are shown.
+        limit: the difference, in the table's unit, from which on the colour stays the same.
+        form: of the numbers.
+    """
+    fig, axes = figure(6.5, 0.6 + 0.36 * len(table))
+    colours = sns.blend_palette([CEILING, "white", ORANGE], as_cmap=True)  # light enough for dark numbers
+    sns.heatmap(table, vmin=-limit, vmax=limit, cmap=colours, cbar=False, annot=True, fmt=form,
+                annot_kws={"color": INK, "fontsize": 9}, linewidths=1, ax=axes)
+    axes.set(xlabel="", ylabel="")
+    axes.tick_params(length=0, rotation=0)
     return fig

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 import gru_lite as gru
-from gru_lite import plots
+from gru_lite import labels, plots
 
 METRICS = ["RA", "UA", "TA", "MIA", "EO", "GA"]
 config = gru.TrainConfig(epochs=15 if profile == "full" else 1)
@@ -156,7 +156,7 @@ for axis, name in zip(axes, ("original", "reference")):
     curve(axis, "unseen, same group", unseen, plots.ORIGINAL, "-")
     axis.set(xscale="log", xlabel="loss (nats)", title=name)
 axes[0].set_ylabel("share of images below")
-axes[0].legend(loc="upper left", fontsize=9)
+axes[0].legend(loc="upper left", fontsize=9, frameon=False)
 plots.plt.show()
 
 # %% [markdown]
@@ -179,7 +179,8 @@ plots.plt.show()
 # %%
 scores = {name: gru.score(arrays, bench, split) for name, arrays in predictions.items()}
 everything = pd.DataFrame({name: s.flat() for name, s in scores.items()}).T
-print(everything[["MIA", "MIA_auc", "MIA_auc_low", "MIA_auc_high"]].round(1))
+attacks = ["MIA", "MIA_auc", "MIA_auc_low", "MIA_auc_high"]
+print(everything[attacks].rename(index=labels.name_of).round(1))
 
 # %% [markdown]
 # Look at the width of those intervals: 90 forgotten images do not allow a fine answer, and one image is 1.1 points of UA and
@@ -219,7 +220,7 @@ gru.check_claim("more than the reference does", auc["original"] - auc["reference
 # %%
 table = everything[METRICS].copy()
 table["Avg. Gap"] = 100 - (table - table.loc["reference"]).abs().mean(axis=1)
-print(table.round(1))
+print(table.rename(index=labels.name_of).round(1))
 
 for name, s in scores.items():
     assert np.isclose(table.loc[name, "Avg. Gap"], gru.average_gap(s, reference))

@@ -106,7 +106,7 @@ axis.hist(plain, bins, color=plots.RETRAIN, alpha=0.8, label="unweighted")
 axis.hist(weighted, bins, color=plots.REWEIGHT, alpha=0.8, label="reweighted")
 axis.axvline(loss.mean(), color=plots.INK, ls="--", label="all data")
 axis.set(xlabel="risk (nats)", ylabel="requests")
-axis.legend()
+axis.legend(frameon=False)
 plots.plt.show()
 
 # %% [markdown]

@@ -298,7 +298,7 @@ axis.plot(curve["other samples"], color=plots.REWEIGHT, ls="-.", label="other sa
 axis.axhline(truths[1.5][0], color=plots.INK, ls="--", label="truth")
 axis.axhline(entropy, color=plots.INK, ls=":", label="H(G)")
 axis.set(xlabel="step", ylabel="bound (nats)", ylim=(-0.5, 1.2))
-axis.legend(ncols=2)
+axis.legend(ncols=2, frameon=False)
 plots.plt.show()
 
 # %%

@@ -281,13 +281,13 @@ axes[0].scatter(*path[0].T, s=10, color=plots.INK)
 axes[0].scatter(*path[zero].T, s=16, facecolor="none", edgecolor=plots.INK, lw=0.8)
 axes[0].scatter(*path[-1].T, s=14, color=plots.RETRAIN, marker="X")
 axes[0].set(xlabel="feature 1", ylabel="feature 2", ylim=(-6.2, 3.6))
-axes[0].legend(loc="lower left", fontsize=8, ncols=2, markerscale=2)
+axes[0].legend(loc="lower left", fontsize=8, ncols=2, markerscale=2, frameon=False)
 axes[1].plot(by_critic, color=plots.REWEIGHT, label="by the critic, (1)")
 axes[1].plot(exact, color=plots.RETRAIN, ls="--", label="exact, (2)")
 axes[1].axhline(0, color=plots.INK, lw=1)
 axes[1].axhline(-log_prior[2], color=plots.INK, ls=":", label="largest possible")
 axes[1].set(xlabel="step", ylabel="forget score (nats)")
-axes[1].legend(loc="lower left", fontsize=9)
+axes[1].legend(loc="lower left", fontsize=9, frameon=False)
 plots.plt.show()
 
 # %% [markdown]
@@ -360,7 +360,7 @@ for name, (colour, style) in looks.items():
 axis.axvline(np.log(4), color=plots.INK, lw=1, ls=":")
 axis.set(xlabel="forget score (nats)", ylabel="share of images below")
 axis.set_xlim(-2.2, 1.6)
-axis.legend(loc="upper left")
+axis.legend(loc="upper left", frameon=False)
 plots.plt.show()
 
 # %% [markdown]

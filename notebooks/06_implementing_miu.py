@@ -281,7 +281,7 @@ axes[1].plot(curves["target"], color=plots.TOP_UP, ls=":", label="its target")
 axes[1].plot(curves["fresh"], color=plots.INK, marker="s", label="fresh probe")
 axes[1].set(xlabel="epoch", ylabel="I(Z; G) (nats)", ylim=(0, None))
 for axis in axes:
-    axis.legend(fontsize=9)
+    axis.legend(fontsize=9, frameon=False)
     axis.set_xticks(curves.index)
 plots.plt.show()
 

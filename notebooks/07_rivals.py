@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 
 import gru_lite as gru
-from gru_lite import plots
+from gru_lite import labels, plots
 from gru_lite.batches import DeviceData
 from gru_lite.methods.salun import saliency_mask
 from gru_lite.methods.scrub import distillation
@@ -173,7 +173,7 @@ for i, colour in enumerate((plots.RETRAIN, plots.ORIGINAL)):
     axis.plot(curve[names[i]], marker="os"[i], color=colour, label=names[i])
     axis.axhline(levels[i], color=colour, ls="--", lw=1.2)
 axis.set(xlabel="epochs of fine-tuning", ylabel="mean loss (nats)", ylim=(0, None))
-axis.legend()
+axis.legend(frameon=False)
 plots.plt.show()
 
 # %% [markdown]
@@ -276,7 +276,7 @@ axes[0].set(yscale="log", ylabel="loss of F (nats)")
 axes[1].plot(test, color=plots.ORIGINAL, label="all of test")
 axes[1].plot(group, color=plots.RETRAIN, label="forgotten group")
 axes[1].set(ylabel="test accuracy (%)", ylim=(0, 100))
-axes[1].legend()
+axes[1].legend(frameon=False)
 for axis in axes:
     axis.axvline(stop, color=plots.INK, ls=":", lw=1.2)
     axis.set_xlabel("steps on F")
@@ -353,7 +353,7 @@ lines = {"UA": plots.RETRAIN, "GA": plots.REWEIGHT, "TA": plots.ORIGINAL}
 for marker, (score, colour) in zip("osv", lines.items()):
     axis.plot(rungs[score], marker=marker, color=colour, label=score)
 axis.set(ylabel="accuracy (%)", ylim=(None, 100))
-axis.legend()
+axis.legend(frameon=False)
 plots.plt.show()
 
 # %% [markdown]
@@ -438,16 +438,16 @@ bins = np.linspace(-6, 0.5, 80)
 shown = {"original": original} | {m: models[m] for m in ("finetune", "l1_sparse")}
 colours = (plots.ORIGINAL, plots.REWEIGHT, plots.RETRAIN)
 small = {}
-for (name, model), colour in zip(shown.items(), colours):
-    size = sizes_of(model)
-    small[name] = 100 * (size < 1e-3).float().mean().item()
+for (method, model), colour in zip(shown.items(), colours):
+    size, name = sizes_of(model), labels.name_of(method)
+    small[method] = 100 * (size < 1e-3).float().mean().item()
     in_reach = (size < reach).float().mean()
-    print(f"{name:9} below 0.001: {small[name]:4.1f}%   in reach: {in_reach:.0%}")
+    print(f"{name:16} below 0.001: {small[method]:4.1f}%   in reach: {in_reach:.0%}")
     style = {"histtype": "step", "lw": 1.6, "color": colour, "label": name}
     axis.hist(size.clamp_min(1e-6).log10(), bins, **style)
 axis.axvline(np.log10(reach), color=plots.INK, ls="--", lw=1.2)
 axis.set(xlabel="size of a weight, power of ten", ylabel="weights")
-axis.legend(loc="upper left")
+axis.legend(loc="upper left", frameon=False)
 plots.plt.show()
 
 # %% [markdown]
@@ -600,18 +600,9 @@ for name, model in versions.items():
     print(f"{name:19} outside of the mask, new / old: median {ratio:.4f}")
 
 # %% mystnb={"image": {"alt": "Grouped bars of relative change in percent for weights inside the mask, weights outside the mask and BatchNorm statistics, for SalUn as released, with weights restored, and with statistics held as well. Restored weights do not move outside the mask; with held statistics those inside move more than three times as far."}, "figure": {"caption": "How far SalUn moves the weights inside and outside of its mask, and BatchNorm's running statistics: length of the change over length before.", "name": "fig-salun-outside"}}
-fig, axis = plots.figure(6.5, 3.2)
-labels = ["weights inside\nthe mask", "weights outside\nthe mask"]
-labels.append("BatchNorm\nstatistics")
-for i, (name, moved) in enumerate(changes.items()):
-    x = np.arange(3) + 0.27 * i - 0.27
-    colour = (plots.RETRAIN, plots.CEILING, plots.REWEIGHT)[i]
-    bars = axis.bar(x, moved, 0.26, color=colour, label=name)
-    axis.bar_label(bars, fmt="%.1f", fontsize=9, padding=1)
-axis.set_xticks(range(3), labels)
-axis.set(ylabel="relative change (%)")
-axis.grid(axis="x", visible=False)
-axis.legend()
+moved = ["weights inside\nthe mask", "weights outside\nthe mask"]
+moved.append("BatchNorm\nstatistics")
+plots.group_bars(changes, moved, ylabel="relative change (%)", top=None, form="%.1f")
 plots.plt.show()
 
 # %% [markdown]
@@ -725,7 +716,7 @@ for i, colour in enumerate((plots.RETRAIN, plots.ORIGINAL)):
     axis.plot(trace[name], marker="os"[i], color=colour, label=name)
     axis.axhline(far[i], color=colour, ls="--", lw=1.2)
 axis.set(xlabel="epochs", ylabel="KL to the original (nats)", ylim=(0, None))
-axis.legend()
+axis.legend(frameon=False)
 plots.plt.show()
 
 # %% [markdown]
@@ -762,7 +753,7 @@ table["Avg. Gap"] = [gru.average_gap(s, yardstick) for s in scores.values()]
 if FULL:  # a trial run has to print the same twice
     table["seconds"] = [model.training_seconds for model in rows.values()]
     table.loc["no-op", "seconds"] = 0
-print(table.round(1).to_string())
+print(table.rename(index=labels.name_of).round(1).to_string())
 
 # %% [markdown]
 # **This table ranks nothing.** It is one seed: one reference, one draw of $F$, one draw of training randomness for each

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 import gru_lite as gru
-from gru_lite import plots
+from gru_lite import labels, plots
 from gru_lite.scores import GAP_METRICS as METRICS
 from gru_lite.tables import is_reference
 
@@ -65,7 +65,7 @@ for y, method in enumerate(methods):
     gaps = trials[method]
     axis.scatter(gaps, [y] * len(gaps), facecolors="none", edgecolors=plots.INK)
     axis.scatter(gaps.max(), y, color=plots.REWEIGHT, zorder=3)
-axis.set_yticks(range(len(methods)), methods)
+axis.set_yticks(range(len(methods)), [labels.name_of(m) for m in methods])
 axis.set(xlabel="Avg. Gap on validation (%)")
 plots.plt.show()
 
@@ -92,7 +92,7 @@ for method in gru.METHODS:
         values = gru.select(table, method, RATIO, sampling)[GAP].loc[seeds]
         gaps.setdefault(name, {})[method] = values.mean()
 print(f"Avg. Gap on the large benchmark, mean of {len(seeds)} seeds")
-print(pd.DataFrame(gaps).round(1).to_string())
+print(pd.DataFrame(gaps).rename(index=labels.name_of).round(1).to_string())
 
 # %% [markdown]
 # Fine-tuning does not care. MIU, tuned on the small requests, falls from the upper half to more than 20 points below:
@@ -143,11 +143,12 @@ repeats, _ = gru.read_record("waterdigits_large_repeats")
 runs = repeats.pivot_table("avg_gap", "seed", ["method", "repeat"])
 own = pd.Series({m: runs[m].std(axis=1).pow(2).mean() ** 0.5 for m in VISIT_R})
 print("standard deviation between the runs of a method on one seed")
-print(own.round(1).to_frame().T.to_string(index=False))
+print(own.rename(labels.name_of).round(1).to_frame().T.to_string(index=False))
 
 
 def errors(values):
     """Standard errors of the differences of all pairs of columns."""
+    values = values.rename(columns=labels.name_of)
     pairs = [(a, b) for i, a in enumerate(values) for b in values.columns[:i]]
     return pd.Series({f"{a} - {b}": (values[a] - values[b]).sem() for a, b in pairs})
 
@@ -165,7 +166,7 @@ settings = pd.DataFrame(settings)
 print("\nstandard error of a paired difference over ten seeds")
 print(settings.describe().loc[["min", "50%", "max"]].round(2).T.to_string())
 
-pairs = settings.filter(like="miu", axis=0).iloc[:, 1:]
+pairs = settings.filter(like="MIU", axis=0).iloc[:, 1:]
 pairs["seeds for 0.3"] = np.ceil(len(ceiling) * (pairs.iloc[:, -1] / 0.3) ** 2).astype(int)
 print("\nfor the pairs with MIU, and the seeds that an error of 0.3 would take")
 print(pairs.round(2).to_string())
@@ -186,7 +187,7 @@ print(pairs.round(2).to_string())
 no_op = gru.select(large, "original", RATIO)[GAP]
 gaps = of_methods(GAP)
 order = gaps.mean().sort_values(ascending=False).index
-shown = {m: gaps[m] for m in order}
+shown = {labels.name_of(m): gaps[m] for m in order}
 shown["plain retrain"] = gru.select(large, "retrain", RATIO)[GAP]
 ends = {"no-op": no_op.mean(), "ceiling": ceiling.mean()}
 plots.paired_dots(shown, "Avg. Gap to four references (%)", ends)
@@ -212,7 +213,8 @@ found["survives"] = np.where(found["p_holm"] < 0.05, "yes", "")
 found["REWEIGHT"] = np.where(found["sampling"] == "", "", "+")
 columns = ["rival", "REWEIGHT", "mean", "half", "p_holm", "smallest", "survives"]
 print("MIU + REWEIGHT minus each rival, points of Avg. Gap")
-print(found[columns].round(2).to_string(index=False))
+named = found.assign(rival=found["rival"].map(labels.name_of))
+print(named[columns].round(2).to_string(index=False))
 
 to_ceiling = gaps["finetune"] - ceiling
 difference, half, p = gru.paired_test(gaps["finetune"], ceiling)
@@ -253,7 +255,8 @@ if len(ceiling) >= 10:  # of the record, whatever the profile
 
 # %% mystnb={"image": {"alt": "A table of coloured cells with methods in rows and six scores in columns; each cell is the score minus that of the references in points. The no-op row is strongly positive in UA and GA and negative in MIA and EO; the rows of fine-tuning and L1-sparse are near zero but for MIA; SCRUB's is strongly negative in UA and GA."}, "figure": {"caption": "Each score minus the mean of four references, points, mean over ten seeds; methods with REWEIGHT.", "name": "fig-signed"}}
 yardstick = references.groupby("seed")[[*METRICS]].mean()
-rows = {"no-op": ("original", ""), **{m: (m, WITH) for m in order}}
+rows = {"no-op": ("original", "")}
+rows |= {labels.name_of(m): (m, WITH) for m in order}
 rows |= {"plain retrain": ("retrain", ""), "ceiling": ("ceiling", WITH)}
 
 
@@ -262,16 +265,7 @@ def minus_references(method, sampling):
 
 
 signed = pd.DataFrame({label: minus_references(*r).mean() for label, r in rows.items()})
-signed = signed.T
-fig, axis = plots.figure(6.5, 3.8)
-axis.imshow(signed, cmap="RdBu_r", vmin=-25, vmax=25, aspect="auto")
-for (i, j), value in np.ndenumerate(signed.to_numpy()):
-    colour = "white" if abs(value) > 15 else plots.INK
-    style = {"ha": "center", "va": "center", "fontsize": 9, "color": colour}
-    axis.text(j, i, f"{value:+.1f}", **style)
-axis.set_xticks(range(6), METRICS)
-axis.set_yticks(range(len(signed)), signed.index)
-axis.grid(False)
+plots.heat_map(signed.T, limit=25)
 plots.plt.show()
 
 # %% [markdown]
@@ -302,7 +296,8 @@ assert (fine.drop(columns="MIA").mean().abs() < 1.5).all(), "and elsewhere, too"
 
 # %% mystnb={"image": {"alt": "A row of dots for each method of the change of Avg. Gap by REWEIGHT, a dot a seed, with mean and interval: all means lie to the right of the zero line, from about two points for SalUn to thirty for SCRUB."}, "figure": {"caption": "Avg. Gap to four references with REWEIGHT minus without, a dot for each of ten seeds, mean and 95% interval.", "name": "fig-reweight-methods"}}
 without = pd.DataFrame({m: gru.select(large, m, RATIO)[GAP] for m in order})
-plots.paired_dots(dict(gaps[order] - without), "change of Avg. Gap (points)")
+change = (gaps[order] - without).rename(columns=labels.name_of)
+plots.paired_dots(dict(change), "change of Avg. Gap (points)")
 plots.plt.show()
 
 # %% [markdown]
@@ -340,13 +335,13 @@ for m, marker, colour in zip(order, "osvDP^", colours):
     part = gru.select(large, m, RATIO, WITH)
     y, half = gru.mean_interval(part[GAP])
     x = part["share"].mean()
-    look = {"marker": marker, "color": colour, "ls": "", "label": m}
+    look = {"marker": marker, "color": colour, "ls": "", "label": labels.name_of(m)}
     axis.errorbar(x, y, yerr=half, capsize=3, **look)
-    print(f"{m:9} {x:.2f} of retraining's time")
+    print(f"{labels.name_of(m):9} {x:.2f} of retraining's time")
 axis.axhline(no_op.mean(), color=plots.INK, ls=":", lw=1, label="no-op")
 axis.axhline(ceiling.mean(), color=plots.INK, ls="--", lw=1, label="ceiling")
 axis.set(xlabel="share of retraining's time", ylabel="Avg. Gap (%)", xlim=(0, None))
-axis.legend(fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
+axis.legend(fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 plots.plt.show()
 
 # %% [markdown]
@@ -393,7 +388,7 @@ print(pd.DataFrame(cells).to_string())
 for ratio, block in small.groupby("ratio"):
     found = gru.compare(block, "miu", WITH, "avg_gap")
     others = found[found["sampling"] == WITH]
-    names = list(others.loc[others["p_holm"] < 0.05, "rival"])
+    names = map(labels.name_of, others.loc[others["p_holm"] < 0.05, "rival"])
     least = others["smallest"].median()
     print(f"\n{ratio}: could have shown {least:.1f} points;")
     print("     MIU differs from:", ", ".join(names) or "none of them")
@@ -414,7 +409,7 @@ for m in ("eu_k", "l1_sparse"):
     part = {s: gru.select(small, m, "0.9", s) for s in ("", WITH)}
     mean, half = gru.mean_interval(part[WITH]["avg_gap"] - part[""]["avg_gap"])
     GA = [part[s]["GA"].mean() for s in ("", WITH)]
-    print(f"{m:9} Avg. Gap {mean:+.1f} ± {half:.1f}; GA from {GA[0]:.0f} to {GA[1]:.0f}")
+    print(f"{labels.name_of(m):9} Avg. Gap {mean:+.1f} ± {half:.1f}; GA from {GA[0]:.0f} to {GA[1]:.0f}")
 reference = gru.select(small, "retrain", "0.9", WITH)
 print(f"the reference's GA: {reference['GA'].mean():.0f}")
 
@@ -557,7 +552,7 @@ for m in ("finetune", "miu"):
     live[m, "live"] = gru.score(model, bench, split).flat()
     live[m, "recorded"] = gru.select(large, m, RATIO, WITH).loc[seed]
 live = pd.DataFrame(live).T[[*METRICS]].astype(float)
-print(live.round(1).to_string())
+print(live.rename(index=labels.name_of).round(1).to_string())
 
 # %% tags=["claim"]
 if full:

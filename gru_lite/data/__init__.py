@@ -1,31 +1,19 @@
 """Data sets with groups: embedded benchmarks, those of the paper, and any folder of images with a CSV."""
 
+from __future__ import annotations
+
 import inspect
 from pathlib import Path
 
 from ..errors import InputError, check_choice
-from ..options import DATASET_MODELS
-from .celeba import load_celeba
-from .dataset import Benchmark, GroupedDataset, View
-from .downloads import group_table, warn_of_counts
-from .fairface import GROUP_SETS as FAIRFACE_GROUPS
-from .fairface import load_fairface
-from .manifest import load_manifest
-from .multinli import load_multinli
-from .waterbirds import load_waterbirds
-from .waterdigits import waterdigits, waterdigits_large
+from .dataset import DatasetParts, GroupedDataset, View
+from .registry import BENCHMARKS, DATASETS, Source, module_of, source
 
-BENCHMARKS = {"waterdigits": waterdigits, "waterdigits_large": waterdigits_large}
-DATASETS = tuple(DATASET_MODELS)
-LOADERS = dict(zip(DATASETS, (load_waterbirds, load_celeba, load_fairface, load_multinli)))
-GROUP_SETS = {"fairface": FAIRFACE_GROUPS}  # what --groups 9 and --groups 25 stand for
-
-__all__ = ["BENCHMARKS", "DATASETS", "GROUP_SETS", "Benchmark", "GroupedDataset", "View", "group_table", "load",
-           "load_manifest", "prepare", "waterdigits", "waterdigits_large"]
+__all__ = ["BENCHMARKS", "DATASETS", "DatasetParts", "GroupedDataset", "Source", "View", "load", "prepare", "source"]
 
 
-def load(name, root=None, seed=0, **options):
-    """Load a data set by name and return its Benchmark.
+def load(name: str, root: str | Path | None = None, seed: int = 0, **options) -> DatasetParts:
+    """Load a data set by name: its train, val and test.
 
     Args:
         name: an embedded benchmark, generated and never stored: "waterdigits", or "waterdigits_large" (a larger request,
@@ -41,30 +29,37 @@ def load(name, root=None, seed=0, **options):
         InputError: an unknown name (the nearest one is named) or option, a root where none is used, or files that are
             missing, cannot be read, or are not what their list says.
     """
-    check_choice(name, (*BENCHMARKS, *DATASETS), "benchmark")
+    module = module_of(name)
     options = {option: value for option, value in options.items() if value is not None}
     for option in options:
-        if name in BENCHMARKS or option not in [*inspect.signature(LOADERS[name]).parameters][1:]:
+        if name in BENCHMARKS or option not in [*inspect.signature(module.load).parameters][1:]:
             raise InputError(f"{name} has no option {option}: leave it out")
     if name in DATASETS:
-        return LOADERS[name](root, **options)
+        return module.load(root, **options)
     if root is not None:
         raise InputError(f"{name} is generated: it has no root; for a folder of your own use load_manifest")
-    return BENCHMARKS[name](seed)
+    return getattr(module, name)(seed)
 
 
-def prepare(name=None, root=None, manifest=None, **options):
-    """Check a download, or the images of a manifest, decode it once, print its groups, and return its Benchmark.
+def prepare(
+    name: str | None = None, root: str | Path | None = None, manifest: str | Path | None = None, **options
+) -> DatasetParts:
+    """Check a download, or the images of a manifest, decode it once, print its groups, and return its parts.
 
     Args:
-        name, root, options: as `load` takes them, of a data set on disk.
+        name: of a data set on disk.
+        root: its folder.
         manifest: instead, a CSV as `load_manifest` takes it.
+        options: as `load` or `load_manifest` takes them.
     """
+    from .downloads import group_table, warn_of_counts
+    from .manifest import load_manifest
+
     if manifest is None:
         check_choice(name, DATASETS, "data set")
         bench = load(name, root, **options)
     else:
-        bench = load_manifest(manifest, options.get("image_size"), prepare=True)
+        bench = load_manifest(manifest, keep=True, **options)
     total, kept = sum(map(len, (bench.train, bench.val, bench.test))), Path(bench.train.inputs.filename).parent
     print(f"{bench.name}: {total:,} samples, kept in {kept}\n{group_table(bench)}")
     warn_of_counts(bench)

@@ -5,20 +5,43 @@ line for each picture: its file, and -1 or 1 for each attribute) and list_eval_p
 attribute: Male. Target: Blond_Hair (TMLR version of the paper), or Attractive (its first version).
 """
 
+from __future__ import annotations
+
+from pathlib import Path
+
 import pandas as pd
 
 from ..errors import InputError, check_choice
+from .dataset import DatasetParts
 from .downloads import check_download, pictures
+from .registry import Source
 from .rows import check_unique, numbers_of
 
 TARGETS = {"Blond_Hair": ("not blond", "blond"), "Attractive": ("not attractive", "attractive")}
 GENDERS = ("female", "male")
+COUNTS = {  # Sagawa et al. (2020)
+    "train": (71629, 66874, 22880, 1387),
+    "val": (8535, 8276, 2874, 182),
+    "test": (9767, 7535, 2480, 180),
+}
+ABOUT = Source(
+    "celeba",
+    files=("celeba/img_align_celeba/", "celeba/list_attr_celeba.txt", "celeba/list_eval_partition.txt"),
+    origin="take them (Align&Cropped Images, Anno, Eval) from https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
+    default_groups=((1, 1),),
+    targets=tuple(TARGETS),
+    counts={"celeba-blond_hair": COUNTS},
+    # The splits are the same for every target.
+    sizes={"celeba-attractive": {split: sum(counts) for split, counts in COUNTS.items()}},
+    reported="Attractive",
+    published="celeba",
+)
 
 
-def load_celeba(root, image_size=None, target="Blond_Hair"):
-    """Return the Benchmark; see `gru_lite.load`."""
+def load(root: str | Path, image_size: int | None = None, target: str = "Blond_Hair") -> DatasetParts:
+    """Return train, val and test; see `gru_lite.load`."""
     check_choice(target, TARGETS, "target of celeba")
-    root = check_download("celeba", root)
+    root = check_download(ABOUT, root)
     folder = root / "celeba"
     file, partition = folder / "list_attr_celeba.txt", folder / "list_eval_partition.txt"
     count, *lines = _lines(file)
@@ -48,7 +71,7 @@ def load_celeba(root, image_size=None, target="Blond_Hair"):
     rows = rows.assign(target=numbers_of(rows, target, signs), sensitive=numbers_of(rows, "Male", signs),
                        split=numbers_of(rows, "split", {"0": 0, "1": 1, "2": 2}))
     return pictures(root, folder / "img_align_celeba", rows, (TARGETS[target], GENDERS), image_size, shape=(178, 218),
-                    crop=False, kept="celeba", name=f"celeba-{target.lower()}", default_groups=((1, 1),), joint=", ")
+                    crop=False, kept="celeba", name=f"celeba-{target.lower()}", default_groups=ABOUT.default_groups, joint=", ")
 
 
 def _lines(file):

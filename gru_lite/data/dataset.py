@@ -1,4 +1,6 @@
-"""A grouped dataset: samples that carry a target and a sensitive attribute, and a benchmark of three of them."""
+"""A grouped dataset: samples that carry a target and a sensitive attribute; and the three parts of a data set."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -28,8 +30,11 @@ class GroupedDataset:
         images: uint8 (N, C, H, W), perhaps memory-mapped and read-only; None when there are features or tokens.
         features: float32 (N, D), or None.
         tokens: int32 (N, 3, L) of text: ids, token types and attention mask; or None.
-        target, sensitive: int64 (N,).
-        target_names, sensitive_names: Y and S names.
+        target: int64 (N,), y.
+        sensitive: int64 (N,), s.
+        target_names: Y names.
+        sensitive_names: S names.
+        group: int64 (N,), y * S + s.
         source: int64 (N,) what a sample was made from (a glyph, a person); samples of one source are not independent,
             so intervals resample sources. Each sample is its own source when none is given.
         view: View of the images in evaluation; None: as they are.
@@ -126,8 +131,16 @@ class GroupedDataset:
 
 
 @dataclass(frozen=True, eq=False)
-class Benchmark:
-    """Train, validation and test set of one data set, and the groups that are forgotten unless others are named."""
+class DatasetParts:
+    """Train, validation and test set of one data set.
+
+    Attributes:
+        name: of the data set.
+        train: GroupedDataset.
+        val: GroupedDataset.
+        test: GroupedDataset.
+        default_groups: (target, sensitive) pairs that are forgotten unless others are named.
+    """
 
     name: str
     train: GroupedDataset
@@ -136,13 +149,16 @@ class Benchmark:
     default_groups: tuple = ()
 
     @property
-    def target_names(self):
+    def target_names(self) -> tuple:
+        """Y names."""
         return self.train.target_names
 
     @property
-    def sensitive_names(self):
+    def sensitive_names(self) -> tuple:
+        """S names."""
         return self.train.sensitive_names
 
     @property
-    def group_names(self):
+    def group_names(self) -> tuple:
+        """K names, in the order of group ids."""
         return self.train.group_names

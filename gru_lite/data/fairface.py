@@ -5,11 +5,17 @@ gender,race,service_test. As in the paper's release, the rows whose service_test
 validation set (the same one for every seed), and val is the test set. Several groups may be forgotten at once: GROUP_SETS.
 """
 
+from __future__ import annotations
+
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
 from ..seeding import stream
+from .dataset import DatasetParts
 from .downloads import check_download, pictures
+from .registry import Source
 from .rows import check_unique, numbers_of, read_table
 
 AGES = ("0-2", "3-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "more than 70")
@@ -18,11 +24,19 @@ COLUMNS = ("file", "age", "gender", "race", "service_test")
 # The paper's requests of 9 and of 25 groups, as (age, race).
 GROUP_SETS = {"9": tuple((age, race) for age in (3, 6, 1) for race in (0, 4, 5)),
               "25": tuple((age, race) for age in (3, 6, 1, 8, 4) for race in (0, 4, 5, 6, 2))}
+ABOUT = Source(
+    "fairface",
+    files=("fairface/fairface_label_train.csv", "fairface/fairface_label_val.csv", "fairface/train/", "fairface/val/"),
+    origin="take them (pictures of margin 0.25, labels of train and validation) from https://github.com/joojs/fairface",
+    default_groups=((3, 0),),
+    group_sets=GROUP_SETS,
+    published="fairface",
+)
 
 
-def load_fairface(root, image_size=None):
-    """Return the Benchmark; see `gru_lite.load`."""
-    root = check_download("fairface", root)
+def load(root: str | Path, image_size: int | None = None) -> DatasetParts:
+    """Return train, val and test; see `gru_lite.load`."""
+    root = check_download(ABOUT, root)
     folder, tables = root / "fairface", []
     for name in ("train", "val"):
         rows = read_table(folder / f"fairface_label_{name}.csv", COLUMNS)
@@ -39,4 +53,4 @@ def load_fairface(root, image_size=None):
     rows = pd.concat(tables)
     check_unique(rows, "file")
     return pictures(root, folder, rows, (AGES, RACES), image_size, shape=(224, 224),
-                    name="fairface", default_groups=((3, 0),), joint=", ")
+                    name="fairface", default_groups=ABOUT.default_groups, joint=", ")

@@ -5,12 +5,12 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
+import joblib
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
 from ..errors import InputError
-from ..options import available_cores
 from .cache import cached, is_kept, source
 
 BLOCK = 32  # pictures of a task: few enough that a handful of blocks fits into any memory
@@ -75,7 +75,8 @@ def decode(rows, decoder, label, **bar):
                 found.append(error)
         return start, found
 
-    bad, shape, workers = [], None, available_cores() + 2  # two more, for those that wait for the disk
+    bad, shape = [], None
+    workers = joblib.cpu_count() + 2  # two more, for those that wait for the disk
     with ThreadPoolExecutor(workers) as pool, tqdm(desc=label, total=len(files), unit="image", **bar) as progress:
         starts = iter(range(0, len(files), BLOCK))
         # a few blocks ahead, not all of them: decoding may be faster than the disk

@@ -1,59 +1,66 @@
 """Any folder of images with a CSV `path,target,sensitive,split`: your own data, with every row checked first."""
 
+from __future__ import annotations
+
 import itertools
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from ..errors import InputError
-from .dataset import Benchmark, GroupedDataset
+from .dataset import DatasetParts
+from .downloads import in_parts, pictures
 from .images import Decoder, decode, kept_images
-from .rows import SPLITS, by_split, read_table, split_slices
+from .rows import SPLITS, by_split, read_table
 
 COLUMNS = ("path", "target", "sensitive", "split")
 
 
-def load_manifest(file, image_size=None, progress=False, prepare=False):
-    """Load images that a CSV lists, and return their Benchmark.
+def load_manifest(
+    file: str | Path, image_size: int | None = None, keep: bool = False, view: bool = False
+) -> DatasetParts:
+    """Load images that a CSV lists.
 
     Args:
         file: CSV with a header and the columns path (relative to the CSV, inside its folder), target and sensitive
             (whole numbers from 0, without gaps in train) and split (train, val or test); other columns are ignored.
-        image_size: side in pixels; the short side is resized to it and the middle cut out. None: all images must
-            have one size already.
-        progress: show a progress bar while decoding.
-        prepare: keep the decoded images in the folder .gru_lite beside the CSV. Later calls with the same image size read
-            them from there.
+        image_size: side in pixels. None: with a view 224; without, all images must have one size already.
+        keep: keep the decoded images in the folder .gru_lite beside the CSV. Later calls with the same image size read
+            them from there, whatever this says.
+        view: the images are pictures for a model that was trained on photographs: each is kept whole and cropped at random
+            in training, as those of the paper's data sets; and always kept. False: the short side is resized to image_size
+            and the middle cut out.
 
     Returns:
-        Benchmark with uint8 RGB images (N, 3, H, W).
+        DatasetParts with uint8 RGB images (N, 3, H, W).
 
     Raises:
         InputError: names the file and the row (as a spreadsheet counts: the header is row 1) and says what is wrong.
     """
     file = Path(file)
     rows = read_rows(file)
-    rows = by_split(rows.assign(split=rows["split"].map(SPLITS.index)), file)
+    rows = rows.assign(split=rows["split"].map(SPLITS.index))
+    names = [tuple(map(str, range(rows[what].max() + 1))) for what in ("target", "sensitive")]
+    folder, kept = file.parent.resolve(), f"manifest-{file.stem}"
+    if view:
+        return pictures(file.parent, folder, rows, names, image_size, kept=kept, name=file.stem, default_groups=())
+    rows = by_split(rows, file)
     decoder = Decoder(image_size)
-    arrays = kept_images(file.parent, f"manifest-{file.stem}", file.parent.resolve(), rows, decoder, always=prepare)
+    arrays = kept_images(file.parent, kept, folder, rows, decoder, always=keep)
     if arrays is None:
-        blocks = list(decode(rows, decoder, f"decoding {file.name}", disable=not progress))
+        blocks = list(decode(rows, decoder, f"decoding {file.name}", disable=True))
         arrays = {"images": np.concatenate([block["images"] for block in blocks])}
-    names = {what: tuple(map(str, range(rows[what].max() + 1))) for what in ("target", "sensitive")}
-    parts = {}
-    for split, mine in split_slices(rows):
-        labels = (rows[what].to_numpy()[mine] for what in ("target", "sensitive"))
-        parts[split] = GroupedDataset(*labels, names["target"], names["sensitive"], images=arrays["images"][mine])
-    return Benchmark(file.stem, **parts)
+    return in_parts(rows, names, {"images": arrays["images"]}, name=file.stem)
 
 
-def train_positions(file):
+def train_positions(file: str | Path) -> dict[str, int]:
     """Return {path as written: index in train}, to name samples to forget by their file."""
     rows = read_rows(Path(file))
     return {path: i for i, path in enumerate(rows.loc[rows["split"] == "train", "path"])}
 
 
-def read_rows(file):
+def read_rows(file: Path) -> pd.DataFrame:
     """Read and check a manifest without decoding its images; adds the columns `file` (Path) and `where` (text)."""
     if file.is_dir():
         raise InputError(f"{file} is a folder: name the CSV in it, with the columns {', '.join(COLUMNS)}")

@@ -6,28 +6,50 @@ files, one after the other), gold_label, sentence2_has_negation, split. Raw rows
 for BERT with ROOT/bert-base-uncased/vocab.txt, which is downloaded when it is not there.
 """
 
+from __future__ import annotations
+
 import json
+from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from ..errors import InputError
 from .cache import cached, source
-from .downloads import benchmark, check_download
+from .dataset import DatasetParts
+from .downloads import check_download, in_parts
+from .registry import Source
 from .rows import by_split, numbers_of, read_table
 
 LABELS = ("contradiction", "entailment", "neutral")
 NEGATION = ("no negation", "negation")
 ROW = "Unnamed: 0"  # pandas' name of the column without one
 LENGTH, BLOCK = 128, 1024
+FILES = tuple(f"multinli_1.0/multinli_1.0_{part}.jsonl" for part in ("train", "dev_matched", "dev_mismatched"))
+ABOUT = Source(
+    "multinli",
+    files=(*FILES, "multinli_1.0/metadata_random.csv"),
+    origin="unpack https://cims.nyu.edu/~sbowman/multinli/multinli_1.0.zip there, and put dataset_metadata/multinli/"
+    "metadata_random.csv of https://github.com/kohpangwei/group_DRO beside its files",
+    default_groups=((2, 1),),
+    models=("bert",),
+    counts={  # Sagawa et al. (2020)
+        "multinli": {
+            "train": (57498, 11158, 67376, 1521, 66630, 1992),
+            "val": (22814, 4634, 26949, 613, 26655, 797),
+            "test": (34597, 6655, 40496, 886, 39930, 1148),
+        }
+    },
+    published="multinli",
+)
 
 
-def load_multinli(root):
-    """Return the Benchmark, whose inputs are tokens; see `gru_lite.load`. Needs the extra `text` to make its cache."""
-    root = check_download("multinli", root)
+def load(root: str | Path) -> DatasetParts:
+    """Return train, val and test, whose inputs are tokens; see `gru_lite.load`. Needs the extra `text` to make its cache."""
+    root = check_download(ABOUT, root)
     folder, vocabulary = root / "multinli_1.0", root / "bert-base-uncased" / "vocab.txt"
     _fetch(vocabulary)
-    files = [folder / f"multinli_1.0_{part}.jsonl" for part in ("train", "dev_matched", "dev_mismatched")]
+    files = [root / file for file in FILES]
     rows = read_table(folder / "metadata_random.csv", (ROW, "gold_label", "sentence2_has_negation", "split"))
     rows = rows.assign(target=numbers_of(rows, "gold_label", {"0": 0, "1": 1, "2": 2}), place=np.arange(len(rows)),
                        sensitive=numbers_of(rows, "sentence2_has_negation", {"0": 0, "1": 1}),
@@ -36,7 +58,9 @@ def load_multinli(root):
     sources = [source(path, path.name) for path in (*files, folder / "metadata_random.csv", vocabulary)]
     arrays = cached(root, "multinli", {"length": LENGTH}, sources, len(rows),
                     lambda: _tokens(_pairs(files, rows), ordered["place"].to_numpy(), vocabulary))
-    return benchmark(ordered, (LABELS, NEGATION), arrays, name="multinli", default_groups=((2, 1),), joint=", ")
+    return in_parts(
+        ordered, (LABELS, NEGATION), arrays, name="multinli", default_groups=ABOUT.default_groups, joint=", "
+    )
 
 
 def _pairs(files, rows):

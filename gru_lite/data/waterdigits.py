@@ -6,6 +6,8 @@ model can read the background instead of the digit; the two small groups show wh
 between train, validation and test.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +16,7 @@ import torch.nn.functional as F
 from sklearn.datasets import load_digits
 
 from ..seeding import stream, torch_stream
-from .dataset import Benchmark, GroupedDataset
+from .dataset import DatasetParts, GroupedDataset
 
 SIZE = 32
 HOLES = (0, 6, 8, 9)
@@ -27,26 +29,29 @@ LARGE = {"train_counts": ((2100, 180), (600, 1540)), "val_count": 400, "test_cou
 COLOURS = torch.tensor([[0.41, 0.49, 0.38], [0.34, 0.46, 0.52]])
 
 
-def waterdigits(seed=0, train_counts=TRAIN_COUNTS, val_count=200, test_count=600):
+def waterdigits(
+    seed: int = 0, train_counts: tuple = TRAIN_COUNTS, val_count: int = 200, test_count: int = 600
+) -> DatasetParts:
     """Generate the benchmark.
 
     Args:
         seed: integer >= 0.
         train_counts: 2 x 2 samples of each (target, sensitive) in train.
-        val_count, test_count: samples of each group in validation and test.
+        val_count: samples of each group in validation.
+        test_count: samples of each group in test.
 
     Returns:
-        Benchmark whose images are uint8 (N, 3, 32, 32); `source` is the scanned digit an image was drawn from.
+        train, val and test, whose images are uint8 (N, 3, 32, 32); `source` is the scanned digit an image was drawn from.
     """
     digits = load_digits()
     glyphs = torch.from_numpy(digits.images).float().div_(16)  # 1797 x 8 x 8, in [0, 1]
     pools = _split_glyphs(digits.target, seed)
     counts = {"train": train_counts, "val": ((val_count,) * 2,) * 2, "test": ((test_count,) * 2,) * 2}
     parts = {part: _draw(glyphs, digits.target, pools[part], counts[part], seed, part) for part in pools}
-    return Benchmark("waterdigits", **parts, default_groups=((1, 0),))
+    return DatasetParts("waterdigits", **parts, default_groups=((1, 0),))
 
 
-def waterdigits_large(seed=0):
+def waterdigits_large(seed: int = 0) -> DatasetParts:
     """Generate the benchmark with the counts of LARGE: methods are told apart on it, see `waterdigits`."""
     return replace(waterdigits(seed, **LARGE), name="waterdigits_large")
 

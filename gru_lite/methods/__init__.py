@@ -1,56 +1,112 @@
-"""Approximate unlearning: one method a file, one line each in the registry below.
+"""Approximate unlearning: one method a file, found by being here.
 
-A method is a function `method(original, data, split, config, *, weights, sampling, seed, val=None)` that
-returns a model; its config is a frozen dataclass beside it, with the class attributes SPACE (what `gru-lite tune` searches)
-and RETAINS (False when it never visits the retain set, so that REWEIGHT means nothing). `finetune` is the smallest example.
+The file NAME.py defines a function `NAME(original, data, split, config, *, weights, sampling, seed)` that returns a model,
+and its configuration, a frozen dataclass that extends TrainConfig. Two class attributes of the configuration say what its
+fields cannot: SPACE, what `gru-lite tune` searches, and RETAINS, False when the method never visits the retain set, so that
+REWEIGHT means nothing. `finetune` is the smallest example; CONTRIBUTING.md has another, step by step.
 """
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import InputError, check_choice
-from ..reweighting import reweight as reweight_split
-from .eu_k import EUkConfig, eu_k
-from .finetune import FinetuneConfig, finetune
-from .gradient_ascent import GradientAscentConfig, gradient_ascent
-from .l1_sparse import L1SparseConfig, l1_sparse
-from .miu import MIUConfig, miu
-from .salun import SalUnConfig, salun
-from .scrub import SCRUBConfig, scrub
+from ..groups import ForgetSplit
+from ..groups import reweight as reweight_split
 
-METHODS = {
-    "finetune": (finetune, FinetuneConfig),
-    "gradient_ascent": (gradient_ascent, GradientAscentConfig),
-    "eu_k": (eu_k, EUkConfig),
-    "l1_sparse": (l1_sparse, L1SparseConfig),
-    "salun": (salun, SalUnConfig),
-    "scrub": (scrub, SCRUBConfig),
-    "miu": (miu, MIUConfig),
-}
-
-# without the methods: each bears the name of its module, and is described there
-__all__ = ["METHODS", "unlearn", *(config.__name__ for _, config in METHODS.values())]
+if TYPE_CHECKING:
+    from ..data.dataset import GroupedDataset
+    from ..models import Classifier
+    from ..train.config import TrainConfig
 
 
-def unlearn(method, original, data, split, config=None, reweight=True, sampling="replacement", seed=0, val=None):
+def method_names() -> tuple[str, ...]:
+    """Return the names of all methods, without importing one."""
+    return tuple(sorted(file.stem for file in Path(__file__).parent.glob("[!_]*.py")))
+
+
+def _found() -> dict:
+    """{name: (function, its configuration class)} of all methods."""
+    from ..train.config import TrainConfig
+
+    found = {}
+    for name in method_names():
+        module = importlib.import_module(f".{name}", __name__)
+        configs = [
+            value
+            for value in vars(module).values()
+            if isinstance(value, type) and issubclass(value, TrainConfig) and value.__module__ == module.__name__
+        ]
+        if not callable(getattr(module, name, None)) or len(configs) != 1:
+            raise InputError(
+                f"{module.__file__} is no method: it must define a function {name} and one configuration, a dataclass that "
+                "extends TrainConfig"
+            )
+        found[name] = (getattr(module, name), configs[0])
+    return found
+
+
+def __getattr__(name):
+    if name == "METHODS":  # when it is first asked for: the command line lists the names without waiting for torch
+        globals()["METHODS"] = _found()
+        return globals()["METHODS"]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def method(name: str) -> tuple:
+    """Return (function, configuration class) of a method, or raise InputError that names the nearest."""
+    methods = importlib.import_module(__name__).METHODS
+    check_choice(name, methods, "method")
+    return methods[name]
+
+
+def retains(name: str) -> bool:
+    """Return whether a method visits the retain set: only then can REWEIGHT change it."""
+    return getattr(method(name)[1], "RETAINS", True)
+
+
+def unlearn(
+    method: str,
+    original: Classifier,
+    data: GroupedDataset,
+    split: ForgetSplit,
+    config: TrainConfig | None = None,
+    reweight: bool = True,
+    sampling: str = "replacement",
+    seed: int = 0,
+) -> Classifier:
     """Remove the forget set of `split` from `original` approximately; returns a new model.
 
     Args:
         method: name in METHODS.
         original: Classifier trained on all of `data`; it is never changed.
-        data: GroupedDataset D. split: ForgetSplit of it.
+        data: GroupedDataset D.
+        split: ForgetSplit of it.
         config: the method's own config, or None for its defaults.
-        reweight: sample the retain set with REWEIGHT weights; sampling: "replacement" or "top_up".
-        seed: integer >= 0. val: validation set, for methods that use one.
+        reweight: sample the retain set with REWEIGHT weights.
+        sampling: how, with them: "replacement" or "top_up".
+        seed: integer >= 0.
 
     Raises:
-        InputError: an unknown method (the nearest is named), the config of another, or a split of other data.
+        InputError: an unknown method (the nearest is named), the config of another, a split of other data, or options that
+            contradict each other.
         DivergedError: it stopped being finite; says when and what to lower, and carries the last good model.
     """
-    check_choice(method, METHODS, "method")
-    function, config_class = METHODS[method]
+    methods = importlib.import_module(__name__).METHODS
+    check_choice(method, methods, "method")
+    function, config_class = methods[method]
     if config is not None and type(config) is not config_class:
         raise InputError(f"{method} takes a {config_class.__name__}, not a {type(config).__name__}")
     if not np.array_equal(split.group, data.group):
         raise InputError(f"the split is of other data: {len(split.train)} samples, and this has {len(data)}")
+    if not reweight and sampling not in ("none", "replacement"):
+        raise InputError(f"reweight=False and sampling={sampling!r} contradict each other: {sampling} draws by weights")
     weights = reweight_split(split) if reweight and getattr(config_class, "RETAINS", True) else None
-    return function(original, data, split, config or config_class(), weights=weights, sampling=sampling, seed=seed, val=val)
+    sampling = sampling if weights is not None else "none"
+    return function(
+        original, data, split, config or config_class(), weights=weights, sampling=sampling, seed=seed
+    )

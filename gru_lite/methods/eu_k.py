@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from ..errors import InputError
+from ..models import Classifier
 from ..seeding import torch_stream
 from ..train import TrainConfig, Training
 from .finetune import retain_sampler
@@ -18,7 +19,11 @@ from .finetune import retain_sampler
 
 @dataclass(frozen=True)
 class EUkConfig(TrainConfig):
-    """blocks: how many of the backbone's last blocks are reset, besides the head."""
+    """How EU-k unlearns.
+
+    Attributes:
+        blocks: how many of the backbone's last blocks are reset, besides the head.
+    """
 
     epochs: int = 5
     warmup_epochs: int = 0
@@ -27,7 +32,7 @@ class EUkConfig(TrainConfig):
     SPACE: ClassVar = {"lr": ("log", 0.005, 0.1), "shift": ("choice", (0, 2)), "blocks": ("choice", (0, 1, 2))}
 
 
-def eu_k(original, data, split, config, *, weights, sampling, seed, val=None):
+def eu_k(original, data, split, config, *, weights, sampling, seed):
     retain = retain_sampler(data, split, config, weights, sampling)
     start = copy.deepcopy(original).cpu()  # where the seed decides; a GPU draws from a generator of its own
     kept = reset_last(start, config.blocks, seed)
@@ -39,18 +44,21 @@ def eu_k(original, data, split, config, *, weights, sampling, seed, val=None):
                 module.eval()
         for epoch in range(config.epochs):
             for batch in training.batches(epoch, retain):
-                training.step(F.cross_entropy(training.logits(batch.x), batch.y))
+                training.step(F.cross_entropy(training.logits(batch), batch.y))
             training.end_epoch(epoch)
     return training.finish()
 
 
-def layers_of(backbone):
+def layers_of(backbone: torch.nn.Module) -> list[torch.nn.Module]:
     """The modules that hold weights or statistics of their own, in the order in which they were registered."""
     return [module for module in backbone.modules() if module._parameters or module._buffers]
 
 
-def reset_last(model, n_blocks, seed):
-    """Give the head and the last blocks of the backbone new initial weights, in place; return how many of its layers are kept.
+def reset_last(model: Classifier, n_blocks: int, seed: int) -> int:
+    """Give the head and the last blocks of the backbone new initial weights, in place.
+
+    Returns:
+        how many layers of the backbone are kept.
 
     A block is a child of the backbone (a Sequential) that has parameters, or one of the modules that `backbone.blocks` names;
     what follows the last block goes with it.

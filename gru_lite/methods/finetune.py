@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
+from ..data.dataset import GroupedDataset
+from ..groups import ForgetSplit
 from ..train import Sampler, TrainConfig, fit
 
 
@@ -16,13 +20,23 @@ class FinetuneConfig(TrainConfig):
     SPACE: ClassVar = {"lr": ("log", 0.005, 0.1), "shift": ("choice", (0, 2))}
 
 
-def finetune(original, data, split, config, *, weights, sampling, seed, val=None):
+def finetune(original, data, split, config, *, weights, sampling, seed):
     steps = retain_sampler(data, split, config, weights, sampling).steps
-    return fit(original, data, indices=split.retain, weights=weights, sampling=sampling, steps_per_epoch=steps,
-               config=config, seed=seed)
+    drawn = {"indices": split.retain, "weights": weights, "sampling": sampling, "steps_per_epoch": steps}
+    return fit(original, data, **drawn, config=config, seed=seed)
 
 
-def retain_sampler(data, split, config, weights, sampling):
-    """The pass over R of every method: as many steps with REWEIGHT as without, however it samples."""
+def retain_sampler(
+    data: GroupedDataset, split: ForgetSplit, config: TrainConfig, weights: np.ndarray | None, sampling: str | None
+) -> Sampler:
+    """Return the Sampler of every method's pass over R: as many steps with REWEIGHT as without, however it samples.
+
+    Args:
+        data: GroupedDataset D.
+        split: ForgetSplit of it.
+        config: TrainConfig; its batch_size counts.
+        weights: (n_R,) of the retained samples, or None without REWEIGHT.
+        sampling: see `gru_lite.train.Sampler`.
+    """
     steps = -(-len(split.retain) // config.batch_size)
     return Sampler(data, split.retain, config.batch_size, weights, sampling, steps)

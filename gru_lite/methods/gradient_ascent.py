@@ -22,12 +22,12 @@ class GradientAscentConfig(TrainConfig):
     SPACE: ClassVar = {"lr": ("log", 1e-4, 1e-2), "epochs": ("choice", (1, 2, 3, 5)), "shift": ("choice", (0, 2))}
 
 
-def gradient_ascent(original, data, split, config, *, weights, sampling, seed, val=None):
+def gradient_ascent(original, data, split, config, *, weights, sampling, seed):
     forget = Sampler(data, split.forget, config.batch_size)
     # A batch of one group has not the statistics of D: BatchNorm keeps the original's.
     with Training(original, data, config, seed, hold_statistics=True) as training:
         for epoch in range(config.epochs):
             for batch in training.batches(epoch, forget):
-                training.step(-F.cross_entropy(training.logits(batch.x), batch.y))
+                training.step(-F.cross_entropy(training.logits(batch), batch.y))
             training.end_epoch(epoch)
     return training.finish()

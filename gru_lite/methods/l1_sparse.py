@@ -6,6 +6,7 @@ The penalty fades linearly, so that the last epochs repair what it pruned.
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 import torch.nn.functional as F
 
 from ..train import TrainConfig, Training
@@ -14,7 +15,11 @@ from .finetune import retain_sampler
 
 @dataclass(frozen=True)
 class L1SparseConfig(TrainConfig):
-    """alpha: strength of the penalty in the first epoch."""
+    """How L1-sparse unlearns.
+
+    Attributes:
+        alpha: strength of the penalty in the first epoch.
+    """
 
     epochs: int = 5
     warmup_epochs: int = 0
@@ -23,13 +28,14 @@ class L1SparseConfig(TrainConfig):
     SPACE: ClassVar = {"lr": ("log", 0.005, 0.1), "shift": ("choice", (0, 2)), "alpha": ("log", 1e-5, 2e-3)}
 
 
-def l1_sparse(original, data, split, config, *, weights, sampling, seed, val=None):
+def l1_sparse(original, data, split, config, *, weights, sampling, seed):
     retain = retain_sampler(data, split, config, weights, sampling)
     with Training(original, data, config, seed) as training:
         for epoch in range(config.epochs):
             alpha = config.alpha * (1 - epoch / config.epochs)
             for batch in training.batches(epoch, retain):
-                penalty = sum(weight.abs().sum() for weight in training.model.parameters())
-                training.step(F.cross_entropy(training.logits(batch.x), batch.y) + alpha * penalty)
+                # sum |theta|, of all weights in a few kernels
+                penalty = torch.stack(torch._foreach_norm(list(training.model.parameters()), 1)).sum()
+                training.step(F.cross_entropy(training.logits(batch), batch.y) + alpha * penalty)
             training.end_epoch(epoch)
     return training.finish()

@@ -4,11 +4,14 @@ Two critics estimate I(Z; G) between the features Z and the group G: phi those o
 the original. An epoch tunes phi, then lowers its estimate on F, then trains on R with REWEIGHT, where the penalty
 lambda * (I_phi - I_phi0)^2 holds the dependence on the group where the original had it.
 
-The defaults are a corrected reading; every switch below that the authors' release sets otherwise has the release's value
-beside it, and `as_released=True` sets them all.
+The defaults are a corrected reading; `MIUConfig.released()` has the values of the authors' release, which MIUConfig.RELEASED
+lists beside MIUConfig.CORRECTED.
 """
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import InitVar, dataclass
 from typing import ClassVar
 
 import torch
@@ -16,24 +19,23 @@ import torch.nn.functional as F
 
 from ..errors import check_choice
 from ..information import Critic, MovingAverage, exact_terms, sampled_terms
-from ..seeding import torch_stream
+from ..seeding import further_seed, torch_stream
 from ..train import Original, Sampler, TrainConfig, Training
+from ..train.device import to_device
 from .finetune import retain_sampler
-
-AS_RELEASED = {"phi0_features": "unlearned", "original_mode": "train", "statistics": "moving", "marginal": "uniform",
-               "clip": False, "average": "shared", "loss_precision": "bfloat16", "first_steps": 101, "later_steps": 11}
 
 
 @dataclass(frozen=True)
 class MIUConfig(TrainConfig):
-    """How MIU unlearns.
+    """How MIU unlearns. Fields given as None are corrected, or as released with as_released=True.
 
     Attributes:
         forget_epochs: epochs that begin with a pass over F, of batches of forget_batch_size; 0 leaves forgetting out.
         lambda_mi: weight of the calibration term; 0 leaves it out.
         ce_weight: weight of the cross-entropy on R; 0 leaves it out.
         critic_lr: learning rate of the critics (SGD, momentum 0.9).
-        first_steps, later_steps: steps by which phi is tuned in the first epoch and in each later one (released: 101, 11).
+        first_steps: steps by which phi is tuned in the first epoch (released: 101).
+        later_steps: and in each later one (released: 11).
         marginal: "exact" sums over the groups by their share of D; "uniform" draws one group at random (released).
         clip: the gradient of a mutual information with respect to the features is at most as long as that of the
             cross-entropy on R (released: False, no clipping takes effect).
@@ -43,8 +45,9 @@ class MIUConfig(TrainConfig):
             changes them; or in "train" mode, with the statistics of each batch (released).
         statistics: BatchNorm's are "held" while critics are tuned, or "moving" (released).
         average: MINE's moving average corrects steps of the "critic" alone, or is "shared" by all steps (released).
-        loss_precision: logits are cast to this before the cross-entropy (released in later versions: bfloat16).
-        as_released: set all of these to the released behaviour.
+        loss_precision: logits are cast to this before the cross-entropy (released: "bfloat16").
+        as_released: only when it is made: True takes the released value of each of these. A value given beside it that
+            contradicts them is an error.
     """
 
     epochs: int = 5
@@ -54,32 +57,46 @@ class MIUConfig(TrainConfig):
     lambda_mi: float = 1.0
     ce_weight: float = 1.0
     critic_lr: float = 0.01
-    first_steps: int = 100
-    later_steps: int = 10
-    marginal: str = "exact"
-    clip: bool = True
-    phi0_features: str = "original"
-    original_mode: str = "eval"
-    statistics: str = "held"
-    average: str = "critic"
-    loss_precision: str = "float32"
-    as_released: bool = False
+    first_steps: int | None = None
+    later_steps: int | None = None
+    marginal: str | None = None
+    clip: bool | None = None
+    phi0_features: str | None = None
+    original_mode: str | None = None
+    statistics: str | None = None
+    average: str | None = None
+    loss_precision: str | None = None
+    as_released: InitVar[bool | None] = None
 
-    SPACE: ClassVar = {"lr": ("log", 0.005, 0.1), "shift": ("choice", (0, 2)), "forget_epochs": ("choice", (1, 2, 3, 4)),
-                       "forget_batch_size": ("choice", (16, 32, 64, 128)), "lambda_mi": ("log", 0.1, 10.0),
-                       "clip": ("choice", (True, False))}
+    CORRECTED: ClassVar = {
+        "first_steps": 100, "later_steps": 10, "marginal": "exact", "clip": True, "phi0_features": "original",
+        "original_mode": "eval", "statistics": "held", "average": "critic", "loss_precision": "float32",
+    }  # fmt: skip
+    RELEASED: ClassVar = {
+        "first_steps": 101, "later_steps": 11, "marginal": "uniform", "clip": False, "phi0_features": "unlearned",
+        "original_mode": "train", "statistics": "moving", "average": "shared", "loss_precision": "bfloat16",
+    }  # fmt: skip
+    SPACE: ClassVar = {
+        "lr": ("log", 0.005, 0.1), "shift": ("choice", (0, 2)), "forget_epochs": ("choice", (1, 2, 3, 4)),
+        "forget_batch_size": ("choice", (16, 32, 64, 128)), "lambda_mi": ("log", 0.1, 10.0),
+        "clip": ("choice", (True, False)),
+    }  # fmt: skip
 
-    def __post_init__(self):
+    @classmethod
+    def released(cls, **changes) -> MIUConfig:
+        """Return the configuration with the authors' values, and `changes` over them."""
+        return cls(**(cls.RELEASED | changes))
+
+    def __post_init__(self, as_released):
+        self._fill(as_released, self.CORRECTED, self.RELEASED)
         super().__post_init__()
-        for name, value in (AS_RELEASED if self.as_released else {}).items():
-            object.__setattr__(self, name, value)
         for name, choices in (("phi0_features", ("original", "unlearned")), ("original_mode", ("eval", "train")),
                               ("statistics", ("held", "moving")), ("marginal", ("exact", "uniform")),
                               ("average", ("critic", "shared")), ("loss_precision", ("float32", "bfloat16"))):
             check_choice(getattr(self, name), choices, name)
 
 
-def miu(original, data, split, config, *, weights, sampling, seed, val=None, watch=None):
+def miu(original, data, split, config, *, weights, sampling, seed, watch: Callable | None = None):
     """Run MIU. `watch(epoch, model, phi, phi_0)`, when given, is called after every epoch, for curves."""
     retain = retain_sampler(data, split, config, weights, sampling)
     forget = Sampler(data, split.forget, config.forget_batch_size, name="forget")
@@ -94,12 +111,12 @@ def miu(original, data, split, config, *, weights, sampling, seed, val=None, wat
 
             if epoch < config.forget_epochs:
                 for batch in training.batches(epoch, forget, main=False):
-                    z, _ = training.forward(batch.x)
+                    z, _ = training.forward(batch)
                     information = phi.estimate(z, group[batch.index])
                     training.step(clipped(information, z, length, config))
 
             for batch in training.batches(epoch, retain):
-                z, logits = training.forward(batch.x)
+                z, logits = training.forward(batch)
                 ce = F.cross_entropy(logits.to(getattr(torch, config.loss_precision)), batch.y).float()
                 g = group[batch.index]
                 drift = phi.estimate(z, g) - phi_0.estimate(theta_0(batch, config.original_mode), g).detach()
@@ -112,13 +129,18 @@ def miu(original, data, split, config, *, weights, sampling, seed, val=None, wat
     return training.finish()
 
 
-def gradient_length(value, z):
-    """Length of the gradient of a scalar with respect to features (B, D): it stops at z, so no pass through the model."""
+def gradient_length(value: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+    """Return the length of the gradient of a scalar with respect to features.
+
+    Args:
+        value: scalar.
+        z: (B, D) features; the gradient stops there, so this is no pass through the model.
+    """
     return torch.autograd.grad(value, z, retain_graph=True)[0].norm()
 
 
-def clipped(value, z, limit, config):
-    """`value`, scaled down where its gradient with respect to z would be longer than `limit`."""
+def clipped(value: torch.Tensor, z: torch.Tensor, limit: torch.Tensor, config: MIUConfig) -> torch.Tensor:
+    """Return `value`, scaled down where its gradient with respect to z would be longer than `limit`."""
     if not config.clip:
         return value
     return value * (limit / gradient_length(value, z).clamp_min(1e-12)).clamp_max(1.0)
@@ -129,8 +151,8 @@ def tune_critics(epoch, training, theta_0, phi, phi_0, group, config):
 
     Features are detached: only the critics learn here.
     """
-    steps = config.later_steps if epoch else config.first_steps
-    sampler = Sampler(training.dataset, None, config.batch_size, steps=max(config.first_steps, config.later_steps), name="critic")
+    steps, most = config.later_steps if epoch else config.first_steps, max(config.first_steps, config.later_steps)
+    sampler = Sampler(training.dataset, None, config.batch_size, steps=most, name="critic")
     for batch in training.draw(epoch, sampler, main=False, steps=steps, augment=training.augmented):
         g, z_0 = group[batch.index], theta_0(batch) if epoch == 0 else None
         z = z_0 if epoch == 0 and config.statistics == "held" else _detached(training, batch, config)
@@ -148,7 +170,7 @@ def _detached(training, batch, config):
     """Features of the unlearned model on a batch for its critic."""
     if config.statistics == "held":
         training.model.eval()
-    z, _ = training.forward(batch.x)
+    z, _ = training.forward(batch)
     training.model.train()
     return z
 
@@ -168,7 +190,7 @@ class TrainedCritic:
         device, width = training.device, training.model.head.in_features
         law = torch.from_numpy(split.n_train / split.n_train.sum())
         self.log_prior = law.log().float().to(device)
-        self.net = Critic(width, len(law), seed=seed + (1 << 32 if name == "phi_0" else 0)).to(device).requires_grad_(False)
+        self.net = Critic(width, len(law), seed=further_seed(seed, int(name == "phi_0"))).to(device).requires_grad_(False)
         self.optimizer = torch.optim.SGD(self.net.parameters(), config.critic_lr, momentum=0.9)
         self.average, self.draws, self.losses = MovingAverage(), torch_stream(seed, name), []
 
@@ -203,5 +225,5 @@ class TrainedCritic:
     def _terms(self, z, g):
         if self.config.marginal == "exact":
             return exact_terms(self.net.table(z), g, self.log_prior)
-        other = torch.randint(len(self.log_prior), g.shape, generator=self.draws).to(g.device)
+        other = to_device(torch.randint(len(self.log_prior), g.shape, generator=self.draws), g.device)
         return sampled_terms(self.net(z, g), self.net(z, other))

@@ -7,6 +7,7 @@ augmented, on each batch.
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 import torch.nn.functional as F
 
 from ..errors import InputError
@@ -16,8 +17,14 @@ from .finetune import retain_sampler
 
 @dataclass(frozen=True)
 class SCRUBConfig(TrainConfig):
-    """forget_epochs: epochs that begin with a pass of ascent on F, of batches of forget_batch_size; kl_weight and ce_weight:
-    of the two terms of the pass on R; temperature: of both divergences.
+    """How SCRUB unlearns.
+
+    Attributes:
+        forget_epochs: epochs that begin with a pass of ascent on F.
+        forget_batch_size: samples of a step of that pass.
+        kl_weight: of the divergence in the pass on R.
+        ce_weight: of the cross-entropy in it.
+        temperature: of both divergences.
     """
 
     epochs: int = 5
@@ -38,24 +45,30 @@ class SCRUBConfig(TrainConfig):
             raise InputError("temperature 0.0 is not a number above 0")
 
 
-def scrub(original, data, split, config, *, weights, sampling, seed, val=None):
+def scrub(original, data, split, config, *, weights, sampling, seed):
     retain = retain_sampler(data, split, config, weights, sampling)
     forget = Sampler(data, split.forget, config.forget_batch_size, name="forget")
     with Training(original, data, config, seed) as training:
-        teacher = Original(training, "forward")
+        teacher = Original(training, "logits")
         for epoch in range(config.epochs):
             if epoch < config.forget_epochs:
                 for batch in training.batches(epoch, forget, main=False):
-                    training.step(-distillation(training.logits(batch.x), teacher(batch), config.temperature))
+                    training.step(-distillation(training.logits(batch), teacher(batch), config.temperature))
             for batch in training.batches(epoch, retain):
-                logits = training.logits(batch.x)
+                logits = training.logits(batch)
                 near = distillation(logits, teacher(batch), config.temperature)
                 training.step(config.kl_weight * near + config.ce_weight * F.cross_entropy(logits, batch.y))
             training.end_epoch(epoch)
     return training.finish()
 
 
-def distillation(student, teacher, temperature):
-    """T^2 KL(teacher || student) of logits (B, Y) at temperature T, mean over the batch; nats (Hinton et al., 2015)."""
+def distillation(student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Return T^2 KL(teacher || student) at temperature T, mean over the batch; nats (Hinton et al., 2015).
+
+    Args:
+        student: logits (B, Y).
+        teacher: logits (B, Y).
+        temperature: T > 0.
+    """
     student, teacher = F.log_softmax(student / temperature, dim=1), F.log_softmax(teacher / temperature, dim=1)
     return temperature**2 * F.kl_div(student, teacher, reduction="batchmean", log_target=True)

@@ -6,20 +6,34 @@
 The runs lie in the folder like those of an experiment, and a killed tuning continues in the same way.
 """
 
+from __future__ import annotations
+
 import json
 
 import numpy as np
 import pandas as pd
 
-from .configs import retains, trial_values
-from .experiment import Run, execute, prepare, read_run, requests, write_text
-from .scores import GAP_METRICS, average_gap, mean_reference
+from ..labels import name_of
+from ..methods import retains
+from ..recipes.configs import trial_values
+from ..scores import GAP_METRICS, average_gap, mean_reference
+from .options import TuneOptions
+from .runs import execute, planned, requests
+from .store import Run, read_run, write_text
+
+COLUMNS = [
+    "method", "sampling", "trial", "ratio", "seed", "config", "avg_gap", *GAP_METRICS, "seconds", "status",
+]  # fmt: skip
 
 
-def tune(options, progress=True):
-    """Compute what `options` (TuneOptions) ask for and is not there yet.
+def tune(options: TuneOptions, progress: bool = True) -> pd.DataFrame:
+    """Compute what is asked for and is not there yet.
 
     Every score is measured on the validation set in the place of test, and Avg. Gap against the mean of the references.
+
+    Args:
+        options: TuneOptions.
+        progress: show bars.
 
     Returns:
         The log as a DataFrame, of what was asked for: the folder may hold more, from earlier calls.
@@ -27,38 +41,44 @@ def tune(options, progress=True):
     Raises:
         InputError: before anything is written.
     """
-    values = {(method, trial): trial_values(method, trial) for method in options.methods for trial in range(options.trials)}
+    numbers = range(options.trials)
+    values = {(method, trial): trial_values(method, trial) for method in options.methods for trial in numbers}
     seeds, ratios = requests(options)
     sampling = options.reweight[0]
     names = ["retrain", *(f"reference_{k}" for k in range(2, options.references + 1))]
-    references = {(ratio, seed): [Run(name, sampling, ratio, seed) for name in names] for seed in seeds for ratio in ratios}
-    trials = [Run(method, sampling if retains(method) else None, ratio, seed, trial)
-              for method, trial in values for ratio in ratios for seed in seeds]
-    originals = [Run("original", None, None, seed) for seed in seeds]
+    asked = [(ratio, seed) for seed in seeds for ratio in ratios]
+    references = {at: [Run(name, sampling, *at) for name in names] for at in asked}
+    trials = [
+        Run(method, sampling if retains(method) else "none", ratio, seed, trial)
+        for method, trial in values
+        for ratio in ratios
+        for seed in seeds
+    ]
+    originals = [Run("original", "none", None, seed) for seed in seeds]
     by_seed = sorted(trials, key=lambda item: item.seed)  # so that each process generates the data of a seed once
     first = originals + sum(references.values(), [])
-    out, _, call = prepare(options, first + trials)
-    execute(options, out, first, by_seed, progress, call)
+    with planned(options, first + trials, progress) as (plan, _):
+        execute(plan, first, "training", options, progress)
+        execute(plan, by_seed, "unlearning", options, progress)
 
-    rows = []
+    rows, out = [], plan.out
     for item in trials:
         record = _record(out, item)
-        row = {"method": item.method, "sampling": item.sampling or "", "trial": item.trial, "ratio": item.ratio,
-               "seed": item.seed, "config": json.dumps(values[item.method, item.trial]), "avg_gap": np.nan}
+        row = {"method": item.method, "sampling": item.sampling, "trial": item.trial, "ratio": item.ratio}
+        row |= {"seed": item.seed, "config": json.dumps(values[item.method, item.trial]), "avg_gap": np.nan}
         yardstick = [_record(out, other)["scores"] for other in references[item.ratio, item.seed]]
         yardstick = [scores for scores in yardstick if scores]  # without one that diverged
         if record["scores"]:
             row |= {name: getattr(record["scores"], name) for name in GAP_METRICS}
             row["avg_gap"] = average_gap(record["scores"], mean_reference(yardstick)) if yardstick else np.nan
         rows.append(row | {"seconds": record["seconds"], "status": record["status"]})
-    columns = ["method", "sampling", "trial", "ratio", "seed", "config", "avg_gap", *GAP_METRICS, "seconds", "status"]
-    log = pd.DataFrame(rows).reindex(columns=columns)
+    log = pd.DataFrame(rows).reindex(columns=COLUMNS)
     write_text(out / "tuning.csv", log.to_csv(index=False, lineterminator="\n"))
     write_text(out / "chosen.json", json.dumps(chosen(log), indent=1) + "\n")
     return log
 
 
-def chosen(log):
+def chosen(log: pd.DataFrame) -> dict[str, dict]:
     """Return {method: {field: value}} of each method's best trial, from the log alone.
 
     The best has the highest mean Avg. Gap over all ratios and seeds; of equal ones the earliest. A trial that diverged
@@ -72,19 +92,20 @@ def chosen(log):
     return best
 
 
-def tuning_summary(log):
+def tuning_summary(log: pd.DataFrame) -> str:
     """Return what a tuning found, as text: a line a method."""
     n = len(log[["ratio", "seed"]].drop_duplicates())
-    lines = [f"Mean Avg. Gap on validation over {n} requests (ratios x seeds), {log['trial'].nunique()} trials a method:"]
+    trials = log["trial"].nunique()
+    lines = [f"Mean Avg. Gap on validation over {n} requests (ratios x seeds), {trials} trials a method:"]
     best = chosen(log)
     for method, gaps in _mean_gaps(log).items():
         out = f"; {gaps.isna().sum()} diverged" if gaps.isna().any() else ""
         if method not in best:
-            lines.append(f"  {method:16} every trial diverged")
+            lines.append(f"  {name_of(method):16} every trial diverged")
             continue
         values = ", ".join(f"{field} {value}" for field, value in best[method].items())
         default = "diverged" if np.isnan(gaps.loc[0]) else f"{gaps.loc[0]:.1f}"
-        lines.append(f"  {method:16} {gaps.max():.1f} (defaults {default}{out})  trial {gaps.idxmax()}: {values}")
+        lines.append(f"  {name_of(method):16} {gaps.max():.1f} (defaults {default}{out})  trial {gaps.idxmax()}: {values}")
     return "\n".join(lines)
 
 

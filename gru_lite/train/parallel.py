@@ -13,8 +13,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
-def world():
-    """Return (number of this process, how many there are); the first call joins the group that torchrun's variables name."""
+def world() -> tuple[int, int]:
+    """Return (number of this process, how many there are); the first call joins the group of torchrun's variables."""
     if int(os.environ.get("WORLD_SIZE", 1)) == 1 or "RANK" not in os.environ:
         return 0, 1
     if not dist.is_initialized():
@@ -24,38 +24,33 @@ def world():
     return dist.get_rank(), dist.get_world_size()
 
 
-def world_size():
-    """How many processes there are."""
-    return world()[1]
-
-
-def barrier():
+def barrier() -> None:
     """Wait until all processes are here."""
-    if world_size() > 1:
+    if world()[1] > 1:
         dist.barrier()
 
 
 def broadcast(value):
-    """Return the value of the first process, in all of them: anything that can be pickled, from our own processes alone."""
-    if world_size() == 1:
+    """Return the value of the first process, in all of them: anything that can be pickled."""
+    if world()[1] == 1:
         return value
     box = [value]
     dist.broadcast_object_list(box, src=0)
     return box[0]
 
 
-def is_main():
+def is_main() -> bool:
     """Whether this process writes files and shows progress."""
     return world()[0] == 0
 
 
-def part(n):
+def part(n: int) -> slice:
     """The slice of n samples that is this process's."""
     rank, size = world()
     return slice(n * rank // size, n * (rank + 1) // size)
 
 
-def gather(z, n):
+def gather(z: torch.Tensor, n: int) -> torch.Tensor:
     """Return all n rows from each process's part of them; their gradient is right for a loss that all compute alike."""
     if world()[1] == 1:
         return z
@@ -78,10 +73,10 @@ class _Sum(torch.autograd.Function):
         return _Sum.apply(gradient)
 
 
-def averaged(module):
+def averaged(module: nn.Module) -> nn.Module:
     """Return `module`, alike in all processes, as one whose gradients are averaged over them."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # torch 2.15 has another name for broadcast_buffers, 2.4 has not
+        warnings.simplefilter("ignore", FutureWarning)  # torch 2.15 has another name for broadcast_buffers
         return nn.parallel.DistributedDataParallel(module, broadcast_buffers=False, init_sync=False)
 
 
@@ -106,7 +101,7 @@ class SyncedBatchNorm(_BatchNorm):
         return (centred * scale.view(shape) + self.bias.view(shape)).to(x.dtype)
 
 
-def synchronise(model, device):
+def synchronise(model: nn.Module, device: torch.device) -> None:
     """Let every BatchNorm of `model` take its statistics from all processes, in place; `desynchronise` undoes it."""
     if world()[1] > 1:
         for module in model.modules():
@@ -115,7 +110,8 @@ def synchronise(model, device):
                 module.__class__ = nn.SyncBatchNorm if device.type == "cuda" else SyncedBatchNorm
 
 
-def desynchronise(model):
+def desynchronise(model: nn.Module) -> None:
+    """Give every BatchNorm the class that it had before."""
     for module in model.modules():
         if isinstance(module, (nn.SyncBatchNorm, SyncedBatchNorm)) and hasattr(module, "before"):
             module.__class__ = module.__dict__.pop("before")

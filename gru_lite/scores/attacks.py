@@ -1,16 +1,20 @@
 """Membership inference: can an attacker who sees only the loss of a sample tell that the model was trained on it?"""
 
+from __future__ import annotations
+
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
 
-from .errors import InputError
-from .seeding import stream
+from ..errors import InputError
+from ..seeding import stream
 
 FOREST_SIZES = (20, 50, 100)
 CRITERIA = ("gini", "entropy")
 
 
-def paper_attack(member_loss, nonmember_loss, forget_loss, seed=0):
+def paper_attack(
+    member_loss: np.ndarray, nonmember_loss: np.ndarray, forget_loss: np.ndarray, seed: int = 0, n_jobs: int = 1
+) -> float:
     """Return the share of F that the paper's attacker calls "not a member", in percent (paper, section 5).
 
     A random forest on the per-sample loss is trained on retained samples (members) against validation samples
@@ -19,14 +23,19 @@ def paper_attack(member_loss, nonmember_loss, forget_loss, seed=0):
     for there being more members than non-members: read it beside `balanced_attack`.
 
     Args:
-        member_loss, nonmember_loss, forget_loss: (n,) finite losses of R, validation and F.
+        member_loss: (n,) finite losses of R.
+        nonmember_loss: (n,) of validation.
+        forget_loss: (n,) of F.
+        seed: of the forests.
+        n_jobs: CPU cores; the share does not depend on it.
     """
     train = np.concatenate([member_loss, nonmember_loss])[:, None]
     is_member = np.repeat([1, 0], [len(member_loss), len(nonmember_loss)])
     highest = 0.0
     for criterion in CRITERIA:
         # With one random state the trees of a smaller forest are the first trees of a larger one: three in one.
-        forest = RandomForestClassifier(max(FOREST_SIZES), criterion=criterion, random_state=seed).fit(train, is_member)
+        forest = RandomForestClassifier(max(FOREST_SIZES), criterion=criterion, random_state=seed, n_jobs=n_jobs)
+        forest.fit(train, is_member)
         votes = np.stack([tree.predict_proba(np.float32(forget_loss[:, None])) for tree in forest.estimators_])
         for size in FOREST_SIZES:
             # a forest averages probabilities and gives a tie to the first class: non-member
@@ -34,8 +43,16 @@ def paper_attack(member_loss, nonmember_loss, forget_loss, seed=0):
     return 100 * highest
 
 
-def balanced_attack(forget_loss, nonmember_loss, forget_group, nonmember_group, forget_source=None,
-                    nonmember_source=None, n_bootstrap=1000, seed=0):
+def balanced_attack(
+    forget_loss: np.ndarray,
+    nonmember_loss: np.ndarray,
+    forget_group: np.ndarray,
+    nonmember_group: np.ndarray,
+    forget_source: np.ndarray | None = None,
+    nonmember_source: np.ndarray | None = None,
+    n_bootstrap: int = 1000,
+    seed: int = 0,
+) -> tuple[float, float, float]:
     """Return (AUC, low, high) in percent: how well a low loss gives away F among non-members of the same groups.
 
     Non-members outside the forgotten groups are left out, and within each group the non-members weigh together as
@@ -43,9 +60,14 @@ def balanced_attack(forget_loss, nonmember_loss, forget_group, nonmember_group, 
     is a bootstrap that resamples sources (all images of one glyph together), because they are what is independent.
 
     Args:
-        forget_loss, nonmember_loss: (n,) finite losses of F and of samples that no model was trained on.
-        forget_group, nonmember_group: (n,) their groups.
-        forget_source, nonmember_source: (n,) what each was made from; None: every sample is its own.
+        forget_loss: (n,) finite losses of F.
+        nonmember_loss: (m,) of samples that no model was trained on.
+        forget_group: (n,) groups of F.
+        nonmember_group: (m,) groups of the others.
+        forget_source: (n,) what each sample of F was made from; None: every sample is its own.
+        nonmember_source: (m,) likewise.
+        n_bootstrap: draws.
+        seed: of the draws.
 
     Raises:
         InputError: a forgotten group without non-members.

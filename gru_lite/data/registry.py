@@ -1,0 +1,60 @@
+"""What data sets there are. A new one is one file beside this and one line here; nothing is imported before it is named.
+
+The file of a data set defines `ABOUT`, its `Source`, and the function `load(root, image_size=None, **options)`. The file of
+an embedded benchmark defines a function of the benchmark's name, which generates it from a seed.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+
+from ..errors import check_choice
+
+DATASETS = ("waterbirds", "celeba", "fairface", "multinli")  # each is the name of its file
+BENCHMARKS = {"waterdigits": "waterdigits", "waterdigits_large": "waterdigits"}  # name -> its file
+IMAGE_MODELS = ("resnet18", "vit_b_16")  # of pictures on disk, own ones included; the first is the paper's
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is known of a data set on disk before any of it is read.
+
+    Attributes:
+        name: of the data set.
+        files: what must lie in its root; a folder ends with "/".
+        origin: where to get them, as a sentence that follows a colon.
+        default_groups: (target, sensitive) pairs that are forgotten unless others are named.
+        models: architectures that can be trained on it; the first is the paper's.
+        targets: names of the targets to choose from, the default first; () where there is one.
+        group_sets: {name: (target, sensitive) pairs}, requests that have a name.
+        counts: {benchmark name: {split: samples of each group, in the order of group ids}} as published.
+        sizes: {benchmark name: {split: samples}} where those of the groups are not published.
+        reported: the target that the paper's first version reports; None: it has one target, or no numbers.
+        published: name in the table of published hyperparameters; "" where it has none. Its training is then that of
+            waterbirds, and so is that of your own images.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    origin: str
+    default_groups: tuple[tuple[int, int], ...]
+    models: tuple[str, ...] = IMAGE_MODELS
+    targets: tuple[str, ...] = ()
+    group_sets: dict = field(default_factory=dict)
+    counts: dict = field(default_factory=dict)
+    sizes: dict = field(default_factory=dict)
+    reported: str | None = None
+    published: str = ""
+
+
+def module_of(name: str):
+    """Return the module of a data set or of an embedded benchmark."""
+    check_choice(name, (*BENCHMARKS, *DATASETS), "benchmark")
+    return importlib.import_module(f"{__package__}.{BENCHMARKS.get(name, name)}")
+
+
+def source(name: str) -> Source:
+    """Return what is known of a data set on disk."""
+    check_choice(name, DATASETS, "data set")
+    return module_of(name).ABOUT

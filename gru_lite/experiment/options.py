@@ -1,0 +1,253 @@
+"""What a run, a tuning and a preparation are made of: every field is a flag of the command line, its help beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import ClassVar
+
+from ..data.registry import BENCHMARKS, DATASETS, IMAGE_MODELS, source
+from ..errors import InputError, check_choice
+from ..groups import MISSING_GROUP
+from ..methods import method_names
+from ..recipes.published import published_methods
+
+LISTED = "list"  # the ratio of a request that names its samples
+LOWEST = {"seeds": 1, "first_seed": 0, "references": 1, "trials": 1, "epochs": 1, "jobs": 1, "image_size": 8}
+
+
+def flag(default, help: str):
+    """A field of which the command line makes a flag with this help text."""
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `run` and `tune` have in common."""
+
+    benchmark: str | None = flag(None, f"Embedded benchmark, nothing is downloaded: {', '.join(BENCHMARKS)} (the large one "
+        "has a larger request and more test images).")  # fmt: skip
+    manifest: Path | None = flag(None, "Your own images: a CSV with the columns path,target,sensitive,split; paths are "
+        "relative to it.")  # fmt: skip
+    groups: tuple[str, ...] = flag((), "Groups that ask to be forgotten, as TARGET,SENSITIVE: numbers, or names unless it is "
+        "a manifest; a data set has a default. For fairface also 9 or 25, the paper's sets.")  # fmt: skip
+    forget: Path | None = flag(None, "Instead of groups and ratio: a file that lists the train samples to forget, one a line "
+        "(numbers; for a manifest paths).")  # fmt: skip
+    ratio: tuple[str, ...] = flag((), "Shares of each group to forget, each in (0, 1]; 0.5 by default.")
+    methods: tuple[str, ...] = flag((), f"Unlearning methods: {', '.join(method_names())}; or all.")
+    seeds: int = flag(3, "How many seeds. A seed fixes the generated data, the request, the initial weights and the training; "
+        "3 by default.")  # fmt: skip
+    first_seed: int = flag(0, "The first of them; 0 by default.")
+    reweight: tuple[str, ...] = flag(("replacement",), "How REWEIGHT samples: replacement (the paper's, and the default), "
+        "top_up, or both; the first is the reference of Avg. Gap.")  # fmt: skip
+    missing_group: str = flag("error", "When a group is forgotten whole: error, or renormalise (spread its share over the "
+        "others).")  # fmt: skip
+    references: int = flag(1, "How many references: a second Avg. Gap is measured against their mean, which is a steadier "
+        "yardstick than one.")  # fmt: skip
+    epochs: int | None = flag(None, "Epochs of training; fewer for a trial run, which needs its own --out.")
+    image_size: int | None = flag(None, "Side of an image in pixels, as a model sees it. Smaller for a trial run.")
+    precision: str = flag("float32", "float32; bfloat16 where the hardware has it; float16 on a GPU that has no bfloat16.")
+    compile: bool = flag(False, "Compile the models with torch.compile: it takes minutes, and pays off in hours.")
+    jobs: int | None = flag(None, "Trainings at a time; by default one for each core, or one on a GPU. It does not change the "
+        "table.")  # fmt: skip
+    scheduler: str | None = flag(None, "Address of a Dask cluster that does the trainings, such as tcp://HOST:8786; its "
+        "workers see the same files as you do.")  # fmt: skip
+    out: Path | None = flag(None, "Results folder; runs/NAME by default (runs/NAME-tune for a tuning).")
+    record: Path | None = flag(None, "Also write the table to this CSV, with command, commit, versions and device as comments "
+        "above it.")  # fmt: skip
+
+    def __post_init__(self):
+        """Check what needs no data, so that nothing is loaded or written for a slip of the pen."""
+        if [self.benchmark, self.manifest, self.dataset].count(None) != 2:
+            raise InputError(
+                "name the data: either --benchmark waterdigits or --manifest FILE or --dataset NAME --root DIR"
+            )
+        if self.benchmark is not None:
+            check_choice(self.benchmark, BENCHMARKS, "benchmark")
+            if self.image_size is not None:
+                raise InputError(
+                    "--image-size is for a manifest or a data set: the images of a benchmark have their own size"
+                )
+        if self.forget is not None and (self.groups or self.ratio):
+            raise InputError("--forget lists the samples itself: leave out --groups and --ratio")
+        if self.manifest is not None and not self.groups and self.forget is None:
+            raise InputError(
+                "--manifest needs --groups TARGET,SENSITIVE: which group asks to be forgotten? (or --forget FILE)"
+            )
+        ratios = () if self.forget is not None else tuple(map(_ratio, self.ratio or ("0.5",)))
+        self._set(ratio=tuple(dict.fromkeys(ratios)))
+        every = published_methods() if self.preset == "paper" else method_names()
+        methods = [name for given in self.methods for name in (every if given == "all" else (given,))]
+        for method in methods:
+            check_choice(method, method_names(), "method")
+        self._set(methods=tuple(dict.fromkeys(methods)))
+        for sampling in self.reweight:
+            check_choice(sampling, ("replacement", "top_up"), "--reweight")
+        check_choice(self.missing_group, MISSING_GROUP, "--missing-group")
+        check_choice(self.precision, ("float32", "bfloat16", "float16"), "--precision")
+        if not self.reweight:
+            raise InputError("--reweight needs replacement, top_up or both")
+        for name, low in LOWEST.items():
+            value = getattr(self, name, None)
+            if value is not None and (not isinstance(value, int) or value < low):
+                raise InputError(f"--{name.replace('_', '-')} {value!r} is not a whole number of {low} or more")
+
+    def _set(self, **values):
+        """Put what was left open, or was written in another way, into a frozen field."""
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+
+@dataclass(frozen=True)
+class RunOptions(Options):
+    """Train the original model, what it is compared with, and the methods; score them; write one table.
+
+    Always computed: original (no-op), retrain with and without REWEIGHT, and ceiling (a second retrain with REWEIGHT).
+    Each method runs with and without REWEIGHT; one that never visits the retain set, such as gradient_ascent, runs once.
+    A folder that holds finished runs is extended by more seeds, ratios or methods; none is computed twice.
+    """
+
+    scored_on: ClassVar[str] = "test"
+    dataset: str | None = flag(None, f"Data set on disk: {', '.join(DATASETS)}. It is prepared once, see gru-lite prepare.")
+    root: Path | None = flag(None, "Folder that holds the data set.")
+    target: str | None = flag(None, "Of celeba: Blond_Hair, the default, or Attractive.")
+    preset: str | None = flag(None, "How a data set is trained and unlearnt: corrected, the default; or paper, as published "
+        "and released, for its requests.")  # fmt: skip
+    model: str | None = flag(None, "For a data set or a manifest: resnet18, the default of a data set, or vit_b_16; bert for "
+        "multinli. A manifest without it trains a small network.")  # fmt: skip
+    weights: str | None = flag(None, "Where such a model starts: imagenet, published weights (the default; of bert, its own), "
+        "or none, from scratch.")  # fmt: skip
+    configs: Path | None = flag(None, "Values of the methods' configurations: the chosen.json of a tuning, or one like it; by "
+        "default the packaged ones.")  # fmt: skip
+    compare_with: str | None = flag(None, "Method that the summary compares with every other row; by default the one that is "
+        "best by mean.")  # fmt: skip
+    save_models: bool = flag(False, "Keep every trained model, not only the originals.")
+
+    def __post_init__(self):
+        if self.dataset is not None:
+            self._check_dataset()
+        else:
+            for name in ("root", "target", "preset"):
+                if getattr(self, name) is not None:
+                    raise InputError(f"--{name} has no meaning for a benchmark or a manifest: it is for --dataset")
+            self._check_manifest()
+        super().__post_init__()
+        if self.compare_with is not None:
+            check_choice(self.compare_with, method_names(), "--compare-with")
+            if self.compare_with not in self.methods:
+                raise InputError(f"--compare-with {self.compare_with} is not among --methods: add it there")
+
+    def _check_dataset(self):
+        about = source(self.dataset)
+        if self.root is None:
+            raise InputError(f"--dataset {self.dataset} needs --root DIR, the folder that holds it")
+        if self.target is not None and not about.targets:
+            raise InputError(f"--target is for celeba: {self.dataset} has one target")
+        usual = {"target": (None, *about.targets)[bool(about.targets)], "preset": "corrected"}
+        usual |= {"model": about.models[0], "weights": "imagenet"}
+        self._set(**{name: value for name, value in usual.items() if getattr(self, name) is None})
+        choices = {"preset": ("paper", "corrected"), "model": about.models, "weights": ("imagenet", "none")}
+        for name, allowed in (choices | ({"target": about.targets} if about.targets else {})).items():
+            check_choice(getattr(self, name), allowed, f"--{name}")
+        if self.image_size is not None and self.model == "bert":
+            raise InputError("--image-size is for images: multinli has none")
+        self._check_size()
+        if self.preset == "paper" and self.configs is not None:
+            raise InputError("--preset paper has values of its own: leave out --configs, or use --preset corrected")
+        if self.preset == "paper" and self.reweight != ("replacement",):
+            raise InputError("--preset paper samples with replacement: leave out --reweight, or use --preset corrected")
+
+    def _check_manifest(self):
+        if self.model is None:
+            if self.weights is not None:
+                raise InputError("--weights has no meaning for a benchmark or a small network: name a --model")
+            return
+        if self.manifest is None:
+            raise InputError("--model has no meaning for a benchmark: it is for --dataset and --manifest")
+        check_choice(self.model, IMAGE_MODELS, "--model")
+        self._set(weights=self.weights or "imagenet")
+        check_choice(self.weights, ("imagenet", "none"), "--weights")
+        self._check_size()
+
+    def _check_size(self):
+        if self.image_size not in (None, 224) and self.model == "vit_b_16":
+            raise InputError(
+                f"--image-size {self.image_size}: vit_b_16 takes 224 alone; leave it out, or take resnet18"
+            )
+
+
+@dataclass(frozen=True)
+class TuneOptions(Options):
+    """Try configurations of each method, as many for each; choose by Avg. Gap on validation. Test is never predicted.
+
+    Every trial runs with REWEIGHT (a method that never visits the retain set without) on all ratios and seeds, from the
+    method's own search space; the first trial is its defaults. Choose seeds that no table will use: --first-seed 100 is the
+    default. The folder then holds tuning.csv, the log, and chosen.json, which `gru-lite run --configs` takes.
+    """
+
+    scored_on: ClassVar[str] = "val"
+    # What is worth trying is known for the embedded benchmarks' models alone.
+    dataset: ClassVar[None] = None
+    preset: ClassVar[None] = None
+    model: ClassVar[None] = None
+    configs: ClassVar[None] = None
+    save_models: ClassVar[bool] = False
+    trials: int = flag(6, "Configurations of each method, its defaults among them; 6 by default.")
+    seeds: int = flag(4, "How many seeds to tune on; 4 by default.")
+    first_seed: int = flag(100, "The first of them; 100 by default. No table may report a seed that was tuned on.")
+    references: int = flag(2, "How many references the trials are compared with; 2 by default.")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not self.methods:
+            raise InputError("--methods needs what to tune: one or more methods, or all")
+        if len(self.reweight) > 1:
+            raise InputError("--reweight: a tuning samples in one way, replacement or top_up")
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    """Check a download, or the images of a manifest; decode them once into a cache beside them; print the groups.
+
+    What is missing is named with the place where to get it. Runs then read the cache; it is made again when a file changes.
+    """
+
+    dataset: str | None = flag(None, f"{', '.join(DATASETS)} (multinli needs the extra `text`).")
+    root: Path | None = flag(None, "Folder of the download; the cache is its folder .gru_lite.")
+    target: str | None = flag(None, "Of celeba: Blond_Hair (default) or Attractive.")
+    image_size: int | None = flag(None, "Side in pixels of what a model sees; smaller for a trial run. Of a manifest: the side "
+        "to which images are resized.")  # fmt: skip
+    manifest: Path | None = flag(None, "Instead of a data set, your own images: a CSV with the columns "
+        "path,target,sensitive,split.")  # fmt: skip
+    model: str | None = flag(None, "Of a manifest: the model that it is prepared for, as in gru-lite run; by default a small "
+        "network.")  # fmt: skip
+
+    def __post_init__(self):
+        if (self.dataset is None) == (self.manifest is None):
+            raise InputError("name the data: either --dataset NAME --root DIR or --manifest FILE")
+        if self.manifest is not None and (self.root is not None or self.target is not None):
+            raise InputError("--root and --target belong to a --dataset: the paths of a manifest are relative to it")
+        if self.dataset is not None and self.model is not None:
+            raise InputError("--model is for a manifest: a data set is prepared for all of its models")
+        if self.model is not None:
+            check_choice(self.model, IMAGE_MODELS, "--model")
+        if self.dataset is not None:
+            check_choice(self.dataset, DATASETS, "data set")
+            if self.root is None:
+                raise InputError(f"--dataset {self.dataset} needs --root DIR: the folder of the download")
+
+
+def _ratio(text):
+    """`text` as a plain exact decimal, so that 0.5 and .50 are one ratio."""
+    try:
+        number = Decimal(str(text))
+    except InvalidOperation:
+        number = Decimal("nan")
+    if not number.is_finite():
+        raise InputError(
+            f"--ratio {text!r} is not a number: give shares in (0, 1], separated by spaces, such as 0.1 0.5"
+        )
+    if not 0 < number <= 1:
+        raise InputError(f"--ratio {text} is outside (0, 1]: give the share of each group to forget, such as 0.5")
+    return format(number.normalize(), "f")

@@ -1,0 +1,228 @@
+"""The configuration of every run: one function, `Recipe.config`, decides.
+
+Values of one's own are JSON, {"method": {"field": value}}: the chosen.json of `gru-lite tune`, and the packaged
+tuned/NAME.json. A config class may say what is worth trying, as SPACE = {field: ("log", low, high) | ("linear", low, high) |
+("choice", (a, b, ...))}.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from scipy.stats import qmc
+
+from ..data import BENCHMARKS
+from ..errors import InputError, check_choice
+from ..methods import method as find_method
+from ..methods import method_names, retains
+from ..seeding import stream
+from ..train.config import TrainConfig
+from .published import hyperparameters, published_methods, published_row
+
+PACKAGED = Path(__file__).parent / "tuned"
+RETAIN_BATCH = 128  # of SCRUB, where the table names the batch of its ascent; and of every method of the corrected preset
+UNLEARNING_EPOCHS = 10
+HIGHEST_LR = 0.01  # of a model that the paper does not train
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What decides the configuration of every run of one experiment.
+
+    Attributes:
+        benchmark: embedded benchmark whose tuned values the methods take, or None.
+        published: data set whose published training the runs have, or None: the small models' own.
+        model: name of the architecture.
+        preset: "paper", with the published values and methods as released, or "corrected".
+        groups: as --groups is; the published values depend on how many there are.
+        values: {method: {field: value}} over those of the preset or the method's defaults; None: there are none.
+        epochs: at most so many, for a trial; None for all.
+        precision: as in TrainConfig.
+        compile: as in TrainConfig.
+    """
+
+    benchmark: str | None = None
+    published: str | None = None
+    model: str = "small_resnet"
+    preset: str = "corrected"
+    groups: tuple[str, ...] = ()
+    values: dict | None = None
+    epochs: int | None = None
+    precision: str = "float32"
+    compile: bool = False
+
+    def config(
+        self, method: str, ratio: str | None = None, reweight: bool = False, trial: int | None = None
+    ) -> TrainConfig:
+        """Return what one run is configured with: a TrainConfig, or the method's own.
+
+        Args:
+            method: name of a method, or of anything that is trained from the start: "original", "retrain", "ceiling" ...
+            ratio: text; None for the original.
+            reweight: with REWEIGHT or without.
+            trial: of a tuning, which point of the method's space.
+
+        Raises:
+            InputError: the paper's table has no such run.
+        """
+        unlearns = method in method_names()
+        if trial is not None:
+            config = make_config(method, trial_values(method, trial))
+        elif self.published and self.preset == "paper" and (not unlearns or method in published_methods()):
+            config = paper_config(self.published, self.model, self.groups, ratio, method, reweight)
+        elif self.published:
+            config = corrected_config(self.published, self.model, method)
+        elif not unlearns:
+            config = TrainConfig()
+        else:
+            is_tuned = self.benchmark and self.values is None
+            config = tuned(method, self.benchmark) if is_tuned else find_method(method)[1]()
+        if unlearns and trial is None and self.values:
+            config = make_config(method, self.values.get(method, {}), config)
+        if self.epochs:  # a trial run; the warm-up must leave an epoch to train in
+            epochs = min(config.epochs, self.epochs) if unlearns else self.epochs
+            config = replace(config, epochs=epochs, warmup_epochs=min(config.warmup_epochs, epochs - 1))
+        return replace(config, precision=self.precision, compile=self.compile)
+
+
+def paper_config(
+    dataset: str, model: str, groups: tuple[str, ...], ratio: str | None, method: str, reweight: bool
+) -> TrainConfig:
+    """Return the published config of one run, MIU and SalUn as released; the arguments are those of `published_row`."""
+    row = published_row(dataset, model, groups, ratio, method, reweight)
+    return _from_row(method if method in published_methods() else None, row)
+
+
+def corrected_config(dataset: str, model: str, method: str) -> TrainConfig:
+    """Return our config of one run: trained like the paper's, unlearnt with what is corrected, for any request.
+
+    Every method has the same batches of R and so the same number of steps; its learning rate stands to that of training
+    as its default does. A model that the paper does not train has its training, at a learning rate of 0.01 at most.
+
+    Args:
+        dataset: name in the published table.
+        model: name of the architecture.
+        method: name of a method, or of anything that is trained from the start.
+    """
+    row = next(row for row in hyperparameters() if (row["dataset"], row["method"]) == (dataset, "pretrain"))
+    training = _from_row(None, row)
+    if model != row["model"]:
+        training = replace(training, lr=min(training.lr, HIGHEST_LR))
+    if method not in method_names():
+        return training
+    config = find_method(method)[1]()
+    if retains(method):
+        config = replace(config, epochs=UNLEARNING_EPOCHS, batch_size=RETAIN_BATCH)
+    taken = {"weight_decay": training.weight_decay, "augment": training.augment, "optimizer": training.optimizer}
+    return replace(config, lr=float(f"{training.lr * config.lr / TrainConfig().lr:.3g}"), shift=0, **taken)
+
+
+def _from_row(method, row):
+    """The config that a row of the table describes; of a method, or None for a training from the start."""
+    values = {name: int(row[name]) for name in ("batch_size", "epochs", "warmup_epochs")}
+    values |= {name: float(row[name]) for name in ("lr", "weight_decay")}
+    values |= {name: row[name] for name in ("schedule", "optimizer")}
+    # A crop replaces the shift, which is for images of a few pixels.
+    values |= {"augment": row["train_augmentation"] == "True", "shift": 0}
+    if row["momentum"]:
+        values["momentum"] = float(row["momentum"])
+    if method is None:
+        return TrainConfig(**values)
+    config_class = find_method(method)[1]
+    for name in ("forget_epochs", "critic_lr", "lambda_mi"):  # the table's own names, where a method has them
+        if row[name] and name in config_class.__dataclass_fields__:
+            values[name] = float(row[name]) if name != "forget_epochs" else int(row[name])
+    if "forget_batch_size" in config_class.__dataclass_fields__:
+        values["forget_batch_size"] = values["batch_size"]
+    if method == "scrub":
+        values["batch_size"] = RETAIN_BATCH
+    released = getattr(config_class, "released", config_class)
+    return released(**values)
+
+
+def tuned(method: str, benchmark: str = "waterdigits") -> TrainConfig:
+    """Return the config of a method with the values that were tuned on a benchmark; where none are, its defaults."""
+    find_method(method)
+    check_choice(benchmark, BENCHMARKS, "benchmark")
+    file = PACKAGED / f"{benchmark}.json"
+    return make_config(method, read_values(file).get(method, {}) if file.is_file() else {})
+
+
+def read_values(file: str | Path) -> dict[str, dict]:
+    """Return {method: {field: value}} of a JSON file.
+
+    Raises:
+        InputError: names the file, the method and the field that are wrong.
+    """
+    try:
+        values = json.loads(Path(file).read_text())
+    except OSError as error:
+        raise InputError(f"--configs {file} cannot be read: {error.strerror}") from None
+    except ValueError:
+        values = None
+    if not isinstance(values, dict) or not all(isinstance(fields, dict) for fields in values.values()):
+        raise InputError(f'--configs {file} is not JSON of the form {{"method": {{"field": value}}}}')
+    try:
+        for method, fields in values.items():
+            make_config(method, fields)
+    except InputError as error:
+        raise InputError(f"--configs {file}: {error}") from None
+    return values
+
+
+def make_config(method: str, values: dict, base: TrainConfig | None = None) -> TrainConfig:
+    """Return the config of a method.
+
+    Args:
+        method: name in METHODS.
+        values: {field: value}.
+        base: what they replace fields of; None for the defaults.
+    """
+    base = base or find_method(method)[1]()
+    defaults = asdict(base)
+    for name, value in values.items():
+        check_choice(name, defaults, f"field of {method}")
+        expected = type(defaults[name])
+        if type(value) is not expected and not (expected is float and type(value) is int):
+            raise InputError(f"{method}: {name} {value!r} is not of the type {expected.__name__}")
+    try:
+        return replace(base, **values)
+    except InputError as error:
+        raise InputError(f"{method}: {error}") from None
+
+
+def as_record(config: TrainConfig) -> dict:
+    """Return a config as it reads in a JSON file."""
+    return json.loads(json.dumps(asdict(config)))
+
+
+def trial_values(method: str, trial: int) -> dict:
+    """Return {field: value} of one trial of a tuning: of trial 0 the defaults, of a later one a point of SPACE.
+
+    The points are a scrambled Sobol sequence: a few of them cover each field evenly, which independent draws do not.
+    """
+    config_class = find_method(method)[1]
+    space, defaults = getattr(config_class, "SPACE", {}), asdict(config_class())
+    if not space:
+        raise InputError(f"{method} has nothing to tune: its config names no SPACE")
+    if trial == 0:
+        return {name: defaults[name] for name in space}
+    points = qmc.Sobol(len(space), seed=stream(0, "tune", method)).random_base2(trial.bit_length())
+    return {
+        name: _at(share, *what, whole=isinstance(defaults[name], int))
+        for (name, what), share in zip(space.items(), points[trial - 1], strict=True)
+    }
+
+
+def _at(share, kind, *bounds, whole=False):
+    """The value at a share in [0, 1) of the way through a range."""
+    if kind == "choice":
+        return bounds[0][int(share * len(bounds[0]))]
+    check_choice(kind, ("log", "linear"), "kind of search space")
+    low, high = map(math.log, bounds) if kind == "log" else bounds
+    value = low + share * (high - low)
+    value = float(f"{math.exp(value) if kind == 'log' else value:.1e}")  # two digits: to be read, and written down
+    return round(value) if whole else value

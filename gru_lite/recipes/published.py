@@ -1,0 +1,77 @@
+"""The paper's numbers, as data: published hyperparameters and reported scores. Facts, in the folder published/.
+
+Hyperparameters: a row for each data set, model, scenario ("one group", "9 groups", "25 groups"), ratio, method and REWEIGHT.
+"""
+
+from __future__ import annotations
+
+import csv
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FOLDER = Path(__file__).parent / "published"
+
+
+@cache
+def hyperparameters() -> tuple[dict[str, str], ...]:
+    """Return the rows of the published table, as dicts of texts."""
+    with open(FOLDER / "hyperparameters.csv", newline="") as file:
+        return tuple(csv.DictReader(file))
+
+
+def published_methods() -> tuple[str, ...]:
+    """Return the methods that the table has values of, in its order."""
+    return tuple(dict.fromkeys(r["method"] for r in hyperparameters() if r["method"] not in ("pretrain", "retrain")))
+
+
+def reported() -> pd.DataFrame:
+    """Return what the first version of the paper reports (arXiv v1, CelebA with target Attractive): seed means."""
+    import pandas as pd
+
+    return pd.read_csv(FOLDER / "reported_v1.csv")
+
+
+def scenario(groups: tuple[str, ...]) -> str:
+    """Return the table's name of a request, given as --groups is: () or one group, a set by its number, or several."""
+    n = int(groups[0]) if len(groups) == 1 and groups[0].isdigit() else len(groups) or 1
+    return "one group" if n == 1 else f"{n} groups"
+
+
+def published_row(
+    dataset: str, model: str, groups: tuple[str, ...], ratio: str | None, method: str, reweight: bool
+) -> dict[str, str]:
+    """Return the row of the table that answers a run.
+
+    Args:
+        dataset: name of the data set.
+        model: name of the architecture.
+        groups: as --groups is.
+        ratio: text; None for the original.
+        method: of the paper, "original", or anything else that is trained like a retrain.
+        reweight: with REWEIGHT or without.
+
+    Raises:
+        InputError: the table has no such row; lists the requests that it has.
+    """
+    unlearns = method in published_methods()
+    name = method if unlearns else "pretrain" if ratio is None else "retrain"
+    mine = [
+        row
+        for row in hyperparameters()
+        if (row["dataset"], row["method"], row["reweight"]) == (dataset, name, "yes" if reweight else "no")
+    ]
+    wanted = (model, scenario(groups), ratio) if unlearns else (model, "any", "any")
+    for row in mine:
+        if (row["model"], row["scenario"], row["forget_ratio"]) == wanted:
+            return row
+    known = "; ".join(f"{row['model']}, {row['scenario']}, ratio {row['forget_ratio']}" for row in mine)
+    raise InputError(
+        f"--preset paper has no values of {name}{' with REWEIGHT' * reweight} for {dataset}: {wanted[0]}, {wanted[1]}, "
+        f"ratio {wanted[2]}; it has {known or 'no such method'} (--preset corrected takes any)"
+    )

@@ -1,0 +1,29 @@
+"""How a model is judged: scores, membership attacks, and what several seeds allow one to say."""
+
+from .attacks import balanced_attack, paper_attack
+from .scores import (
+    GAP_METRICS,
+    Predictions,
+    Scores,
+    accuracy_table,
+    average_gap,
+    equalized_odds,
+    mean_reference,
+    predictions,
+    score,
+    tug_of_war,
+)
+from .statistics import (
+    calibrated_gap,
+    check_claim,
+    holm,
+    mean_interval,
+    paired_test,
+    smallest_difference,
+)
+
+__all__ = [
+    "GAP_METRICS", "Predictions", "Scores", "accuracy_table", "average_gap", "balanced_attack", "calibrated_gap",
+    "check_claim", "equalized_odds", "holm", "mean_interval", "mean_reference", "paired_test", "paper_attack",
+    "predictions", "score", "smallest_difference", "tug_of_war",
+]  # fmt: skip

@@ -1,0 +1,239 @@
+"""Scores, all in percent, as pure functions of one prediction pass (paper, section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from types import SimpleNamespace
+
+import numpy as np
+from scipy.special import logsumexp
+
+from ..data.dataset import DatasetParts
+from ..errors import DivergedError, InputError, check_choice
+from ..groups import ForgetSplit, group_ids
+from ..models import Classifier
+from ..train.prediction import predict
+from .attacks import balanced_attack, paper_attack
+
+GAP_METRICS = ("RA", "UA", "TA", "MIA", "EO", "GA")
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What one model scores after one request; percent.
+
+    Attributes:
+        RA: accuracy on the retain set.
+        UA: on the forget set. Other papers report 100 - UA under this name.
+        TA: on the test set.
+        MIA: share of F that the paper's attacker calls non-member.
+        EO: equalized odds difference on test, mean over targets and pairs of attributes; lower is fairer.
+        GA: test accuracy over the forgotten groups.
+        EO_worst: the largest of the differences that EO averages.
+        EO_paper: EO after the groups are collapsed to 2 x 2, forgotten or not (see `equalized_odds`).
+        worst_group: lowest accuracy of a group on test.
+        MIA_auc: the balanced attack; 50 is guessing.
+        MIA_auc_low: lower end of its 95% interval.
+        MIA_auc_high: upper end.
+        group_accuracy: (Y, S) test accuracy of each group; NaN where test has no sample of it.
+    """
+
+    RA: float
+    UA: float
+    TA: float
+    MIA: float
+    EO: float
+    GA: float
+    EO_worst: float
+    EO_paper: float
+    worst_group: float
+    MIA_auc: float
+    MIA_auc_low: float
+    MIA_auc_high: float
+    group_accuracy: np.ndarray
+
+    def flat(self) -> dict[str, float]:
+        """Return a dict of plain numbers, with the group accuracies as acc_y_s."""
+        numbers = asdict(self)
+        table = numbers.pop("group_accuracy")
+        return numbers | {f"acc_{y}_{s}": float(value) for (y, s), value in np.ndenumerate(table)}
+
+    @classmethod
+    def from_flat(cls, numbers: dict[str, float]) -> Scores:
+        """Return the Scores that `flat` made a dict of."""
+        cells = {tuple(map(int, name[4:].split("_"))): v for name, v in numbers.items() if name.startswith("acc_")}
+        table = np.full(np.max(list(cells), axis=0) + 1, np.nan)
+        for cell, value in cells.items():
+            table[cell] = value
+        rest = {name: value for name, value in numbers.items() if not name.startswith("acc_")}
+        return cls(**rest, group_accuracy=table)
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Logits of one model on a benchmark: float32 (N, Y) for each part."""
+
+    train: np.ndarray
+    val: np.ndarray
+    test: np.ndarray
+
+
+def predictions(model: Classifier, bench: DatasetParts, threads: int = 1) -> Predictions:
+    """Run the one prediction pass: every sample of train, validation and test once.
+
+    Args:
+        model: Classifier; a GPU computes it when there is one.
+        bench: DatasetParts.
+        threads: CPU threads.
+    """
+    return Predictions(*(predict(model, part, threads=threads) for part in (bench.train, bench.val, bench.test)))
+
+
+def score(
+    model: Classifier | Predictions, bench: DatasetParts, split: ForgetSplit, seed: int = 0, n_jobs: int = 1
+) -> Scores:
+    """Return the Scores of a model after a request.
+
+    Args:
+        model: Classifier, or its Predictions.
+        bench: DatasetParts.
+        split: ForgetSplit of its train set.
+        seed: of the attacks.
+        n_jobs: CPU cores of the attacks; the scores do not depend on it.
+
+    Raises:
+        DivergedError: outputs that are not finite.
+        InputError: a split of other data, or a test set without a sample of the forgotten groups.
+    """
+    if not np.array_equal(split.group, bench.train.group):
+        raise InputError(f"the split is of other data: {len(split.train)} samples, and train has {len(bench.train)}")
+    logits = model if isinstance(model, Predictions) else predictions(model, bench)
+    correct, loss = {}, {}
+    for part in ("train", "val", "test"):
+        target, values = getattr(bench, part).target, getattr(logits, part)
+        if not np.isfinite(values).all():
+            row = int(np.argmin(np.isfinite(values).all(axis=1)))
+            raise DivergedError(f"the model's outputs are not finite (first on {part} sample {row}): it has diverged")
+        correct[part] = values.argmax(axis=1) == target
+        loss[part] = logsumexp(values.astype(np.float64), axis=1) - values[np.arange(len(target)), target]
+    forgotten = [y * bench.train.n_sensitive + s for y, s in split.groups]
+    of_forgotten = np.isin(bench.test.group, forgotten)
+    if not of_forgotten.any():
+        raise InputError(f"test has no sample of the forgotten groups {list(split.groups)}: GA is undefined")
+    test = (correct["test"], bench.test.target, bench.test.sensitive)
+    table = accuracy_table(*test, bench.train.n_targets, bench.train.n_sensitive)
+    auc, low, high = balanced_attack(
+        loss["train"][split.forget],
+        loss["val"],
+        split.group[split.forget],
+        bench.val.group,
+        bench.train.source[split.forget],
+        bench.val.source,
+        seed=seed,
+    )
+    return Scores(
+        RA=percent(correct["train"][split.retain]),
+        UA=percent(correct["train"][split.forget]),
+        TA=percent(correct["test"]),
+        MIA=paper_attack(loss["train"][split.retain], loss["val"], loss["train"][split.forget], seed, n_jobs),
+        EO=equalized_odds(*test),
+        GA=percent(correct["test"][of_forgotten]),
+        EO_worst=equalized_odds(*test, aggregate="worst"),
+        EO_paper=equalized_odds(*test, variant="paper", groups=split.groups),
+        worst_group=float(np.nanmin(table)),
+        MIA_auc=auc, MIA_auc_low=low, MIA_auc_high=high,
+        group_accuracy=table,
+    )
+
+
+def percent(correct: np.ndarray) -> float:
+    """Return 100 times the mean of a boolean array."""
+    return 100 * float(np.mean(correct))
+
+
+def accuracy_table(
+    correct: np.ndarray,
+    target: np.ndarray,
+    sensitive: np.ndarray,
+    n_targets: int | None = None,
+    n_sensitive: int | None = None,
+) -> np.ndarray:
+    """Return the (Y, S) accuracy of each group in percent; NaN for a group without samples.
+
+    Args:
+        correct: (N,) whether a prediction is right.
+        target: (N,) y.
+        sensitive: (N,) s.
+        n_targets: Y; None for as many as occur.
+        n_sensitive: S; None for as many as occur.
+    """
+    n_targets = n_targets or int(np.max(target)) + 1
+    n_sensitive = n_sensitive or int(np.max(sensitive)) + 1
+    group = group_ids(target, sensitive, n_sensitive)
+    count = np.bincount(group, minlength=n_targets * n_sensitive)
+    right = np.bincount(group, weights=np.asarray(correct, dtype=float), minlength=n_targets * n_sensitive)
+    table = np.divide(100 * right, count, out=np.full(len(count), np.nan), where=count > 0)
+    return table.reshape(n_targets, n_sensitive)
+
+
+def equalized_odds(
+    correct: np.ndarray,
+    target: np.ndarray,
+    sensitive: np.ndarray,
+    aggregate: str = "mean",
+    variant: str = "full",
+    groups: list | None = None,
+) -> float:
+    """Return the equalized odds difference in percent: abs(acc(y, s) - acc(y, s')), 0 is fair.
+
+    Args:
+        correct: (N,) whether a prediction is right.
+        target: (N,) y.
+        sensitive: (N,) s.
+        aggregate: "mean" over targets and pairs of attributes, or the "worst" of them. For two targets and two
+            attributes these are fairlearn's agg="mean" and agg="worst_case".
+        variant: "full", or "paper": groups collapsed to 2 x 2, y among the forgotten targets or not, s among the
+            forgotten attributes or not, as in the paper's FairFace and MultiNLI numbers.
+        groups: with "paper", the forgotten (target, sensitive) pairs.
+
+    Returns:
+        percent; NaN when no target has two attributes to compare.
+    """
+    check_choice(aggregate, ("mean", "worst"), "aggregate")
+    check_choice(variant, ("full", "paper"), "variant")
+    correct, target, sensitive = (np.asarray(a) for a in (correct, target, sensitive))
+    if not len(correct) == len(target) == len(sensitive) or len(correct) == 0:
+        raise InputError(f"correct, target and sensitive have {len(correct)}, {len(target)}, {len(sensitive)} entries: "
+                         "give one of each for every sample")
+    if variant == "paper":
+        if groups is None:
+            raise InputError("variant='paper' needs groups: the forgotten (target, sensitive) pairs")
+        forgotten = np.array(groups)
+        target, sensitive = (
+            np.isin(labels, forgotten[:, i]).astype(int) for i, labels in enumerate((target, sensitive))
+        )
+    table = accuracy_table(correct, target, sensitive)
+    first, second = np.triu_indices(table.shape[1], k=1)
+    differences = np.abs(table[:, first] - table[:, second])
+    if np.isnan(differences).all():
+        return float("nan")
+    return float(np.nanmean(differences) if aggregate == "mean" else np.nanmax(differences))
+
+
+def average_gap(scores: Scores, reference: Scores | SimpleNamespace) -> float:
+    """Return 100 - mean over {RA, UA, TA, MIA, EO, GA} of abs(score - reference) (paper, section 5); 100 is identical."""
+    return 100 - float(np.mean([abs(getattr(scores, name) - getattr(reference, name)) for name in GAP_METRICS]))
+
+
+def mean_reference(references: Iterable[Scores]) -> SimpleNamespace:
+    """Return what `average_gap` needs of several references: the mean of each of their six scores.
+
+    One reference is a noisy yardstick; the mean of N varies sqrt(N) times less.
+    """
+    return SimpleNamespace(**{name: float(np.mean([getattr(one, name) for one in references])) for name in GAP_METRICS})
+
+
+def tug_of_war(scores: Scores, reference: Scores | SimpleNamespace) -> float:
+    """Return ToW, 100 * product over {RA, UA, TA} of (1 - abs(score - reference) / 100); 100 is identical."""
+    return 100 * float(np.prod([1 - abs(getattr(scores, m) - getattr(reference, m)) / 100 for m in ("RA", "UA", "TA")]))

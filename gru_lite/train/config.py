@@ -1,0 +1,105 @@
+"""How a model is trained, as a frozen dataclass that checks itself; every method's configuration is one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+from ..errors import InputError, check_choice
+
+LEAST = {"epochs": 1, "batch_size": 2, "forget_batch_size": 1, "threads": 1, "first_steps": 1}  # whole numbers; else 0
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a model is trained. The defaults are those of the embedded benchmarks.
+
+    Attributes:
+        epochs: passes over the data; an epoch has ceil(samples / batch_size) optimiser steps, each a full batch.
+        batch_size: samples of a step.
+        lr: highest learning rate.
+        momentum: of SGD.
+        weight_decay: of either optimiser.
+        schedule: "cosine" (to zero) or "const", after the warm-up.
+        warmup_epochs: epochs in which the learning rate rises linearly from zero.
+        shift: largest random shift of an image in pixels; 0 switches it off. Images with a view are never shifted.
+        precision: "float32"; or autocast to "bfloat16" where the hardware has it, or to "float16", with scaled
+            gradients, on a GPU that has not; never switched by itself.
+        threads: CPU threads of this training. Part of the configuration because sums depend on it, bit by bit.
+        augment: images with a view are cropped and flipped at random in training; or they are seen as in evaluation.
+        optimizer: "sgd" or "adamw".
+        compile: compile the backbone with torch.compile; it pays off after minutes.
+    """
+
+    epochs: int = 15
+    batch_size: int = 64
+    lr: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 5e-3
+    schedule: str = "cosine"
+    warmup_epochs: int = 2
+    shift: int = 2
+    precision: str = "float32"
+    threads: int = 1
+    augment: bool = True
+    optimizer: str = "sgd"
+    compile: bool = False
+
+    def __post_init__(self):
+        """Check every field against the type of its default, in the configs of the methods, too."""
+        check_choice(self.schedule, ("cosine", "const"), "schedule")
+        check_choice(self.precision, ("float32", "bfloat16", "float16"), "precision")
+        check_choice(self.optimizer, ("sgd", "adamw"), "optimizer")
+        for field in fields(self):
+            self._check_number(field.name, type(field.default))
+
+    def _check_number(self, name: str, kind: type) -> None:
+        value, low = getattr(self, name), LEAST.get(name, 0)
+        if kind is bool and not isinstance(value, bool):
+            raise InputError(f"{name} {value!r} is neither True nor False")
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if kind is int and (not is_number or isinstance(value, float) or value < low):
+            raise InputError(f"{name} {value!r} is not a whole number of {low} or more")
+        if kind is float and (not is_number or not math.isfinite(value) or value < 0):
+            raise InputError(f"{name} {value!r} is not a finite number of 0 or more")
+
+    def lr_at(self, step: int, steps_per_epoch: int) -> float:
+        """Return the learning rate of an optimiser step.
+
+        Args:
+            step: number of the step, counted from 0.
+            steps_per_epoch: how many an epoch has.
+        """
+        warmup, total = self.warmup_epochs * steps_per_epoch, self.epochs * steps_per_epoch
+        if step < warmup:
+            return self.lr * (step + 1) / warmup
+        if self.schedule == "const":
+            return self.lr
+        return self.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (total - warmup)))
+
+    def _fill(self, as_released: bool | None, corrected: dict, released: dict) -> None:
+        """Give every field that was left None its value, corrected or released, and refuse a contradiction.
+
+        Args:
+            as_released: what the caller said, or None. True asks for the released values, False for corrected ones.
+            corrected: {field: our value}.
+            released: {field: the authors' value} of the same fields.
+        """
+        given = {name: getattr(self, name) for name in corrected if getattr(self, name) is not None}
+        other = {name: value for name, value in given.items() if value != released[name]}
+        if as_released and other:
+            name, value = next(iter(other.items()))
+            raise InputError(
+                f"as_released=True and {name}={value!r} contradict each other: as released, it is {released[name]!r}; "
+                f"for one change use {type(self).__name__}.released({name}={value!r})"
+            )
+        if as_released is False and len(given) == len(released) and not other:
+            name, value = next(iter(given.items()))
+            raise InputError(
+                f"as_released=False and {name}={value!r} contradict each other: this value and all others are as "
+                f"released; begin with {type(self).__name__}()"
+            )
+        for name in corrected.keys() - given.keys():
+            object.__setattr__(self, name, (released if as_released else corrected)[name])
+        for name, value in corrected.items():
+            self._check_number(name, type(value))

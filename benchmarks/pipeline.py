@@ -1,11 +1,13 @@
-"""Our pipeline against an ordinary one, and both against what the model alone takes: python benchmarks/pipeline.py
+"""Our pipeline against an ordinary one, and both against what the model alone takes: python
+benchmarks/pipeline.py
 
-A tree of JPEGs of about 500 x 350 pixels is written in the format and with the proportions of Waterbirds. The ordinary
-pipeline is written in the usual style: workers of a DataLoader open and transform one picture at a time, the loss of each step
-is read back, and retain, forget, validation and test set have a pass each after every epoch. It is given what one word buys:
-persistent workers, pinned memory, our layout, precision and compilation. The ceiling takes the same steps on one batch of
-random numbers that lies on the device. ResNet-18, as many optimiser steps of as many samples each, in one process; every
-alternative in turn, and the median round. On the CPU the model has as many threads as there are cores; workers come on top.
+A tree of JPEGs of about 500 x 350 pixels is written in the format and with the proportions of Waterbirds. The
+ordinary pipeline is written in the usual style: workers of a DataLoader open and transform one picture at a
+time, the loss of each step is read back, and retain, forget, validation and test set have a pass each after
+every epoch. It is given what one word buys: persistent workers, pinned memory, our layout, precision and
+compilation. The ceiling takes the same steps on one batch of random numbers that lies on the device.
+ResNet-18, as many optimiser steps of as many samples each, in one process; every alternative in turn, and the
+median round. On the CPU the model has as many threads as there are cores; workers come on top.
 
 A GPU: --images 11788 --image-size 224 --precision bfloat16 --compile
 """
@@ -25,6 +27,8 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from cache import photographs
+from gru_lite.options import available_cores
+from gru_lite.presets import corrected
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset, RandomSampler, Subset, WeightedRandomSampler
 from torchvision import transforms
@@ -34,8 +38,6 @@ from gru_lite.data.downloads import PUBLISHED
 from gru_lite.data.waterbirds import COLUMNS, FOLDER
 from gru_lite.experiment import provenance
 from gru_lite.information import Critic, MovingAverage, sampled_terms
-from gru_lite.options import available_cores
-from gru_lite.presets import corrected
 from gru_lite.scores import Predictions
 from gru_lite.train import Sampler, Training
 
@@ -45,12 +47,17 @@ WARM_UP = 2  # rounds: memory and kernels settle no sooner
 
 def write_tree(root, n):
     """Write about n photographs as Waterbirds, each group with its share of the 11,788, but 4 at least."""
-    counts = [(split, g, max(4, round(count * n / 11788))) for split, part in enumerate(PUBLISHED["waterbirds"].values())
-              for g, count in enumerate(part)]
+    counts = [
+        (split, g, max(4, round(count * n / 11788)))
+        for split, part in enumerate(PUBLISHED["waterbirds"].values())
+        for g, count in enumerate(part)
+    ]
     labels = [(split, *divmod(g, 2)) for split, g, count in counts for _ in range(count)]
     (root / FOLDER).mkdir()
     lines = [",".join(COLUMNS)]
-    for i, ((split, y, place), file) in enumerate(zip(labels, photographs(len(labels), (440, 310), (560, 390)))):
+    for i, ((split, y, place), file) in enumerate(
+        zip(labels, photographs(len(labels), (440, 310), (560, 390)))
+    ):
         (root / FOLDER / f"{i}.jpg").write_bytes(file)
         lines.append(f"{i},{i}.jpg,{y},{split},{place},{i}.jpg")
     (root / FOLDER / "metadata.csv").write_text("\n".join(lines) + "\n")
@@ -75,25 +82,40 @@ class Pictures(Dataset):
 
 
 class Ordinary:
-    """Loaders of the ordinary pipeline: `pass_over(name)` yields the batches of "train", "first critic", "critic", "retain",
-    "forget"; `scored()` those of each of the four parts that are scored.
+    """Loaders of the ordinary pipeline: `pass_over(name)` yields the batches of "train", "first critic",
+    "critic", "retain", "forget"; `scored()` those of each of the four parts that are scored.
     """
 
     def __init__(self, root, split, samplers, args):
         normal = [transforms.ToTensor(), transforms.Normalize([0.5] * 3, [0.5] * 3)]
         side = round(args.image_size * 256 / 224)
         seen = transforms.Compose([transforms.Resize(side), transforms.CenterCrop(args.image_size), *normal])
-        varied = transforms.Compose([transforms.RandomResizedCrop(args.image_size), transforms.RandomHorizontalFlip(), *normal])
-        train, still = (Pictures(root, 0, transform) for transform in (varied if args.augment else seen, seen))
-        workers = {"num_workers": args.workers, "persistent_workers": args.workers > 0, "pin_memory": args.device == "cuda"}
+        varied = transforms.Compose(
+            [transforms.RandomResizedCrop(args.image_size), transforms.RandomHorizontalFlip(), *normal]
+        )
+        train, still = (
+            Pictures(root, 0, transform) for transform in (varied if args.augment else seen, seen)
+        )
+        workers = {
+            "num_workers": args.workers,
+            "persistent_workers": args.workers > 0,
+            "pin_memory": args.device == "cuda",
+        }
         self.args, self.passes = args, {}
         for name, sampler in samplers.items():
             part, count = Subset(train, sampler.index), sampler.steps * sampler.batch_size
-            order = (RandomSampler(part, num_samples=count) if sampler.weights is None
-                     else WeightedRandomSampler(sampler.weights, count))
+            order = (
+                RandomSampler(part, num_samples=count)
+                if sampler.weights is None
+                else WeightedRandomSampler(sampler.weights, count)
+            )
             self.passes[name] = DataLoader(part, sampler.batch_size, sampler=order, **workers)
-        parts = {"retain": Subset(still, split.retain), "forget": Subset(still, split.forget),
-                 "val": Pictures(root, 1, seen), "test": Pictures(root, 2, seen)}
+        parts = {
+            "retain": Subset(still, split.retain),
+            "forget": Subset(still, split.forget),
+            "val": Pictures(root, 1, seen),
+            "test": Pictures(root, 2, seen),
+        }
         self.parts = {name: DataLoader(part, SCORED_AT_ONCE, **workers) for name, part in parts.items()}
 
     def pass_over(self, name):
@@ -113,7 +135,9 @@ class Resident:
 
     def __init__(self, bench, samplers, args):
         size = max(SCORED_AT_ONCE, *(sampler.batch_size for sampler in samplers.values()))
-        x = torch.randn(size, 3, args.image_size, args.image_size, device=args.device).contiguous(memory_format=args.layout)
+        x = torch.randn(size, 3, args.image_size, args.image_size, device=args.device).contiguous(
+            memory_format=args.layout
+        )
         self.batch = (x, *(torch.randint(0, n, (size,), device=args.device) for n in (2, 4)))
         self.samplers, self.lengths = samplers, [len(part) for part in (bench.train, bench.val, bench.test)]
 
@@ -122,28 +146,42 @@ class Resident:
         return (self._first(sampler.batch_size) for _ in range(sampler.steps))
 
     def scored(self):
-        return {i: (self._first(min(SCORED_AT_ONCE, length - start)) for start in range(0, length, SCORED_AT_ONCE))
-                for i, length in enumerate(self.lengths)}
+        return {
+            i: (
+                self._first(min(SCORED_AT_ONCE, length - start)) for start in range(0, length, SCORED_AT_ONCE)
+            )
+            for i, length in enumerate(self.lengths)
+        }
 
     def _first(self, n):
         return [tensor[:n] for tensor in self.batch]
 
 
 class Plain:
-    """A plain training of a copy of a model on the batches of `source`; `logged`: the loss of each step is read back."""
+    """A plain training of a copy of a model on the batches of `source`.
+
+    `logged`: the loss of each step is read back.
+    """
 
     def __init__(self, model, config, source, args):
         self.model = copy.deepcopy(model).to(args.device).train()
         self.features = torch.compile(self.model.features) if config.compile else self.model.features
         self.source, self.config, self.args, self.logged = source, config, args, isinstance(source, Ordinary)
         fused = args.device == "cuda" and not self.logged  # the ceiling has the fastest optimiser
-        self.optimizer = torch.optim.SGD(self.model.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay,
-                                         fused=fused or None)
+        self.optimizer = torch.optim.SGD(
+            self.model.parameters(),
+            config.lr,
+            config.momentum,
+            weight_decay=config.weight_decay,
+            fused=fused or None,
+        )
         self.scaler = torch.amp.GradScaler(args.device, enabled=config.precision == "float16")
 
     def forward(self, x, features=None):
         kind = self.config.precision
-        with torch.autocast(self.args.device, torch.bfloat16 if kind == "float32" else getattr(torch, kind), kind != "float32"):
+        with torch.autocast(
+            self.args.device, torch.bfloat16 if kind == "float32" else getattr(torch, kind), kind != "float32"
+        ):
             return (features or self.features)(x).float()
 
     def step(self, loss):
@@ -162,20 +200,30 @@ class Plain:
     def score(self, names=None):
         """Return the logits of the scored parts, or of those named, float32 numpy, from a pass for each."""
         self.model.eval()
-        logits = {name: torch.cat([self.model(x) for x, _, _ in part]).cpu().numpy()
-                  for name, part in self.source.scored().items() if name in (names or (name,))}
+        logits = {
+            name: torch.cat([self.model(x) for x, _, _ in part]).cpu().numpy()
+            for name, part in self.source.scored().items()
+            if name in (names or (name,))
+        }
         self.model.train()
         return logits
 
     def miu(self):
-        """MIU with the original in train mode on every batch, and the scored parts after each epoch; returns their logits."""
+        """MIU with the original in train mode on every batch, and the scored parts after each epoch.
+
+        Returns their logits.
+        """
         original, config, logits = copy.deepcopy(self.model).requires_grad_(False), self.config, None
         critics = [Critic(512, 4, seed=seed).to(self.args.device) for seed in (0, 1)]
-        optimizers = [torch.optim.SGD(critic.parameters(), config.critic_lr, momentum=0.9) for critic in critics]
+        optimizers = [
+            torch.optim.SGD(critic.parameters(), config.critic_lr, momentum=0.9) for critic in critics
+        ]
         averages = [MovingAverage() for _ in critics]
 
         def information(i, z, g):
-            return -averages[i].loss(*sampled_terms(critics[i](z, g), critics[i](z, torch.randint_like(g, 4))))
+            return -averages[i].loss(
+                *sampled_terms(critics[i](z, g), critics[i](z, torch.randint_like(g, 4)))
+            )
 
         for epoch in range(config.epochs):
             for x, _, g in self.source.pass_over("critic" if epoch else "first critic"):
@@ -201,14 +249,20 @@ class Plain:
 
 def options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=480, help="of train, validation and test together; Waterbirds: 11788")
-    parser.add_argument("--image-size", type=int, default=64, help="side of what the model sees, in pixels; the paper: 224")
+    parser.add_argument(
+        "--images", type=int, default=480, help="of train, validation and test together; Waterbirds: 11788"
+    )
+    parser.add_argument(
+        "--image-size", type=int, default=64, help="side of what the model sees, in pixels; the paper: 224"
+    )
     parser.add_argument("--epochs", type=int, default=10, help="of MIU; the paper: 10")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: the GPU when there is one")
     parser.add_argument("--precision", choices=("float32", "bfloat16", "float16"), default="float32")
     parser.add_argument("--layout", choices=("channels_last", "contiguous_format"), default="channels_last")
     parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--augment", action=argparse.BooleanOptionalAction, default=True, help="random crops and flips")
+    parser.add_argument(
+        "--augment", action=argparse.BooleanOptionalAction, default=True, help="random crops and flips"
+    )
     parser.add_argument("--workers", type=int, default=available_cores(), help="of each DataLoader")
     parser.add_argument("--threads", type=int, default=available_cores(), help="of the model, on the CPU")
     parser.add_argument("--rounds", type=int, default=3, help=f"after {WARM_UP} that are not counted")
@@ -233,26 +287,45 @@ def compare(root, args):
     size = write_tree(root, args.images)
     start = time.perf_counter()
     bench = gru.load("waterbirds", root=root, image_size=args.image_size)
-    print(f"{len(bench.train)} + {len(bench.val)} + {len(bench.test)} pictures of {size / 1000:.0f} kB, decoded once by all cores in "
-          f"{time.perf_counter() - start:.1f} s (not in what follows)")
+    print(
+        f"{len(bench.train)} + {len(bench.val)} + {len(bench.test)} pictures of {size / 1000:.0f} kB, decoded once by all cores in "
+        f"{time.perf_counter() - start:.1f} s (not in what follows)"
+    )
     split = gru.forget_split(bench.train, bench.default_groups, ratio=0.5)
     weights = gru.reweight(split)
 
-    common = {"threads": args.threads, "precision": args.precision, "compile": args.compile, "augment": args.augment}
-    config = replace(corrected("waterbirds", "resnet18", "original"), epochs=args.rounds + WARM_UP, warmup_epochs=0, **common)
+    common = {
+        "threads": args.threads,
+        "precision": args.precision,
+        "compile": args.compile,
+        "augment": args.augment,
+    }
+    config = replace(
+        corrected("waterbirds", "resnet18", "original"),
+        epochs=args.rounds + WARM_UP,
+        warmup_epochs=0,
+        **common,
+    )
     miu = corrected("waterbirds", "resnet18", "miu")
-    share = len(bench.train) / sum(PUBLISHED["waterbirds"]["train"])  # the critics have their share of steps, too
+    share = len(bench.train) / sum(
+        PUBLISHED["waterbirds"]["train"]
+    )  # the critics have their share of steps, too
     first, later = (max(1, round(steps * share)) for steps in (miu.first_steps, miu.later_steps))
     miu = replace(miu, epochs=args.epochs, first_steps=first, later_steps=later, **common)
     retain_steps = math.ceil(len(split.retain) / miu.batch_size)
-    samplers = {"train": Sampler(bench.train, None, config.batch_size),
-                "first critic": Sampler(bench.train, None, miu.batch_size, steps=first),
-                "critic": Sampler(bench.train, None, miu.batch_size, steps=later),
-                "forget": Sampler(bench.train, split.forget, miu.forget_batch_size),
-                "retain": Sampler(bench.train, split.retain, miu.batch_size, weights, steps=retain_steps)}
+    samplers = {
+        "train": Sampler(bench.train, None, config.batch_size),
+        "first critic": Sampler(bench.train, None, miu.batch_size, steps=first),
+        "critic": Sampler(bench.train, None, miu.batch_size, steps=later),
+        "forget": Sampler(bench.train, split.forget, miu.forget_batch_size),
+        "retain": Sampler(bench.train, split.retain, miu.batch_size, weights, steps=retain_steps),
+    }
     model = gru.build_model("resnet18", 2, weights="none").to(memory_format=args.layout).to(args.device)
     ordinary, resident = Ordinary(root, split, samplers, args), Resident(bench, samplers, args)
-    for part, loader in ((bench.train, ordinary.passes["train"].dataset.dataset), (bench.test, ordinary.parts["test"].dataset)):
+    for part, loader in (
+        (bench.train, ordinary.passes["train"].dataset.dataset),
+        (bench.test, ordinary.parts["test"].dataset),
+    ):
         assert np.array_equal(part.group, loader.group)
 
     def scores_of_ours(trained):
@@ -274,19 +347,39 @@ def compare(root, args):
                 training.step(F.cross_entropy(training.logits(x), y))
             training.end_epoch(epoch)
 
-        table(f"one epoch of training, {steps} steps of {batch}", args, {
-            "ours": ours, "ordinary": usual.epoch,
-            "ordinary, with its passes over four parts": lambda: (usual.epoch(), usual.score()),
-            "ceiling": ceiling.epoch})
+        table(
+            f"one epoch of training, {steps} steps of {batch}",
+            args,
+            {
+                "ours": ours,
+                "ordinary": usual.epoch,
+                "ordinary, with its passes over four parts": lambda: (usual.epoch(), usual.score()),
+                "ceiling": ceiling.epoch,
+            },
+        )
     steps = f"{retain_steps} + {samplers['forget'].steps} + {first} steps of {samplers['retain'].batch_size}"
-    table(f"MIU, {args.epochs} epochs of up to {steps}, and its scores", args, {
-        "ours": lambda: scores_of_ours(gru.unlearn("miu", model, bench.train, split, miu)),
-        "ordinary": lambda: scores_of(Plain(model, miu, ordinary, args).miu()),
-        "ceiling": Plain(model, miu, resident, args).miu})
-    table("all scores of one model", args, {
-        "ours": lambda: scores_of_ours(model), "ordinary": lambda: scores_of(usual.score()),
-        "ordinary, and three passes for the attack": lambda: (scores_of(usual.score()), usual.score(("retain", "forget", "val"))),
-        "ceiling": ceiling.score})
+    table(
+        f"MIU, {args.epochs} epochs of up to {steps}, and its scores",
+        args,
+        {
+            "ours": lambda: scores_of_ours(gru.unlearn("miu", model, bench.train, split, miu)),
+            "ordinary": lambda: scores_of(Plain(model, miu, ordinary, args).miu()),
+            "ceiling": Plain(model, miu, resident, args).miu,
+        },
+    )
+    table(
+        "all scores of one model",
+        args,
+        {
+            "ours": lambda: scores_of_ours(model),
+            "ordinary": lambda: scores_of(usual.score()),
+            "ordinary, and three passes for the attack": lambda: (
+                scores_of(usual.score()),
+                usual.score(("retain", "forget", "val")),
+            ),
+            "ceiling": ceiling.score,
+        },
+    )
 
 
 def table(title, args, alternatives):
@@ -302,7 +395,10 @@ def table(title, args, alternatives):
     median = {name: statistics.median(values[WARM_UP:]) for name, values in seconds.items()}
     print(f"\n{title}\n  {'':42} {'seconds':>9} {'ratio':>7} {'of ceiling':>11}")
     for name, value in median.items():
-        print(f"  {name:42} {value:9.3f} {value / median['ours']:7.2f} {median['ceiling'] / value:11.2f}", flush=True)
+        print(
+            f"  {name:42} {value:9.3f} {value / median['ours']:7.2f} {median['ceiling'] / value:11.2f}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -1,15 +1,17 @@
-"""What the training engine gains, as ratios measured side by side in one process: python benchmarks/training.py
+"""What the training engine gains, as ratios measured side by side in one process: python
+benchmarks/training.py
 
-Each alternative is timed in turn, several rounds, and the median round is reported; absolute times are of this machine.
+Each alternative is timed in turn, several rounds, and the median round is reported; absolute times are of
+this machine.
 """
 
 import statistics
 import time
 
 import torch
+from gru_lite.batches import DeviceData
 
 import gru_lite as gru
-from gru_lite.batches import DeviceData
 from gru_lite.experiment import provenance
 
 BATCH, SHIFT, ROUNDS = 64, 2, 7
@@ -41,27 +43,45 @@ def main():
             image = image.gather(2, rows[:, None, :, None].expand(-1, 3, -1, 36))
             image.gather(3, columns[:, None, None, :].expand(-1, 3, 32, -1)).float().div_(127.5).sub_(1)
 
-    table("50 shifted batches of 64", {"strided view (ours)": strided, "gather": gathered, "image by image": one_image_at_a_time})
+    table(
+        "50 shifted batches of 64",
+        {"strided view (ours)": strided, "gather": gathered, "image by image": one_image_at_a_time},
+    )
 
     def training(precision="float32", threads=1, layout=torch.channels_last):
         model = gru.build_model("small_resnet", 2).to(memory_format=layout)
         config = gru.TrainConfig(epochs=1, warmup_epochs=0, precision=precision, threads=threads)
         return lambda: gru.fit(model, bench.train, config=config)
 
-    table("one epoch of training", {
-        "float32, channels_last, 1 thread (default)": training(), "float32, contiguous": training(layout=torch.contiguous_format),
-        "float32, 2 threads": training(threads=2), "bfloat16": training("bfloat16"),
-    }, rounds=3)
+    table(
+        "one epoch of training",
+        {
+            "float32, channels_last, 1 thread (default)": training(),
+            "float32, contiguous": training(layout=torch.contiguous_format),
+            "float32, 2 threads": training(threads=2),
+            "bfloat16": training("bfloat16"),
+        },
+        rounds=3,
+    )
 
     model = gru.build_model("small_resnet", 2)
     split = gru.forget_split(bench.train, [(1, 0)], 0.5)
 
     def five_passes():  # a pass for each of RA, UA, TA, the group table, and the attack's losses
-        for dataset, part in ((bench.train, split.retain), (bench.train, split.forget), (bench.test, None), (bench.test, None)):
+        for dataset, part in (
+            (bench.train, split.retain),
+            (bench.train, split.forget),
+            (bench.test, None),
+            (bench.test, None),
+        ):
             gru.predict(model, dataset, part)
         gru.predictions(model, bench)
 
-    table("predictions for all scores", {"one pass (ours)": lambda: gru.predictions(model, bench), "a pass for each": five_passes}, rounds=3)
+    table(
+        "predictions for all scores",
+        {"one pass (ours)": lambda: gru.predictions(model, bench), "a pass for each": five_passes},
+        rounds=3,
+    )
 
 
 def table(title, alternatives, rounds=ROUNDS):
@@ -76,7 +96,9 @@ def table(title, alternatives, rounds=ROUNDS):
     first = statistics.median(next(iter(seconds.values())))
     print(f"\n{title}")
     for name, values in seconds.items():
-        print(f"  {name:45} {statistics.median(values) * 1000:8.1f} ms   ratio {statistics.median(values) / first:5.2f}")
+        print(
+            f"  {name:45} {statistics.median(values) * 1000:8.1f} ms   ratio {statistics.median(values) / first:5.2f}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """gru_lite: group-robust machine unlearning, small enough to read.
 
-After De Min, Roy, Lathuiliere, Ricci and Mancini, *Group-robust Machine Unlearning* (TMLR 2025, arXiv 2503.09330).
-Start with `load`, `forget_split`, `reweight`, `build_model`, `fit`, `unlearn` and `score`.
+After De Min, Roy, Lathuiliere, Ricci and Mancini, *Group-robust Machine Unlearning* (TMLR 2025, arXiv
+2503.09330). Start with `load`, `forget_split`, `reweight`, `build_model`, `fit`, `unlearn` and `score`.
 """
 
 import importlib

@@ -1,4 +1,7 @@
-"""The command line: `gru-lite prepare | run | tune`. Flags are the fields of a dataclass; an error is one line, and code 2."""
+"""The command line: `gru-lite prepare | run | tune`.
+
+Flags are the fields of a dataclass; an error is one line, and code 2.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,10 @@ gru-lite COMMAND --help lists the options."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0; 1 when a run diverged; 2 for bad input; 130 interrupted."""
+    """Run the command line and return its exit code.
+
+    0; 1 when a run diverged; 2 for bad input; 130 interrupted.
+    """
     with contextlib.ExitStack() as quiet:
         if os.environ.get("RANK", "0") != "0":  # of the processes of torchrun, one speaks
             for stream in (contextlib.redirect_stdout, contextlib.redirect_stderr):
@@ -46,7 +52,11 @@ def _main(arguments):
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE)
         return 0 if arguments else 2
-    commands = {"prepare": (PrepareOptions, _prepare), "run": (RunOptions, _run), "tune": (TuneOptions, _tune)}
+    commands = {
+        "prepare": (PrepareOptions, _prepare),
+        "run": (RunOptions, _run),
+        "tune": (TuneOptions, _tune),
+    }
     try:
         command = check_choice(arguments[0], commands, "command")
         options_class, function = commands[command]
@@ -62,7 +72,10 @@ def _main(arguments):
         print("gru-lite: interrupted: the same command continues from here", file=sys.stderr)
         return 130
     except OSError as error:
-        print(f"gru-lite: error: {error}; what is finished is kept, and the same command continues", file=sys.stderr)
+        print(
+            f"gru-lite: error: {error}; what is finished is kept, and the same command continues",
+            file=sys.stderr,
+        )
         return 1
 
 
@@ -82,7 +95,10 @@ def _parser(command, options_class):
     types = typing.get_type_hints(options_class)
     for option in fields(options_class):
         kind = types[option.name]
-        name, common = f"--{option.name.replace('_', '-')}", {"help": option.metadata["help"].replace("%", "%%")}
+        name, common = (
+            f"--{option.name.replace('_', '-')}",
+            {"help": option.metadata["help"].replace("%", "%%")},
+        )
         if kind is bool:
             parser.add_argument(name, action=argparse.BooleanOptionalAction, **common)
             continue
@@ -95,14 +111,16 @@ def _parser(command, options_class):
 
 def _values(parser, arguments):
     """{field: value} of what is given on the command line."""
-    # A group such as -1,0 is a value, though it looks like a flag: with a blank before it, argparse takes it for one.
+    # A group such as -1,0 is a value, though it looks like a flag: with a blank before it, argparse takes it
+    # for one.
     words = [f" {word}" if word[:1] == "-" and word[1:2].isdigit() else word for word in arguments]
     given, unknown = parser.parse_known_args(words)
     if unknown:
         flags = [action.option_strings[0] for action in parser._actions if action.option_strings]
         check_choice(unknown[0].split("=")[0], flags, "option")
     return {
-        name: tuple(map(str.strip, value)) if isinstance(value, list) else value for name, value in vars(given).items()
+        name: tuple(map(str.strip, value)) if isinstance(value, list) else value
+        for name, value in vars(given).items()
     }
 
 
@@ -143,9 +161,13 @@ def _tune(options, arguments):
 
 def _command(command, arguments):
     """The command that gives the same table anywhere: without the folders of this machine."""
-    words = [word for given in arguments for word in (given.split("=", 1) if given.startswith("--") else [given])]
+    words = [
+        word for given in arguments for word in (given.split("=", 1) if given.startswith("--") else [given])
+    ]
     kept = ["gru-lite", command]
     for before, word in zip(["", *words], words, strict=False):
         if not {before, word} & {"--out", "--record", "--scheduler"}:
-            kept.append(Path(word).name if before in ("--manifest", "--forget", "--configs", "--root") else word)
+            kept.append(
+                Path(word).name if before in ("--manifest", "--forget", "--configs", "--root") else word
+            )
     return shlex.join(kept)

@@ -1,4 +1,7 @@
-"""The two ways things go wrong, and how they are said: one line that names the culprit and what would be right."""
+"""The two ways things go wrong, and how they are said.
+
+One line that names the culprit and what would be right.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,15 @@ from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """Something that was given is wrong: a file, a row, a group, an option. The command line exits with code 2."""
+    """Something that was given is wrong.
+
+    A file, a row, a group, an option. The command line exits with code 2.
+    """
 
 
 class DivergedError(RuntimeError):
-    """A training or a model stopped being finite. A run marks the row, goes on with the others, and exits with code 1.
+    """A training or a model stopped being finite. A run marks the row, goes on with the others, and exits
+    with code 1.
 
     `model` is the last one that was finite, where the training kept it; a run saves it beside the record.
     """
@@ -22,7 +29,10 @@ class DivergedError(RuntimeError):
 
 
 def check_choice(value, choices: Iterable, what: str):
-    """Return `value` when it is one of `choices`; otherwise raise InputError naming `what` and the nearest choice."""
+    """Return `value` when it is one of `choices`.
+
+    Otherwise raise InputError naming `what` and the nearest choice.
+    """
     choices = list(choices)
     if value in choices:
         return value

@@ -1,9 +1,10 @@
-"""Groups, forget requests and REWEIGHT: who asks to be forgotten, what is left, and what it weighs (paper, sections 3, 4).
+"""Groups, forget requests and REWEIGHT: who asks to be forgotten, what is left, and what it weighs (paper,
+sections 3, 4).
 
-A sample is (x, y, s) with target y in {0..Y-1} and sensitive attribute s in {0..S-1}; its group is g = y * S + s,
-one of K = Y * S. A request removes a forget set F from the train set D and leaves the retain set R, the rest of D.
-REWEIGHT samples R so that every draw has the group distribution of D: a retained sample i gets the weight
-w_i = n_D(g_i) / n_R(g_i).
+A sample is (x, y, s) with target y in {0..Y-1} and sensitive attribute s in {0..S-1}; its group is g = y * S
++ s, one of K = Y * S. A request removes a forget set F from the train set D and leaves the retain set R, the
+rest of D. REWEIGHT samples R so that every draw has the group distribution of D: a retained sample i gets the
+weight w_i = n_D(g_i) / n_R(g_i).
 """
 
 from __future__ import annotations
@@ -70,7 +71,9 @@ def parse_ratio(ratio: float | str) -> Fraction:
     except (ValueError, ZeroDivisionError):
         raise InputError(f"ratio {ratio!r} is not a number: give a share in (0, 1], such as 0.5") from None
     if not 0 < exact <= 1:
-        raise InputError(f"ratio {ratio} is outside (0, 1]: give the share of each group to forget, such as 0.5")
+        raise InputError(
+            f"ratio {ratio} is outside (0, 1]: give the share of each group to forget, such as 0.5"
+        )
     return exact
 
 
@@ -86,7 +89,9 @@ def parse_group(group: str | Sequence, target_names: Sequence, sensitive_names: 
     if not isinstance(parts, (list, tuple, np.ndarray)) or len(parts) != 2:
         raise InputError(f"group {group!r} is not a pair: give target,sensitive, such as 1,0")
     pair = []
-    for value, names, what in zip(parts, (target_names, sensitive_names), ("target", "sensitive"), strict=True):
+    for value, names, what in zip(
+        parts, (target_names, sensitive_names), ("target", "sensitive"), strict=True
+    ):
         if str(value) in names:
             pair.append(list(names).index(str(value)))
             continue
@@ -113,7 +118,8 @@ def forget_split(
     Args:
         dataset: the grouped train set D.
         groups: list of (target, sensitive) pairs; floor(ratio * n_g) samples are drawn, uniformly and without
-            replacement, from *each* of them. With the same seed a smaller ratio draws a subset of a larger one.
+            replacement, from *each* of them. With the same seed a smaller ratio draws a subset of a larger
+            one.
         ratio: share in (0, 1], read as an exact decimal.
         seed: integer >= 0, the stream of F.
         indices: instead of groups and ratio, the samples to forget.
@@ -122,8 +128,8 @@ def forget_split(
         ForgetSplit.
 
     Raises:
-        InputError: a group that does not exist, is empty or is named twice; a request that comes to no sample, or
-            that leaves none; indices that are no whole numbers, out of range or repeated.
+        InputError: a group that does not exist, is empty or is named twice; a request that comes to no
+            sample, or that leaves none; indices that are no whole numbers, out of range or repeated.
     """
     group = dataset.group
     n_train = dataset.group_counts
@@ -160,7 +166,9 @@ def forget_split(
 
 def _check_groups(dataset, groups):
     if not hasattr(groups, "__len__") or isinstance(groups, (str, bytes)) or _is_one_pair(groups):
-        raise InputError(f"groups {groups!r} is not a list of pairs: write [(1, 0)] (on the command line --groups 1,0)")
+        raise InputError(
+            f"groups {groups!r} is not a list of pairs: write [(1, 0)] (on the command line --groups 1,0)"
+        )
     if len(groups) == 0:
         raise InputError("groups is empty: name at least one (target, sensitive) pair")
     pairs = [parse_group(group, dataset.target_names, dataset.sensitive_names) for group in groups]
@@ -169,7 +177,9 @@ def _check_groups(dataset, groups):
             raise InputError(f"group ({y}, {s}) is named twice")
         g = y * dataset.n_sensitive + s
         if dataset.group_counts[g] == 0:
-            raise InputError(f"group ({y}, {s}) ({dataset.group_names[g]}) is empty: it has no train sample to forget")
+            raise InputError(
+                f"group ({y}, {s}) ({dataset.group_names[g]}) is empty: it has no train sample to forget"
+            )
     return tuple(pairs)
 
 
@@ -218,22 +228,24 @@ def group_weights(
     Args:
         n_train: (K,) whole numbers, samples of each group in D.
         n_retain: (K,) those in R.
-        missing_group: what to do with a group that is forgotten whole, for which no weight exists: "error", or
-            "renormalise" to spread its share over the groups that remain, in proportion to their own.
+        missing_group: what to do with a group that is forgotten whole, for which no weight exists: "error",
+            or "renormalise" to spread its share over the groups that remain, in proportion to their own.
         group_names: K names for error messages; None uses the numbers.
 
     Returns:
-        (K,) float64. A group without retained samples has weight 0. The weights of all retained samples add up to
-        the size of D.
+        (K,) float64. A group without retained samples has weight 0. The weights of all retained samples add
+        up to the size of D.
 
     Raises:
-        InputError: counts that are negative, fractional, of different shapes, or larger in R than in D; a group that
-            was forgotten whole, unless missing_group is "renormalise".
+        InputError: counts that are negative, fractional, of different shapes, or larger in R than in D; a
+            group that was forgotten whole, unless missing_group is "renormalise".
     """
     check_choice(missing_group, MISSING_GROUP, "missing_group")
     n_train, n_retain = np.asarray(n_train), np.asarray(n_retain)
     if n_train.shape != n_retain.shape or n_train.ndim != 1:
-        raise InputError(f"group counts of D {n_train.shape} and R {n_retain.shape} are not two lists of one length")
+        raise InputError(
+            f"group counts of D {n_train.shape} and R {n_retain.shape} are not two lists of one length"
+        )
     for name, counts in (("D", n_train), ("R", n_retain)):
         if not np.all(np.isfinite(counts)) or np.any(counts < 0) or np.any(counts != np.floor(counts)):
             raise InputError(f"group counts of {name} are not whole numbers of 0 or more: {counts.tolist()}")
@@ -255,15 +267,20 @@ def group_weights(
 
 
 def reweight(split: ForgetSplit, missing_group: str = "error") -> np.ndarray:
-    """Return one weight for each retained sample of a ForgetSplit, in the order of `split.retain`: (n_R,) float64."""
-    return group_weights(split.n_train, split.n_retain, missing_group, split.group_names)[split.group[split.retain]]
+    """Return one weight for each retained sample of a ForgetSplit, in the order of `split.retain`.
+
+    (n_R,) float64.
+    """
+    return group_weights(split.n_train, split.n_retain, missing_group, split.group_names)[
+        split.group[split.retain]
+    ]
 
 
 def effective_sample_size(weights: Sequence) -> float:
     """Return Kish's effective sample size (sum w)^2 / sum w^2 of (n,) non-negative weights.
 
-    It speaks of a mean over *all* samples: within one group the weights are equal, so the group counts its n_R(g)
-    samples, however large the global number is.
+    It speaks of a mean over *all* samples: within one group the weights are equal, so the group counts its
+    n_R(g) samples, however large the global number is.
     """
     weights = np.asarray(weights, dtype=np.float64)
     if weights.ndim != 1 or not np.all(np.isfinite(weights)) or np.any(weights < 0) or not weights.any():
@@ -274,7 +291,10 @@ def effective_sample_size(weights: Sequence) -> float:
 def pass_length(
     n: int, weights: np.ndarray | None = None, group: np.ndarray | None = None, sampling: str = "replacement"
 ) -> int:
-    """Return how many draws one pass over n samples makes: n, or with top_up the number of samples before forgetting."""
+    """Return how many draws one pass over n samples makes.
+
+    N, or with top_up the number of samples before forgetting.
+    """
     return int(_top_up_targets(weights, group).sum()) if weights is not None and sampling == "top_up" else n
 
 
@@ -292,9 +312,9 @@ def draw_pass(
         n: samples.
         weights: (n,) REWEIGHT weights; None: a permutation.
         group: (n,) groups, for top_up.
-        sampling: with weights. "replacement" (the paper's): n independent draws with probability w_i / sum w. "top_up"
-            (ours): every sample once, then draws within each group until it has the size it had before forgetting, as
-            even as whole numbers allow, in random order.
+        sampling: with weights. "replacement" (the paper's): n independent draws with probability w_i / sum w.
+            "top_up" (ours): every sample once, then draws within each group until it has the size it had
+            before forgetting, as even as whole numbers allow, in random order.
     """
     if weights is None:
         return rng.permutation(n)

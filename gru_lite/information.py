@@ -1,7 +1,9 @@
-"""Mutual information I(Z; G) between features and the group, in nats, by a critic that is trained to tell them apart.
+"""Mutual information I(Z; G) between features and the group, in nats, by a critic that is trained to tell
+them apart.
 
-Belghazi et al., *MINE* (ICML 2018), on the variational formula of Donsker and Varadhan. G is discrete, so the product
-of the marginals needs no sampling: the critic is evaluated on every group and weighted by p(g). Lesson 4 derives it.
+Belghazi et al., *MINE* (ICML 2018), on the variational formula of Donsker and Varadhan. G is discrete, so the
+product of the marginals needs no sampling: the critic is evaluated on every group and weighted by p(g).
+Lesson 4 derives it.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from .seeding import stream, torch_stream
 
 FOLDS = 4  # two train a critic, one says when to stop, one is evaluated; the roles rotate
 BATCH = 128
-CHECKS = 5  # steps between two looks at the fold that says when to stop, and at most this many of its samples:
+CHECKS = (
+    5  # steps between two looks at the fold that says when to stop, and at most this many of its samples:
+)
 LOOK_AT = 2000
 CLIP = 10.0  # features are cut off this many standard deviations from their mean
 TAU = 5.0  # the clipped bound's limit on abs(T)
@@ -56,13 +60,16 @@ class Critic(nn.Module):
     def _values(self, z, pick):
         # A one-hot g picks one column of the weights, so that the layer is W_z z + b + W_g[g].
         with torch.autocast(z.device.type, enabled=False):
-            of_features, of_group = self.first.weight.split([z.shape[-1], self.first.in_features - z.shape[-1]], dim=1)
+            of_features, of_group = self.first.weight.split(
+                [z.shape[-1], self.first.in_features - z.shape[-1]], dim=1
+            )
             hidden = F.linear(z.float(), of_features, self.first.bias) + pick(of_group.T)
             return self.last(hidden.relu()).squeeze(-1)
 
 
 def donsker_varadhan(table: torch.Tensor, group: torch.Tensor, log_prior: torch.Tensor) -> torch.Tensor:
-    """Return E_p(z,g)[T] - log E_p(z)p(g)[exp T], a lower bound of I(Z; G) for every T, with the sum over g exact.
+    """Return E_p(z,g)[T] - log E_p(z)p(g)[exp T], a lower bound of I(Z; G) for every T, with the sum over g
+    exact.
 
     Args:
         table: (B, K) values of the critic, see `Critic.table`.
@@ -82,8 +89,8 @@ def sampled_bound(joint: torch.Tensor, marginal: torch.Tensor) -> torch.Tensor:
 def normalised(table: torch.Tensor, log_prior: torch.Tensor) -> torch.Tensor:
     """Return the table less, in each row, log of the mean over p(g) of exp T: it is then 0.
 
-    By Jensen's inequality `donsker_varadhan` does not fall on any sample, and becomes the classifier's bound for
-    q(g | z) = p(g) exp T(z, g).
+    By Jensen's inequality `donsker_varadhan` does not fall on any sample, and becomes the classifier's bound
+    for q(g | z) = p(g) exp T(z, g).
     """
     return table - (table + log_prior).logsumexp(1, keepdim=True)
 
@@ -118,7 +125,10 @@ class MovingAverage:
         self.log_mean = None
 
     def loss(self, joint: torch.Tensor, log_marginal: torch.Tensor) -> torch.Tensor:
-        """Return minus the bound, to be minimised, from its two terms; its gradient has the averaged denominator."""
+        """Return minus the bound, to be minimised, from its two terms.
+
+        Its gradient has the averaged denominator.
+        """
         now = log_marginal.detach()
         if self.log_mean is None or self.rate == 1:
             self.log_mean = now
@@ -132,7 +142,10 @@ class MovingAverage:
 
 
 class _StartingAtZero(Critic):
-    """A Critic with one more term, linear in z for each group: what many features need. It starts as T = 0."""
+    """A Critic with one more term, linear in z for each group.
+
+    What many features need. It starts as T = 0.
+    """
 
     def __init__(self, n_features, n_groups, hidden, seed):
         super().__init__(n_features, n_groups, hidden, seed)
@@ -161,20 +174,22 @@ def mutual_information(
 ) -> float:
     """Estimate I(Z; G) in nats. Every sample is judged by critics that it neither trained nor stopped.
 
-    The samples are cut into four folds, each with all groups in proportion. For each of the six pairs of folds a critic
-    is trained on the other two; one fold of the pair says when to stop (before the first step, too), and the other one
-    is evaluated; both ways round. So each sample is evaluated once, with the mean T of three critics.
+    The samples are cut into four folds, each with all groups in proportion. For each of the six pairs of
+    folds a critic is trained on the other two; one fold of the pair says when to stop (before the first step,
+    too), and the other one is evaluated; both ways round. So each sample is evaluated once, with the mean T
+    of three critics.
 
     Args:
         features: (N, D) finite numbers of any scale, numpy or torch; N at least 40. They are standardised.
         groups: (N,) whole numbers from 0 to n_groups - 1.
         n_groups: K; groups that do not occur are allowed.
-        estimator: "mine", the bound of Donsker and Varadhan (Belghazi et al., 2018); "classifier", H(G) minus the
-            cross-entropy of a classifier (Barber and Agakov, 2003); "smile", the clipped bound of Song and Ermon (2020),
-            with abs(T) <= 5. On average the first two are not above I; of the third nothing is promised.
-        marginal: for "mine" alone, what stands for p(z)p(g): "exact", the sum over all groups; "empirical", one g' a
-            sample, drawn from p(g); "uniform", drawn from all K groups, as in the authors' released code. The last
-            estimates I + log K - H(G), not I.
+        estimator: "mine", the bound of Donsker and Varadhan (Belghazi et al., 2018); "classifier", H(G) minus
+            the cross-entropy of a classifier (Barber and Agakov, 2003); "smile", the clipped bound of Song
+            and Ermon (2020), with abs(T) <= 5. On average the first two are not above I; of the third nothing
+            is promised.
+        marginal: for "mine" alone, what stands for p(z)p(g): "exact", the sum over all groups; "empirical",
+            one g' a sample, drawn from p(g); "uniform", drawn from all K groups, as in the authors' released
+            code. The last estimates I + log K - H(G), not I.
         seed: of the folds, the critics and all draws.
         hidden: width of the critics' hidden layer.
         steps: most steps of a critic.
@@ -184,12 +199,15 @@ def mutual_information(
         nats; where there is no information, often a little below 0. Exactly 0.0 when only one group occurs.
 
     Raises:
-        InputError: names the row or the option that is wrong. DivergedError: the loss of a critic left all bounds.
+        InputError: names the row or the option that is wrong. DivergedError: the loss of a critic left all
+            bounds.
     """
     check_choice(estimator, ("mine", "classifier", "smile"), "estimator")
     check_choice(marginal, ("exact", "empirical", "uniform"), "marginal")
     if marginal != "exact" and estimator != "mine":
-        raise InputError(f"marginal {marginal!r} is for estimator 'mine': {estimator!r} always takes the exact one")
+        raise InputError(
+            f"marginal {marginal!r} is for estimator 'mine': {estimator!r} always takes the exact one"
+        )
     _check_whole("hidden", hidden)
     _check_whole("steps", steps)
     if not isinstance(lr, numbers.Real) or not 0 < lr < math.inf:
@@ -208,7 +226,9 @@ def mutual_information(
     torch.set_num_threads(1)  # sums depend on it, and so the estimate
     try:
         for run, pair in enumerate(itertools.combinations(range(FOLDS), 2)):
-            masks = [torch.from_numpy(mask) for mask in (~np.isin(fold, pair), fold == pair[0], fold == pair[1])]
+            masks = [
+                torch.from_numpy(mask) for mask in (~np.isin(fold, pair), fold == pair[0], fold == pair[1])
+            ]
             parts = [[part[mask] for part in sample] for mask in masks]
             rng = stream(seed, "critic", run)
             held_out = _fit(*parts, log_prior, estimator, marginal, rng, hidden, steps, lr)
@@ -258,7 +278,9 @@ def _fit(train, first, second, log_prior, estimator, marginal, rng, hidden, step
         batch = draws[step]
         loss = _loss(critic.table(z[batch]), group[batch], other[step], of_train, estimator, marginal)
         if not loss.item() < 1e3:
-            raise DivergedError(f"the critic diverged in step {step + 1}: its loss is {loss.item():.4g}; lower lr ({lr})")
+            raise DivergedError(
+                f"the critic diverged in step {step + 1}: its loss is {loss.item():.4g}; lower lr ({lr})"
+            )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -317,14 +339,18 @@ def _checked(features, groups, n_groups):
     if groups.shape != features.shape[:1]:
         raise InputError(f"groups have shape {groups.shape} for {len(features)} samples: give one group each")
     if len(features) < FEWEST:
-        raise InputError(f"{len(features)} samples are too few: {FEWEST} are the least, and hundreds make sense")
+        raise InputError(
+            f"{len(features)} samples are too few: {FEWEST} are the least, and hundreds make sense"
+        )
     if not np.isfinite(features).all():
         row = int(np.argmin(np.isfinite(features).all(axis=1)))
         raise InputError(f"features of sample {row} are not finite numbers")
     good = (groups >= 0) & (groups < n_groups) & (groups == np.floor(groups))
     if not good.all():
         row = int(np.argmin(good))
-        raise InputError(f"the group of sample {row} is {groups[row]:g}: whole numbers from 0 to {n_groups - 1} are groups")
+        raise InputError(
+            f"the group of sample {row} is {groups[row]:g}: whole numbers from 0 to {n_groups - 1} are groups"
+        )
     return features, groups.astype(np.int64)
 
 

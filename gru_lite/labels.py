@@ -23,33 +23,33 @@ def name_of(method: str) -> str:
     return NAMES.get(method, method.replace("_", " "))
 
 
-def label(method: str, sampling: str = "", several: bool = False) -> str:
+def label(method: str, sampling: str = "none", several: bool = False) -> str:
     """Return the name of a row of a results table: "retrain", "retrain + REWEIGHT" ...
 
     Args:
         method: code name of the method.
-        sampling: how REWEIGHT draws ("replacement" or "top_up"); "" is without REWEIGHT.
+        sampling: how REWEIGHT draws ("replacement" or "top_up"); "none" is without REWEIGHT.
         several: whether the table has more than one sampling, so that the name has to tell which.
     """
-    if not sampling or method == "ceiling":
+    if sampling == "none" or method == "ceiling":
         return name_of(method)
     return f"{name_of(method)} + REWEIGHT" + (f" ({sampling})" if several else "")
 
 
-def reported_name(method: str, sampling: str = "") -> str | None:
+def reported_name(method: str, sampling: str = "none") -> str | None:
     """Return what the paper's first version calls a row in `reported_v1.csv`; None where it has no such row.
 
     Args:
         method: code name of the method.
         sampling: as for `label`; the paper draws with replacement.
     """
-    if sampling not in ("", "replacement"):
+    if sampling not in ("none", "replacement"):
         return None
     if method == "original":
-        return None if sampling else "Pretrain"
+        return "Pretrain" if sampling == "none" else None
     if method == "miu":
-        return "MIU" if sampling else "MIU without REWEIGHT"
+        return "MIU without REWEIGHT" if sampling == "none" else "MIU"
     if method not in ("retrain", *IN_THE_PAPER):
         return None
     name = "Retrain" if method == "retrain" else name_of(method)
-    return name + ("+REWEIGHT" if sampling else "")
+    return name if sampling == "none" else f"{name}+REWEIGHT"

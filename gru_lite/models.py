@@ -1,4 +1,7 @@
-"""Models are a Classifier: a backbone that makes features and a linear head that reads them. No hooks anywhere."""
+"""Models are a Classifier.
+
+A backbone that makes features and a linear head that reads them. No hooks anywhere.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,9 @@ class BasicBlock(nn.Module):
         self.norm2 = nn.BatchNorm2d(n_out)
         self.shortcut = nn.Identity()
         if stride != 1 or n_in != n_out:
-            self.shortcut = nn.Sequential(nn.Conv2d(n_in, n_out, 1, stride, bias=False), nn.BatchNorm2d(n_out))
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(n_in, n_out, 1, stride, bias=False), nn.BatchNorm2d(n_out)
+            )
 
     def forward(self, x):
         out = F.relu(self.norm1(self.conv1(x)))
@@ -85,11 +90,16 @@ def _resnet18(n_classes, weights):
 
 
 def _vit_b_16(n_classes, weights, image_size):
-    """Dosovitskiy et al. (2021), for images of one size, a multiple of 16 pixels; weights of torchvision, or none."""
+    """Dosovitskiy et al. (2021), for images of one size, a multiple of 16 pixels.
+
+    Weights of torchvision, or none.
+    """
     from torchvision.models import vision_transformer as vit
 
     if isinstance(image_size, bool) or not isinstance(image_size, int) or image_size < 16 or image_size % 16:
-        raise InputError(f"image_size {image_size!r} is not a multiple of 16: vit_b_16 cuts images into squares of 16 pixels")
+        raise InputError(
+            f"image_size {image_size!r} is not a multiple of 16: vit_b_16 cuts images into squares of 16 pixels"
+        )
     net = vit.vit_b_16(image_size=image_size)
     net.heads = nn.Identity()
     if weights == "imagenet":
@@ -100,7 +110,10 @@ def _vit_b_16(n_classes, weights, image_size):
 
 
 class _Bert(nn.Module):
-    """BERT base (Devlin et al., 2019): int32 (B, 3, L) tokens, their types and their mask to the pooled output (B, 768)."""
+    """BERT base (Devlin et al., 2019).
+
+    Int32 (B, 3, L) tokens, their types and their mask to the pooled output (B, 768).
+    """
 
     blocks = tuple(f"bert.encoder.layer.{i}" for i in range(12))
 
@@ -110,13 +123,17 @@ class _Bert(nn.Module):
 
     def forward(self, x):
         ids, types, mask = x.unbind(1)
-        # A mask for each query is used as it is; of one for each token, transformers asks whether it is needed: a wait.
+        # A mask for each query is used as it is; of one for each token, transformers asks whether it is
+        # needed: a wait.
         mask = mask.bool()[:, None, None].expand(-1, 1, ids.shape[1], -1)
         return self.bert(input_ids=ids, token_type_ids=types, attention_mask=mask).pooler_output
 
 
 def _bert(n_classes, weights, vocabulary):
-    """The published bert-base-uncased, or untrained with a vocabulary of so many tokens (None: as published)."""
+    """The published bert-base-uncased, or untrained with a vocabulary of so many tokens (None.
+
+    As published).
+    """
     try:
         import transformers
     except ImportError:
@@ -126,20 +143,27 @@ def _bert(n_classes, weights, vocabulary):
         config.vocab_size = vocabulary or config.vocab_size
         return _Bert(transformers.BertModel(config)), nn.Linear(768, n_classes)
     if vocabulary not in (None, config.vocab_size):
-        raise InputError(f"the published bert has {config.vocab_size} tokens, not {vocabulary}: leave out vocabulary, or use "
-                         "--weights none")
+        raise InputError(
+            f"the published bert has {config.vocab_size} tokens, not {vocabulary}: leave out vocabulary, or use "
+            "--weights none"
+        )
     folder = Path(torch.hub.get_dir()) / "checkpoints" / BERT
     source = folder if folder.is_dir() else BERT
     try:
         bert = transformers.BertModel.from_pretrained(source, use_safetensors=True)
     except (OSError, ValueError, SafetensorError):
-        raise InputError(f"the weights of {BERT} cannot be downloaded or read: put config.json and model.safetensors of "
-                         f"https://huggingface.co/google-bert/{BERT} into {folder}, or use --weights none") from None
+        raise InputError(
+            f"the weights of {BERT} cannot be downloaded or read: put config.json and model.safetensors of "
+            f"https://huggingface.co/google-bert/{BERT} into {folder}, or use --weights none"
+        ) from None
     return _Bert(bert), nn.Linear(768, n_classes)
 
 
 def _published(weights, without):
-    """Weights of torchvision without the head, from torch.hub's cache; they are downloaded into it when they are not there."""
+    """Weights of torchvision without the head, from torch.hub's cache.
+
+    They are downloaded into it when they are not there.
+    """
     file = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
     there = file.is_file()
     try:
@@ -147,28 +171,42 @@ def _published(weights, without):
         state = weights.get_state_dict(progress=False, check_hash=True, map_location="cpu", weights_only=True)
     except Exception as error:  # of the network, the hash, the archive, the unpickler
         if there:
-            raise InputError(f"{file} is not the file of {weights.url}: delete it, or use --weights none") from error
-        raise InputError(f"{file.name} cannot be downloaded ({type(error).__name__}): put the file of {weights.url} into "
-                         f"{file.parent}, or use --weights none") from error
+            raise InputError(
+                f"{file} is not the file of {weights.url}: delete it, or use --weights none"
+            ) from error
+        raise InputError(
+            f"{file.name} cannot be downloaded ({type(error).__name__}): put the file of {weights.url} into "
+            f"{file.parent}, or use --weights none"
+        ) from error
     return {name: tensor for name, tensor in state.items() if not name.startswith(without)}
 
 
 BERT = "bert-base-uncased"
-ARCHITECTURES = {"small_resnet": _small_resnet, "mlp": _mlp, "resnet18": _resnet18, "vit_b_16": _vit_b_16, "bert": _bert}
-DEFAULTS = {"resnet18": {"weights": "imagenet"}, "vit_b_16": {"weights": "imagenet", "image_size": 224},
-            "bert": {"weights": "imagenet", "vocabulary": None}}
+ARCHITECTURES = {
+    "small_resnet": _small_resnet,
+    "mlp": _mlp,
+    "resnet18": _resnet18,
+    "vit_b_16": _vit_b_16,
+    "bert": _bert,
+}
+DEFAULTS = {
+    "resnet18": {"weights": "imagenet"},
+    "vit_b_16": {"weights": "imagenet", "image_size": 224},
+    "bert": {"weights": "imagenet", "vocabulary": None},
+}
 
 
 def build_model(name: str, n_classes: int, seed: int = 0, **options) -> Classifier:
     """Build a Classifier with initial weights that depend on `seed` alone. The head is always new.
 
     Args:
-        name: "small_resnet", "resnet18" or "vit_b_16" (images; vit_b_16 of one size, option image_size, 224), "mlp"
-            (features; option n_features), "bert" (tokens; option vocabulary, how many tokens there are).
+        name: "small_resnet", "resnet18" or "vit_b_16" (images; vit_b_16 of one size, option image_size, 224),
+            "mlp" (features; option n_features), "bert" (tokens; option vocabulary, how many tokens there
+            are).
         n_classes: Y.
         seed: integer >= 0. The global random state of torch is left as it was.
-        options: beside those, of resnet18, vit_b_16 and bert: weights, "imagenet" for the published pretrained ones or
-            "none".
+        options: beside those, of resnet18, vit_b_16 and bert: weights, "imagenet" for the published
+            pretrained ones or "none".
 
     Raises:
         InputError: names the file of weights that cannot be downloaded, and the folder to put it into.
@@ -178,7 +216,9 @@ def build_model(name: str, n_classes: int, seed: int = 0, **options) -> Classifi
     if "weights" in options:
         check_choice(options["weights"], ("imagenet", "none"), "weights")
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(torch_stream(seed, "initial weights").initial_seed())  # not the GPUs'
+        torch.default_generator.manual_seed(
+            torch_stream(seed, "initial weights").initial_seed()
+        )  # not the GPUs'
         backbone, head = ARCHITECTURES[name](n_classes, **options)
     # a saved model holds its weights: nothing is downloaded to build it again
     options |= {"weights": "none"} if "weights" in options else {}
@@ -192,8 +232,10 @@ def check_inputs(model: Classifier, dataset: GroupedDataset) -> None:
     if size is not None and dataset.images is not None:
         shape = dataset.images.shape[2:] if dataset.view is None else (dataset.view.size,) * 2
         if shape != (size, size):
-            raise InputError(f"the model takes images of {size}x{size} pixels, these have {shape[1]}x{shape[0]}: build it "
-                             f"with image_size={shape[1]}, for square images")
+            raise InputError(
+                f"the model takes images of {size}x{size} pixels, these have {shape[1]}x{shape[0]}: build it "
+                f"with image_size={shape[1]}, for square images"
+            )
 
 
 def save(model: Classifier, path: str | Path) -> None:
@@ -216,14 +258,18 @@ def load_model(path: str | Path) -> Classifier:
         model = build_model(**json.loads(metadata["architecture"]))
         model.load_state_dict(tensors)
     except (RuntimeError, TypeError, ValueError) as error:
-        raise InputError(f"{path} does not fit its architecture: {str(error).splitlines()[-1].strip()}") from None
+        raise InputError(
+            f"{path} does not fit its architecture: {str(error).splitlines()[-1].strip()}"
+        ) from None
     return model.eval()
 
 
 def write_tensors(path: str | Path, tensors: dict, metadata: dict) -> None:
     """Write named tensors and text metadata to a safetensors file, atomically."""
     with whole(path) as partial:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial, metadata)
+        save_file(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial, metadata
+        )
 
 
 def read_tensors(path: str | Path) -> tuple[dict, dict]:
@@ -234,4 +280,6 @@ def read_tensors(path: str | Path) -> tuple[dict, dict]:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
     except (SafetensorError, OSError, ValueError):
-        raise InputError(f"{path} is truncated or not a safetensors file: delete it, and what it held is made again") from None
+        raise InputError(
+            f"{path} is truncated or not a safetensors file: delete it, and what it held is made again"
+        ) from None

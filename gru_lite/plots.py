@@ -18,16 +18,25 @@ from .scores import mean_interval
 ORIGINAL, RETRAIN, REWEIGHT, CEILING, TOP_UP = "#000000", "#D55E00", "#0072B2", "#56B4E9", "#009E73"
 INK, ORANGE, PURPLE, GRID = "#333333", "#E69F00", "#CC79A7", "#e6e6e6"
 STYLES = {  # method and sampling -> colour, marker
-    ("original", ""): (ORIGINAL, "s"),
-    ("retrain", ""): (RETRAIN, "v"),
+    ("original", "none"): (ORIGINAL, "s"),
+    ("retrain", "none"): (RETRAIN, "v"),
     ("retrain", "replacement"): (REWEIGHT, "o"),
     ("retrain", "top_up"): (TOP_UP, "D"),
     ("ceiling", "replacement"): (CEILING, "P"),
 }
 RC = {
-    "figure.facecolor": "white", "axes.facecolor": "white", "figure.dpi": 110, "font.size": 11,
-    "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "axes.spines.top": False,
-    "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True, "legend.frameon": False,
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "figure.dpi": 110,
+    "font.size": 11,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
 }
 
 
@@ -84,8 +93,14 @@ def example_grid(dataset: GroupedDataset, per_group: int = 12, seed: int = 0) ->
 
 
 @style()
-def group_bars(tables: dict, group_names: Sequence[str], highlight: Sequence[int] = (),
-               ylabel: str = "test accuracy (%)", top: float | None = 108, form: str = "%.0f") -> plt.Figure:
+def group_bars(
+    tables: dict,
+    group_names: Sequence[str],
+    highlight: Sequence[int] = (),
+    ylabel: str = "test accuracy (%)",
+    top: float | None = 108,
+    form: str = "%.0f",
+) -> plt.Figure:
     """Draw a bar for each group and model.
 
     Args:
@@ -97,12 +112,28 @@ def group_bars(tables: dict, group_names: Sequence[str], highlight: Sequence[int
         form: of the numbers above the bars, which are left out where there are intervals.
     """
     fig, axes = figure(7.5, 3.4)
-    rows = [(model, group, value) for model, table in tables.items()
-            for seed in np.reshape(table, (-1, len(group_names))) for group, value in zip(group_names, seed)]
+    rows = [
+        (model, group, value)
+        for model, table in tables.items()
+        for seed in np.reshape(table, (-1, len(group_names)))
+        for group, value in zip(group_names, seed)
+    ]
     tidy = pd.DataFrame(rows, columns=["model", "group", "value"])
-    colours = [ORIGINAL, RETRAIN, REWEIGHT, TOP_UP, CEILING, PURPLE, ORANGE][:len(tables)]
-    sns.barplot(tidy, x="group", y="value", hue="model", palette=colours, saturation=1, gap=0.08, ax=axes,
-                errorbar=student_interval, capsize=0.2, err_kws={"color": INK, "lw": 1.5}, legend=False)
+    colours = [ORIGINAL, RETRAIN, REWEIGHT, TOP_UP, CEILING, PURPLE, ORANGE][: len(tables)]
+    sns.barplot(
+        tidy,
+        x="group",
+        y="value",
+        hue="model",
+        palette=colours,
+        saturation=1,
+        gap=0.08,
+        ax=axes,
+        errorbar=student_interval,
+        capsize=0.2,
+        err_kws={"color": INK, "lw": 1.5},
+        legend=False,
+    )
     if not tidy.duplicated(["model", "group"]).any():
         for bars in axes.containers:
             axes.bar_label(bars, fmt=form, fontsize=9, padding=1)
@@ -115,8 +146,13 @@ def group_bars(tables: dict, group_names: Sequence[str], highlight: Sequence[int
 
 
 @style()
-def ratio_curves(table: pd.DataFrame, metric: str = "GA", rows: Sequence[tuple[str, str]] | None = None,
-                 axes: plt.Axes | None = None, ylabel: str | None = None) -> plt.Figure:
+def ratio_curves(
+    table: pd.DataFrame,
+    metric: str = "GA",
+    rows: Sequence[tuple[str, str]] | None = None,
+    axes: plt.Axes | None = None,
+    ylabel: str | None = None,
+) -> plt.Figure:
     """Draw the mean and 95% interval over seeds of one score against the forget ratio.
 
     Args:
@@ -134,9 +170,22 @@ def ratio_curves(table: pd.DataFrame, metric: str = "GA", rows: Sequence[tuple[s
     if axes is None:
         _, axes = figure(6.5, 3.6)
     colours, markers = zip(*(STYLES[key] for key in parts))
-    sns.lineplot(tidy, x="ratio", y=metric, hue="name", style="name", palette=list(colours), ax=axes,
-                 markers=list(markers), dashes=False, lw=1.8, mew=0, ms=8,
-                 errorbar=student_interval, err_kws={"alpha": 0.15, "lw": 0})
+    sns.lineplot(
+        tidy,
+        x="ratio",
+        y=metric,
+        hue="name",
+        style="name",
+        palette=list(colours),
+        ax=axes,
+        markers=list(markers),
+        dashes=False,
+        lw=1.8,
+        mew=0,
+        ms=8,
+        errorbar=student_interval,
+        err_kws={"alpha": 0.15, "lw": 0},
+    )
     axes.set(xlabel="share of the group that is forgotten", xticks=sorted(tidy["ratio"].unique()))
     axes.set_ylabel(ylabel or f"{metric} (%)", visible=True)  # seaborn hides it on shared axes
     axes.legend()
@@ -157,8 +206,17 @@ def paired_dots(differences: dict, xlabel: str, lines: dict[str, float] | None =
     tidy = pd.DataFrame(rows, columns=["value", "of dots", "of means"])
     place = {"data": tidy, "x": "value", "orient": "h", "native_scale": True, "ax": axes}
     sns.stripplot(y="of dots", jitter=False, color=REWEIGHT, alpha=0.6, **place)
-    sns.pointplot(y="of means", errorbar=student_interval, color=INK, linestyle="none", marker="|", ms=14,
-                  capsize=0.25, err_kws={"lw": 1.8}, **place)
+    sns.pointplot(
+        y="of means",
+        errorbar=student_interval,
+        color=INK,
+        linestyle="none",
+        marker="|",
+        ms=14,
+        capsize=0.25,
+        err_kws={"lw": 1.8},
+        **place,
+    )
     for name, x in (lines or {"": 0}).items():
         axes.axvline(x, color=INK, lw=1, ls="--")
         axes.annotate(name, (x, 1), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=9)
@@ -178,8 +236,18 @@ def heat_map(table: pd.DataFrame, limit: float, form: str = "+.1f") -> plt.Figur
     """
     fig, axes = figure(6.5, 0.6 + 0.36 * len(table))
     colours = sns.blend_palette([CEILING, "white", ORANGE], as_cmap=True)  # light enough for dark numbers
-    sns.heatmap(table, vmin=-limit, vmax=limit, cmap=colours, cbar=False, annot=True, fmt=form,
-                annot_kws={"color": INK, "fontsize": 9}, linewidths=1, ax=axes)
+    sns.heatmap(
+        table,
+        vmin=-limit,
+        vmax=limit,
+        cmap=colours,
+        cbar=False,
+        annot=True,
+        fmt=form,
+        annot_kws={"color": INK, "fontsize": 9},
+        linewidths=1,
+        ax=axes,
+    )
     axes.set(xlabel="", ylabel="")
     axes.tick_params(length=0, rotation=0)
     return fig

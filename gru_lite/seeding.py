@@ -1,7 +1,8 @@
-"""Randomness comes from named streams: one seed gives separate, reproducible streams for the data, F and training.
+"""Randomness comes from named streams: one seed gives separate, reproducible streams for the data, F and
+training.
 
-A stream depends only on the seed and its path, e.g. `stream(0, "order", 3)`, so the fourth pass over the data is the
-same whether or not the run was interrupted before it.
+A stream depends only on the seed and its path, e.g. `stream(0, "order", 3)`, so the fourth pass over the data
+is the same whether or not the run was interrupted before it.
 """
 
 from __future__ import annotations

@@ -75,16 +75,9 @@ models = {
 # disagree about what the model said.
 
 # %%
-predictions = {
-    name: gru.predictions(model, bench) for name, model in models.items()
-}
+predictions = {name: gru.predictions(model, bench) for name, model in models.items()}
 logits = predictions["reference"]
-print(
-    "logits of train, val, test:",
-    logits.train.shape,
-    logits.val.shape,
-    logits.test.shape,
-)
+print("logits of train, val, test:", logits.train.shape, logits.val.shape, logits.test.shape)
 
 # %% [markdown]
 # ## Accuracies: RA, UA, TA, GA

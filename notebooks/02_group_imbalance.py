@@ -41,10 +41,7 @@ config = gru.TrainConfig(epochs=15 if profile == "full" else 1)
 # %%
 bench = gru.load("waterdigits", seed=seed)
 ratios = ("0.1", "0.5", "0.9")  # as text, so that they are read as exact decimals
-requests = {
-    r: gru.forget_split(bench.train, groups=[(1, 0)], ratio=r, seed=seed)
-    for r in ratios
-}
+requests = {r: gru.forget_split(bench.train, groups=[(1, 0)], ratio=r, seed=seed) for r in ratios}
 left = {ratio: split.n_retain for ratio, split in requests.items()}
 print(pd.DataFrame(left, index=bench.group_names))
 
@@ -91,7 +88,7 @@ if profile == "full":
 
 # %% mystnb={"image": {"alt": "Two panels against the forgotten share of the group: accuracy on all of test falls a little for the retrained model, accuracy of the forgotten group falls steeply; the original is a flat line in both."}, "figure": {"caption": "Accuracy on the whole test set (left) and on the forgotten group (right): mean and 95% interval over ten seeds.", "name": "fig-ratio"}}
 fig, axes = plots.figure(8, 3.4, columns=2, sharey=True)
-rows = [("original", ""), ("retrain", "")]
+rows = [("original", "none"), ("retrain", "none")]
 plots.ratio_curves(table, "TA", rows, axes[0], "accuracy, all of test (%)")
 plots.ratio_curves(table, "GA", rows, axes[1], "accuracy, forgotten group (%)")
 plots.plt.show()
@@ -131,10 +128,7 @@ for column, name in zip(groups, bench.group_names):
 
 
 # %%
-GA = {
-    (method, r): gru.select(table, method, r)["GA"]
-    for method in ("original", "retrain") for r in ratios
-}
+GA = {(method, r): gru.select(table, method, r)["GA"] for method in ("original", "retrain") for r in ratios}
 harm = {r: GA["retrain", r] - GA["original", r] for r in ratios}  # paired by seed
 
 for r in ratios:
@@ -177,6 +171,7 @@ gru.check_claim("the other rare group is harmed too, at 0.9", -change["acc_0_1"]
 # A request for 90% of the group removes 162 images. As a control, remove 162 images that are drawn uniformly from all
 # 4,000: the same number of people leave, but from everywhere. *Where will the dots of the uniform requests lie?*
 
+
 # %%
 def uniform_request(k):
     """GA of seed k after 162 images, drawn from everywhere, are forgotten."""
@@ -196,10 +191,7 @@ seeds = [seed, seed + 1, seed + 2] if profile == "full" else [seed]
 uniform = pd.Series({k: uniform_request(k) for k in seeds})
 
 # %% mystnb={"image": {"alt": "Dots of the change of the group's accuracy for a concentrated and a uniform request of 162 images. The concentrated ones lie tens of points below zero, the uniform ones near zero."}, "figure": {"caption": "162 images are forgotten, all from one group or from everywhere: change of that group's test accuracy.", "name": "fig-uniform"}}
-changes = {
-    "concentrated": harm["0.9"][seeds],
-    "uniform": uniform - GA["original", "0.9"][seeds],
-}
+changes = {"concentrated": harm["0.9"][seeds], "uniform": uniform - GA["original", "0.9"][seeds]}
 for name, values in changes.items():
     print(name, np.round(values.tolist(), 1))
 plots.paired_dots(changes, "change of GA (points)")

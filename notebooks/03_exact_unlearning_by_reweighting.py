@@ -191,8 +191,9 @@ rows = list(plots.STYLES)[:4]
 plots.ratio_curves(table, "GA", rows, ylabel="accuracy, forgotten group (%)")
 plots.plt.show()
 
+
 # %%
-def accuracy(ratio, method, sampling=""):
+def accuracy(ratio, method, sampling="none"):
     return gru.select(table, method, ratio, sampling)["GA"]
 
 
@@ -263,10 +264,8 @@ for (r, (mean, half, _)), p in zip(tests.items(), p_values):
 
 # %%
 fresh, about = gru.read_record("waterdigits_fresh_seeds")
-samplings = ("", "replacement", "top_up")
-plain, by_paper, by_top_up = (
-    gru.select(fresh, "retrain", 0.9, sampling)["GA"] for sampling in samplings
-)
+samplings = ("none", "replacement", "top_up")
+plain, by_paper, by_top_up = (gru.select(fresh, "retrain", 0.9, sampling)["GA"] for sampling in samplings)
 mean, half, p = gru.paired_test(by_top_up, by_paper)
 print(f"seeds {about['seeds']}: top-up minus replacement {mean:+.1f} ± {half:.1f}, p {p:.2f}")
 mean, half, _ = gru.paired_test(by_paper, plain)
@@ -298,10 +297,7 @@ for name in ("TA", "GA", "UA"):
 
 # %% tags=["claim"]
 if profile == "full":
-    gru.check_claim(
-        "live and recorded GA agree to five points",
-        [5 - abs(live.GA - recorded.GA)],
-    )
+    gru.check_claim("live and recorded GA agree to five points", [5 - abs(live.GA - recorded.GA)])
 
 # %% [markdown]
 # ## Where it cannot help

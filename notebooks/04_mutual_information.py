@@ -554,6 +554,7 @@ print("features of the test images:", z_test.shape)
 # The model was trained for the first term; each of the two can be $\log 2 = 0.69$ nats at most. *How much of the
 # second will its features have? How much has a network that was never trained?*
 
+
 # %% mystnb={"image": {"alt": "Dots of three mutual informations, of the group, of the target and of the background given the target, for the untrained and the original network. The original is higher in all three, and its information about the background is close to the maximum of 0.69."}, "figure": {"caption": "Information in the features of test images: a dot for each of four draws of folds and critics; dashed: the largest possible values.", "name": "fig-waterdigits-features"}}
 def probes(z, group, k, **way):
     options = way | brief

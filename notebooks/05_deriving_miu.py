@@ -79,9 +79,7 @@ def probe(name, k):
     return {"I(Z;G)": whole, "I(Z;Y)": target, "I(Z;S|Y)": whole - target}
 
 
-probes = {
-    name: pd.DataFrame([probe(name, k) for k in range(n_probes)]) for name in models
-}
+probes = {name: pd.DataFrame([probe(name, k) for k in range(n_probes)]) for name in models}
 means = {name: table.mean() for name, table in probes.items()}
 print(pd.DataFrame(means).T.round(2).to_string())
 
@@ -177,15 +175,11 @@ def fit_critic(z, group, log_prior, seed=0):
 
 test_group = torch.from_numpy(bench.test.group)
 even = torch.full((4,), 0.25).log()  # p(g) of the test images
-critics = {
-    name: fit_critic(torch.from_numpy(z), test_group, even)
-    for name, z in features.items()
-}
+critics = {name: fit_critic(torch.from_numpy(z), test_group, even) for name, z in features.items()}
 
 # %%
 forgotten = {
-    name: torch.from_numpy(gru.extract_features(m, bench.train, split.forget))
-    for name, m in models.items()
+    name: torch.from_numpy(gru.extract_features(m, bench.train, split.forget)) for name, m in models.items()
 }
 z = forgotten["original"][:32]  # a forget batch
 g = torch.full((32,), 2)
@@ -404,6 +398,7 @@ if profile == "full":
 #
 # Its sign is that of $I - I_0$: too much information is lowered, too little is raised, and at the target there is no
 # force. In the toy, let one number $a$ draw every group together about its corner ($a < 1$) or blur it ($a > 1$):
+
 
 # %%
 def information(a):

@@ -319,6 +319,7 @@ if full:
 # shifted at random, the stored features are those of the image in its place: one more small difference between the
 # two.)
 
+
 # %% tags=["nbval-ignore-output"]
 def seconds(mode):
     once = replace(tuned, epochs=1, forget_epochs=0, original_mode=mode)

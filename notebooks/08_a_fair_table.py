@@ -87,7 +87,7 @@ transfer, _ = gru.read_record("waterdigits_large_transfer")
 seeds = sorted(transfer["seed"].unique())
 gaps = {}
 for method in gru.METHODS:
-    sampling = WITH if method in VISIT_R else ""
+    sampling = WITH if method in VISIT_R else "none"
     for name, table in {"tuned on small": transfer, "tuned on large": large}.items():
         values = gru.select(table, method, RATIO, sampling)[GAP].loc[seeds]
         gaps.setdefault(name, {})[method] = values.mean()
@@ -105,6 +105,7 @@ print(pd.DataFrame(gaps).rename(index=labels.name_of).round(1).to_string())
 #
 # A ruler should be finer than what it measures. Between doing nothing and a perfect method there has to be room, and
 # two references of one seed should agree.
+
 
 # %%
 def room(table, ratio, gap):
@@ -210,7 +211,7 @@ print(pd.DataFrame(lines, index=["Avg. Gap", "calibrated"]).T.to_string())
 # %%
 found = gru.compare(large, "miu", WITH)
 found["survives"] = np.where(found["p_holm"] < 0.05, "yes", "")
-found["REWEIGHT"] = np.where(found["sampling"] == "", "", "+")
+found["REWEIGHT"] = np.where(found["sampling"] == "none", "", "+")
 columns = ["rival", "REWEIGHT", "mean", "half", "p_holm", "smallest", "survives"]
 print("MIU + REWEIGHT minus each rival, points of Avg. Gap")
 named = found.assign(rival=found["rival"].map(labels.name_of))
@@ -241,7 +242,7 @@ if len(ceiling) >= 10:  # of the record, whatever the profile
     assert p > 0.05 and abs(difference) < 1, "fine-tuning is not at the ceiling"
     for m in ("finetune", "l1_sparse", "eu_k", "salun"):
         assert p_of[m, WITH] > 0.05, f"MIU and {m} can be told apart"
-    for key in (("original", ""), ("retrain", ""), ("gradient_ascent", "")):
+    for key in (("original", "none"), ("retrain", "none"), ("gradient_ascent", "none")):
         assert p_of[key] < 0.05, f"MIU and {key[0]} cannot be told apart"
     gru.check_claim("MIU is below the ceiling", ceiling - gaps["miu"])
     gru.check_claim("MIU is above doing nothing", gaps["miu"] - no_op)
@@ -255,9 +256,9 @@ if len(ceiling) >= 10:  # of the record, whatever the profile
 
 # %% mystnb={"image": {"alt": "A table of coloured cells with methods in rows and six scores in columns; each cell is the score minus that of the references in points. The no-op row is strongly positive in UA and GA and negative in MIA and EO; the rows of fine-tuning and L1-sparse are near zero but for MIA; SCRUB's is strongly negative in UA and GA."}, "figure": {"caption": "Each score minus the mean of four references, points, mean over ten seeds; methods with REWEIGHT.", "name": "fig-signed"}}
 yardstick = references.groupby("seed")[[*METRICS]].mean()
-rows = {"no-op": ("original", "")}
+rows = {"no-op": ("original", "none")}
 rows |= {labels.name_of(m): (m, WITH) for m in order}
-rows |= {"plain retrain": ("retrain", ""), "ceiling": ("ceiling", WITH)}
+rows |= {"plain retrain": ("retrain", "none"), "ceiling": ("ceiling", WITH)}
 
 
 def minus_references(method, sampling):
@@ -406,9 +407,9 @@ for ratio, block in small.groupby("ratio"):
 
 # %%
 for m in ("eu_k", "l1_sparse"):
-    part = {s: gru.select(small, m, "0.9", s) for s in ("", WITH)}
-    mean, half = gru.mean_interval(part[WITH]["avg_gap"] - part[""]["avg_gap"])
-    GA = [part[s]["GA"].mean() for s in ("", WITH)]
+    part = {s: gru.select(small, m, "0.9", s) for s in ("none", WITH)}
+    mean, half = gru.mean_interval(part[WITH]["avg_gap"] - part["none"]["avg_gap"])
+    GA = [part[s]["GA"].mean() for s in ("none", WITH)]
     print(f"{labels.name_of(m):9} Avg. Gap {mean:+.1f} ± {half:.1f}; GA from {GA[0]:.0f} to {GA[1]:.0f}")
 reference = gru.select(small, "retrain", "0.9", WITH)
 print(f"the reference's GA: {reference['GA'].mean():.0f}")

@@ -1,12 +1,13 @@
-"""What each correction of MIU and SalUn changes, and each part of MIU: writes results/waterdigits_miu_traps.csv.
+"""What each correction of MIU and SalUn changes, and each part of MIU: writes
+results/waterdigits_miu_traps.csv.
 
-    gru-lite run --benchmark waterdigits_large --ratio 0.9 --methods all --seeds 10 --references 4 --save-models
-    python results/miu_traps.py --seeds 6
+    gru-lite run --benchmark waterdigits_large --ratio 0.9 --methods all --seeds 10 --references 4
+    --save-models python results/miu_traps.py --seeds 6
 
-A row for each variant and seed, at ratio 0.9 on waterdigits_large. Originals, references and ceiling are those of the first
-command; avg_gap is to the mean of its references of the same seed. `information` is a fresh probe's held-out estimate of
-I(Z; G) on 1,500 test images, in nats. The rows `reference` (the mean over the references), `no-op` and `ceiling` say how to
-read the others.
+A row for each variant and seed, at ratio 0.9 on waterdigits_large. Originals, references and ceiling are
+those of the first command; avg_gap is to the mean of its references of the same seed. `information` is a
+fresh probe's held-out estimate of I(Z; G) on 1,500 test images, in nats. The rows `reference` (the mean over
+the references), `no-op` and `ceiling` say how to read the others.
 """
 
 import argparse
@@ -39,24 +40,41 @@ def variants():
     rows = {"corrected": miu, "as released": replace(miu, **AS_RELEASED)}
     for field in FIELDS:  # as_released=True would set them all again
         rows[f"released but {field}"] = replace(miu, **AS_RELEASED | {field: corrected[field]})
-    rows |= {"no forgetting": replace(miu, forget_epochs=0), "no calibration": replace(miu, lambda_mi=0.0),
-             "no CE": replace(miu, ce_weight=0.0), "no REWEIGHT": miu,
-             "clipping": replace(miu, clip=True), "no clipping": replace(miu, clip=False)}
+    rows |= {
+        "no forgetting": replace(miu, forget_epochs=0),
+        "no calibration": replace(miu, lambda_mi=0.0),
+        "no CE": replace(miu, ce_weight=0.0),
+        "no REWEIGHT": miu,
+        "clipping": replace(miu, clip=True),
+        "no clipping": replace(miu, clip=False),
+    }
     rows = {name: ("miu", config, name != "no REWEIGHT") for name, config in rows.items()}
     rows["salun corrected"] = ("salun", replace(salun, **salun_corrected), True)
     rows["salun as released"] = ("salun", replace(salun, **salun_released), True)
     for field, value in salun_corrected.items():
-        rows[f"salun released but {field}"] = ("salun", replace(salun, **salun_released | {field: value}), True)
+        rows[f"salun released but {field}"] = (
+            "salun",
+            replace(salun, **salun_released | {field: value}),
+            True,
+        )
     return rows
 
 
 def start(seed, runs):
-    """Return (benchmark, split, original, finished references) of one seed; runs and models come from the first command."""
+    """Return (benchmark, split, original, finished references) of one seed.
+
+    Runs and models come from the first command.
+    """
     bench = gru.load(BENCHMARK, seed=seed)
     split = gru.forget_split(bench.train, bench.default_groups, RATIO, seed)
     original = gru.load_model(runs / f"original-s{seed}" / "model.safetensors")
     others = sorted(folder.name for folder in runs.glob("reference_*" + ENDING.format(seed)))
-    return bench, split, original, [finished(runs / name) for name in ("retrain" + ENDING.format(seed), *others)]
+    return (
+        bench,
+        split,
+        original,
+        [finished(runs / name) for name in ("retrain" + ENDING.format(seed), *others)],
+    )
 
 
 def finished(folder):
@@ -71,7 +89,10 @@ def shortened(config, epochs):
 
 def numbers_of(scores, yardstick):
     """The recorded columns of one model's scores, and its Avg. Gap to the mean of the references."""
-    return {"avg_gap": gru.average_gap(scores, yardstick), **{column: getattr(scores, column) for column in COLUMNS}}
+    return {
+        "avg_gap": gru.average_gap(scores, yardstick),
+        **{column: getattr(scores, column) for column in COLUMNS},
+    }
 
 
 def one_seed(seed, runs, epochs):
@@ -85,22 +106,35 @@ def one_seed(seed, runs, epochs):
         return gru.mutual_information(features, bench.test.group[probed], len(split.n_train), seed=0)
 
     def row(name, scores, model, seconds):
-        return {"variant": name, "ratio": RATIO, "seed": seed, **numbers_of(scores, yardstick),
-                "information": information(model), "seconds": round(seconds, 2), "status": "ok"}
+        return {
+            "variant": name,
+            "ratio": RATIO,
+            "seed": seed,
+            **numbers_of(scores, yardstick),
+            "information": information(model),
+            "seconds": round(seconds, 2),
+            "status": "ok",
+        }
 
     ceiling, its_model = finished(runs / ("ceiling" + ENDING.format(seed)))
-    rows = [row("no-op", gru.score(original, bench, split), original, 0.0),
-            row("ceiling", ceiling["scores"], its_model, ceiling["seconds"])]
+    rows = [
+        row("no-op", gru.score(original, bench, split), original, 0.0),
+        row("ceiling", ceiling["scores"], its_model, ceiling["seconds"]),
+    ]
     each = pd.DataFrame([row("reference", run["scores"], model, run["seconds"]) for run, model in references])
-    rows.append(each.mean(numeric_only=True).to_dict() | {"variant": "reference", "ratio": RATIO, "seed": seed,
-                                                          "avg_gap": None, "status": "ok"})
+    rows.append(
+        each.mean(numeric_only=True).to_dict()
+        | {"variant": "reference", "ratio": RATIO, "seed": seed, "avg_gap": None, "status": "ok"}
+    )
     done = {}
     for name, key in variants().items():
         if key not in done:
             method, config, reweight = key
             config = shortened(config, epochs)
             try:
-                model = gru.unlearn(method, original, bench.train, split, config=config, reweight=reweight, seed=seed)
+                model = gru.unlearn(
+                    method, original, bench.train, split, config=config, reweight=reweight, seed=seed
+                )
                 done[key] = row(name, gru.score(model, bench, split), model, model.training_seconds)
             except gru.DivergedError as error:
                 done[key] = {"ratio": RATIO, "seed": seed, "status": f"diverged: {error}"}
@@ -114,7 +148,9 @@ def command_line(doc, out, seeds):
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=seeds)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--runs", type=Path, default=Path("runs") / BENCHMARK, help="the folder of the first command")
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs") / BENCHMARK, help="the folder of the first command"
+    )
     parser.add_argument("--epochs", type=int, help="of the unlearning: a trial run, not to be recorded")
     parser.add_argument("--out", type=Path, default=out)
     options = parser.parse_args()
@@ -129,7 +165,9 @@ def command_line(doc, out, seeds):
 
 def main():
     options, seeds, runs = command_line(__doc__, OUT, seeds=6)
-    parts = joblib.Parallel(options.jobs)(joblib.delayed(one_seed)(seed, runs, options.epochs) for seed in seeds)
+    parts = joblib.Parallel(options.jobs)(
+        joblib.delayed(one_seed)(seed, runs, options.epochs) for seed in seeds
+    )
     table = pd.DataFrame([row for rows in parts for row in rows])
     first = ["variant", "ratio", "seed", "avg_gap", *COLUMNS, "information", "seconds", "status"]
     record(table[first], options.out, f"python results/miu_traps.py --seeds {options.seeds}")

@@ -1,11 +1,12 @@
 """How much of a method's spread is its own randomness: writes results/waterdigits_large_repeats.csv.
 
-    gru-lite run --benchmark waterdigits_large --ratio 0.9 --methods all --seeds 10 --references 4 --save-models
-    python results/repeats.py --seeds 10
+    gru-lite run --benchmark waterdigits_large --ratio 0.9 --methods all --seeds 10 --references 4
+    --save-models python results/repeats.py --seeds 10
 
-Each method that looks at the retain set runs four times a seed, with the same original, request and references (those of
-the first command) and other training randomness: order of the batches, augmentation, critics. A row for each run; avg_gap is
-to the mean of the references. Repeat 0 is the run of the first command.
+Each method that looks at the retain set runs four times a seed, with the same original, request and
+references (those of the first command) and other training randomness: order of the batches, augmentation,
+critics. A row for each run; avg_gap is to the mean of the references. Repeat 0 is the run of the first
+command.
 """
 
 from pathlib import Path
@@ -35,7 +36,9 @@ def one_seed(seed, runs, epochs):
                 if k == 0:
                     scores = finished(runs / (method + ENDING.format(seed)))[0]["scores"]
                 else:
-                    model = gru.unlearn(method, original, bench.train, split, config=config, seed=seed + 1000 * k)
+                    model = gru.unlearn(
+                        method, original, bench.train, split, config=config, seed=seed + 1000 * k
+                    )
                     scores = gru.score(model, bench, split)
                 rows.append(about | numbers_of(scores, yardstick))
             except gru.DivergedError as error:
@@ -47,7 +50,9 @@ def one_seed(seed, runs, epochs):
 
 def main():
     options, seeds, runs = command_line(__doc__, OUT, seeds=10)
-    parts = joblib.Parallel(options.jobs)(joblib.delayed(one_seed)(seed, runs, options.epochs) for seed in seeds)
+    parts = joblib.Parallel(options.jobs)(
+        joblib.delayed(one_seed)(seed, runs, options.epochs) for seed in seeds
+    )
     table = pd.DataFrame([row for rows in parts for row in rows])
     first = ["method", "repeat", "ratio", "seed", "avg_gap", *COLUMNS, "status"]
     record(table[first], options.out, f"python results/repeats.py --seeds {options.seeds}")

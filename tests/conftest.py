@@ -11,7 +11,8 @@ from PIL import Image
 
 import gru_lite as gru
 
-# No time limit for an example: the machine may be busy. No database: a run leaves nothing behind. Same examples each time.
+# No time limit for an example: the machine may be busy. No database: a run leaves nothing behind. Same
+# examples each time.
 settings.register_profile("house", deadline=None, database=None, derandomize=True, max_examples=60)
 settings.load_profile("house")
 

@@ -14,7 +14,9 @@ import gru_lite as gru
 @pytest.mark.parametrize("steps", [4, 10**6])  # many equal losses, and none
 def test_paper_attack_is_six_forests(seed, steps):
     rng = np.random.default_rng(seed)
-    member, outside, forget = (np.round(rng.exponential(scale, n) * steps) / steps for scale, n in ((1, 60), (2, 40), (1.5, 30)))
+    member, outside, forget = (
+        np.round(rng.exponential(scale, n) * steps) / steps for scale, n in ((1, 60), (2, 40), (1.5, 30))
+    )
     losses, label = np.concatenate([member, outside])[:, None], np.repeat([1, 0], [60, 40])
     shares = []
     for criterion in ("gini", "entropy"):
@@ -34,11 +36,17 @@ def groups(n, g=2):
     return np.full(n, g)
 
 
-@given(st.lists(st.integers(0, 6), min_size=2, max_size=20), st.lists(st.integers(0, 6), min_size=2, max_size=20))
+@given(
+    st.lists(st.integers(0, 6), min_size=2, max_size=20), st.lists(st.integers(0, 6), min_size=2, max_size=20)
+)
 def test_one_group_is_the_usual_auc(inside, outside):
     inside, outside = np.array(inside, float), np.array(outside, float)
-    expected = 100 * roc_auc_score(np.repeat([1, 0], [len(inside), len(outside)]), -np.concatenate([inside, outside]))
-    auc, low, high = gru.balanced_attack(inside, outside, groups(len(inside)), groups(len(outside)), n_bootstrap=200)
+    expected = 100 * roc_auc_score(
+        np.repeat([1, 0], [len(inside), len(outside)]), -np.concatenate([inside, outside])
+    )
+    auc, low, high = gru.balanced_attack(
+        inside, outside, groups(len(inside)), groups(len(outside)), n_bootstrap=200
+    )
     assert auc == pytest.approx(expected)
     assert 0 <= low <= high <= 100
 
@@ -51,11 +59,16 @@ def test_the_ends_of_the_scale():
 
 
 def test_groups_weigh_as_much_outside_as_inside():
-    """An easy and a hard group, in other proportions outside than inside: the weights take the difference out."""
-    # F: three of group 0 with loss 1, one of group 1 with loss 5. Outside: one of group 0 (loss 1), two of group 1
-    # (loss 5), so their weights are 3 and 1/2. Pairs, weight times [1 lower, 1/2 equal, 0 higher]:
+    """An easy and a hard group, in other proportions outside than inside.
+
+    The weights take the difference out.
+    """
+    # F: three of group 0 with loss 1, one of group 1 with loss 5. Outside: one of group 0 (loss 1), two of
+    # group 1 (loss 5), so their weights are 3 and 1/2. Pairs, weight times [1 lower, 1/2 equal, 0 higher]:
     # loss 1 (3 of them): 3 * 1/2 + 1 * 1 = 2.5 each; loss 5: 3 * 0 + 1 * 1/2 = .5; (7.5 + .5) / (4 * 4) = .5
-    auc, _, _ = gru.balanced_attack(np.array([1.0, 1, 1, 5]), np.array([1.0, 5, 5]), np.array([0, 0, 0, 1]), np.array([0, 1, 1]))
+    auc, _, _ = gru.balanced_attack(
+        np.array([1.0, 1, 1, 5]), np.array([1.0, 5, 5]), np.array([0, 0, 0, 1]), np.array([0, 1, 1])
+    )
     assert auc == pytest.approx(50)
     # Unweighted it would be (3 * (1/2 + 2) + 1/2 * 2) / 12 = 70.8
 
@@ -72,7 +85,8 @@ def test_interval():
     auc, low, high = gru.balanced_attack(inside, outside, groups(80), groups(120))
     assert low < auc < high
     assert gru.balanced_attack(inside, outside, groups(80), groups(120)) == (auc, low, high)
-    # the same samples as 16 and 24 sources of five: fewer independent ones, a wider interval around the same value
+    # the same samples as 16 and 24 sources of five: fewer independent ones, a wider interval around the same
+    # value
     sources = np.arange(80) // 5, np.arange(120) // 5
     order = np.argsort(inside), np.argsort(outside)  # the samples of a source are alike
     clustered = gru.balanced_attack(inside[order[0]], outside[order[1]], groups(80), groups(120), *sources)

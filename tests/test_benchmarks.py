@@ -19,10 +19,17 @@ def run(script, *arguments):
 
 
 def test_pipeline():
-    said = run("pipeline.py", *"--images 60 --image-size 32 --epochs 1 --rounds 1 --workers 1 --device cpu".split())
-    rows = re.findall(r"^  (ours|ordinary|ceiling)\b.* (\d+\.\d+) +(\d+\.\d+) +(\d+\.\d+)$", said, re.MULTILINE)
-    assert [row[0] for row in rows] == [*("ours", "ordinary", "ordinary", "ceiling"), *("ours", "ordinary", "ceiling"),
-                                        *("ours", "ordinary", "ordinary", "ceiling")]
+    said = run(
+        "pipeline.py", *"--images 60 --image-size 32 --epochs 1 --rounds 1 --workers 1 --device cpu".split()
+    )
+    rows = re.findall(
+        r"^  (ours|ordinary|ceiling)\b.* (\d+\.\d+) +(\d+\.\d+) +(\d+\.\d+)$", said, re.MULTILINE
+    )
+    assert [row[0] for row in rows] == [
+        *("ours", "ordinary", "ordinary", "ceiling"),
+        *("ours", "ordinary", "ceiling"),
+        *("ours", "ordinary", "ordinary", "ceiling"),
+    ]
     assert all(float(row[2]) == 1 for row in rows if row[0] == "ours")
     assert all(float(row[3]) == 1 for row in rows if row[0] == "ceiling")
 

@@ -16,6 +16,7 @@ from gru_lite import cli, experiment
 
 dask = pytest.importorskip("dask.distributed", reason="skipped: no dask")
 from dask import config  # noqa: E402
+
 pytestmark = pytest.mark.slow
 
 
@@ -29,7 +30,9 @@ def cluster():
 
 @pytest.fixture(scope="module")
 def options(manifest):
-    return gru.RunOptions(manifest=manifest, groups=("1,0",), methods=("finetune",), seeds=1, epochs=3, jobs=1)
+    return gru.RunOptions(
+        manifest=manifest, groups=("1,0",), methods=("finetune",), seeds=1, epochs=3, jobs=1
+    )
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +47,22 @@ def text(table):
 
 
 def flags(options, out, *more):
-    words = ["run", "--manifest", options.manifest, "--groups", "1,0", "--methods", "finetune", "--seeds", 1, "--epochs", 3, "--out", out, *more]
+    words = [
+        "run",
+        "--manifest",
+        options.manifest,
+        "--groups",
+        "1,0",
+        "--methods",
+        "finetune",
+        "--seeds",
+        1,
+        "--epochs",
+        3,
+        "--out",
+        out,
+        *more,
+    ]
     return list(map(str, words))
 
 
@@ -71,7 +89,12 @@ def test_the_same_table(options, alone, cluster, tmp_path, monkeypatch):
 def test_a_killed_client(options, alone, cluster, tmp_path):
     """What is finished stays, what is not is computed by the same command."""
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "gru_lite", *flags(options, out, "--scheduler", cluster.scheduler_address)]
+    command = [
+        sys.executable,
+        "-m",
+        "gru_lite",
+        *flags(options, out, "--scheduler", cluster.scheduler_address),
+    ]
     client = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for(lambda: stamps(out) or client.poll() is not None)
     assert client.poll() is None
@@ -98,7 +121,9 @@ def test_killed_workers(options, alone, cluster, tmp_path):
     """Their runs are given to others, and continue from their checkpoints."""
     killer = threading.Thread(target=kill_workers, args=(cluster, tmp_path / "out"))
     killer.start()
-    table = gru.run(replace(options, scheduler=cluster.scheduler_address, out=tmp_path / "out"), progress=False)
+    table = gru.run(
+        replace(options, scheduler=cluster.scheduler_address, out=tmp_path / "out"), progress=False
+    )
     killer.join()
     assert text(table) == text(alone)
 
@@ -113,7 +138,11 @@ def test_a_run_that_takes_its_worker_down(options, alone, cluster, tmp_path, cap
         assert cli.main(words) == 1
         killer.join()
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("gru-lite: error: ")]
-    assert len(said) == 1 and "-s0-" in said[0] and said[0].endswith("what is finished is kept, and the same command continues")
+    assert (
+        len(said) == 1
+        and "-s0-" in said[0]
+        and said[0].endswith("what is finished is kept, and the same command continues")
+    )
     assert cli.main(words) == 0
     assert text(experiment.make_table(tmp_path / "out")) == text(alone)
 
@@ -122,21 +151,39 @@ def test_a_run_that_takes_its_worker_down(options, alone, cluster, tmp_path, cap
 def test_an_address_without_a_scheduler(address, options, tmp_path, capsys):
     assert cli.main(flags(options, tmp_path / "out", "--scheduler", address)) == 2
     said = capsys.readouterr().err
-    assert said.count("\n") == 1 and f"--scheduler {address} cannot be reached: start one with `dask scheduler`" in said
+    assert (
+        said.count("\n") == 1
+        and f"--scheduler {address} cannot be reached: start one with `dask scheduler`" in said
+    )
     assert not (tmp_path / "out").exists()
 
 
 def test_torchrun(options, alone, tmp_path):
-    """Both processes execute each run; one decides, writes and prints. The folder is continued by either command."""
+    """Both processes execute each run.
+
+    One decides, writes and prints. The folder is continued by either command.
+    """
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "gru_lite", *flags(options, out)]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "gru_lite",
+        *flags(options, out),
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Forgetting 50% of") == 1
     table = experiment.make_table(out)
     kept = ["method", "sampling", "ratio", "seed", "n_forget", "status"]
     pd.testing.assert_frame_equal(table[kept], alone[kept])
-    assert (table[["RA", "TA"]] - alone[["RA", "TA"]]).abs().max(axis=None) < 5  # a batch in two halves: another rounding
+    assert (table[["RA", "TA"]] - alone[["RA", "TA"]]).abs().max(
+        axis=None
+    ) < 5  # a batch in two halves: another rounding
     assert not list(out.rglob("checkpoint*")) and not list(out.rglob(".*"))
     before = stamps(out)
     gru.run(replace(options, out=out), progress=False)

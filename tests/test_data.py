@@ -19,7 +19,9 @@ SMALL = "train_counts=((70, 30), (30, 70)), val_count=20, test_count=30"
 
 def digest(bench):
     parts = (bench.train, bench.val, bench.test)
-    return hashlib.sha256(b"".join(a.tobytes() for p in parts for a in (p.images, p.target, p.sensitive, p.source))).hexdigest()
+    return hashlib.sha256(
+        b"".join(a.tobytes() for p in parts for a in (p.images, p.target, p.sensitive, p.source))
+    ).hexdigest()
 
 
 def test_waterdigits_shapes_and_counts(bench):
@@ -59,7 +61,10 @@ def test_no_glyph_is_in_two_splits(seed):
 
 
 def test_the_background_is_the_sensitive_attribute(bench):
-    """Streaks run along the height on land and along the width on water: neighbours are alike in that direction."""
+    """Streaks run along the height on land and along the width on water.
+
+    Neighbours are alike in that direction.
+    """
     images = bench.train.images.astype(float).mean(axis=1)
     along_height, along_width = (np.abs(np.diff(images, axis=axis)).mean(axis=(1, 2)) for axis in (1, 2))
     assert np.mean((along_height > along_width) == bench.train.sensitive) > 0.9
@@ -72,8 +77,10 @@ def test_the_seed_decides(bench):
 
 
 def test_the_same_bytes_in_another_process(bench):
-    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n" \
-           f"import gru_lite as gru; from test_data import digest; print(digest(gru.waterdigits(0, {SMALL})))"
+    code = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        f"import gru_lite as gru; from test_data import digest; print(digest(gru.waterdigits(0, {SMALL})))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == digest(bench)
 
@@ -96,33 +103,48 @@ def test_load_refuses():
 
 
 def make(**changes):
-    values = {"target": [0, 1, 1], "sensitive": [0, 2, 0], "target_names": ("a", "b"), "sensitive_names": ("c", "d", "e"),
-              "images": np.zeros((3, 3, 8, 8), np.uint8)}
+    values = {
+        "target": [0, 1, 1],
+        "sensitive": [0, 2, 0],
+        "target_names": ("a", "b"),
+        "sensitive_names": ("c", "d", "e"),
+        "images": np.zeros((3, 3, 8, 8), np.uint8),
+    }
     return gru.GroupedDataset(**values | changes)
 
 
 def test_grouped_dataset():
     data = make()
-    assert len(data) == 3 and data.group.tolist() == [0, 5, 3] and data.group_counts.tolist() == [1, 0, 0, 1, 0, 1]
+    assert (
+        len(data) == 3
+        and data.group.tolist() == [0, 5, 3]
+        and data.group_counts.tolist() == [1, 0, 0, 1, 0, 1]
+    )
     assert data.target.dtype == data.group.dtype == np.int64 and data.source.tolist() == [0, 1, 2]
     assert data.group_names[5] == "b on e" and data.inputs is data.images
     features = make(images=None, features=np.ones((3, 4), np.float32))
     assert len(features) == 3 and features.inputs is features.features
 
 
-@pytest.mark.parametrize("changes, culprit", [
-    ({"images": None}, "either images or features"),
-    ({"features": np.zeros((3, 1), np.float32)}, "either images or features"),
-    ({"images": np.zeros((3, 3, 8, 8), np.float32)}, "uint8"),
-    ({"images": np.zeros((3, 8, 8), np.uint8)}, r"\(N, C, H, W\)"),
-    ({"images": None, "features": np.zeros((3, 1))}, "float32"),
-    ({"images": None, "features": np.float32([[0], [np.nan], [0]])}, "features of sample 1 are not finite"),
-    ({"target": [0, 1]}, "target must be 3"),
-    ({"target": [0.0, 1.0, 1.0]}, "target must be 3 whole numbers"),
-    ({"target": [0, 1, 2]}, "target of sample 2 is 2: it must be 0 to 1"),
-    ({"sensitive": [0, -1, 0]}, "sensitive of sample 1 is -1"),
-    ({"source": [1, 2]}, "source must be 3"),
-])
+@pytest.mark.parametrize(
+    "changes, culprit",
+    [
+        ({"images": None}, "either images or features"),
+        ({"features": np.zeros((3, 1), np.float32)}, "either images or features"),
+        ({"images": np.zeros((3, 3, 8, 8), np.float32)}, "uint8"),
+        ({"images": np.zeros((3, 8, 8), np.uint8)}, r"\(N, C, H, W\)"),
+        ({"images": None, "features": np.zeros((3, 1))}, "float32"),
+        (
+            {"images": None, "features": np.float32([[0], [np.nan], [0]])},
+            "features of sample 1 are not finite",
+        ),
+        ({"target": [0, 1]}, "target must be 3"),
+        ({"target": [0.0, 1.0, 1.0]}, "target must be 3 whole numbers"),
+        ({"target": [0, 1, 2]}, "target of sample 2 is 2: it must be 0 to 1"),
+        ({"sensitive": [0, -1, 0]}, "sensitive of sample 1 is -1"),
+        ({"source": [1, 2]}, "source must be 3"),
+    ],
+)
 def test_grouped_dataset_refuses(changes, culprit):
     with pytest.raises(gru.InputError, match=culprit):
         make(**changes)
@@ -133,7 +155,10 @@ def test_grouped_dataset_refuses(changes, culprit):
 
 @pytest.fixture
 def folder(tmp_path):
-    """A real tree: twelve images of 9x9, four in each split, every group in each; and the rows that list them."""
+    """A real tree: twelve images of 9x9, four in each split, every group in each.
+
+    And the rows that list them.
+    """
     rng = np.random.default_rng(0)
     root, rows = tmp_path / "data", []
     for i in range(12):
@@ -160,7 +185,12 @@ def test_manifest_keeps_every_pixel(folder):
             assert np.array_equal(image.transpose(1, 2, 0), np.asarray(Image.open(root / row[0])))
             assert [str(y), str(s)] == row[1:3]
     assert bench.target_names == bench.sensitive_names == ("0", "1")
-    assert train_positions(root / "list.csv") == {"train/3.png": 0, "train/2.png": 1, "train/1.png": 2, "train/0.png": 3}
+    assert train_positions(root / "list.csv") == {
+        "train/3.png": 0,
+        "train/2.png": 1,
+        "train/1.png": 2,
+        "train/0.png": 3,
+    }
 
 
 def test_manifest_reads_other_kinds_of_image(folder):
@@ -179,7 +209,14 @@ def test_manifest_tolerates_what_spreadsheets_write(folder):
     root, rows = folder
     plain = gru.load_manifest(write(root, rows))
     text = (root / "list.csv").read_text().splitlines()
-    text = [text[0] + ",note", *(line + ',"a, b"' for line in text[1:4]), "", ",,,,", *(line + "," for line in text[4:]), ""]
+    text = [
+        text[0] + ",note",
+        *(line + ',"a, b"' for line in text[1:4]),
+        "",
+        ",,,,",
+        *(line + "," for line in text[4:]),
+        "",
+    ]
     (root / "list.csv").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(text).encode())
     assert np.array_equal(gru.load_manifest(root / "list.csv").train.images, plain.train.images)
 
@@ -189,7 +226,9 @@ def test_image_size(folder):
     wide = np.zeros((10, 30, 3), np.uint8)
     wide[:, 10:20] = 255  # the middle, which is what is kept
     Image.fromarray(wide).save(root / rows[0][0])
-    with pytest.raises(gru.InputError, match="list.csv row 3: the image is 9x9, the first is 30x10: .*--image-size"):
+    with pytest.raises(
+        gru.InputError, match="list.csv row 3: the image is 9x9, the first is 30x10: .*--image-size"
+    ):
         gru.load_manifest(write(root, rows))
     images = gru.load_manifest(root / "list.csv", image_size=10).train.images
     assert images.shape == (4, 3, 10, 10) and (images[0] == 255).all()
@@ -199,22 +238,28 @@ def test_image_size(folder):
             gru.load_manifest(root / "list.csv", image_size=size)
 
 
-@pytest.mark.parametrize("column, value, culprit", [
-    (0, "train/none.png", "row 4: there is no file 'train/none.png'"),
-    (0, "train", "row 4: there is no file 'train'"),
-    (0, "", "row 4: path '' leaves"),
-    (0, "../outside.png", r"row 4: path '../outside.png' leaves the folder"),
-    (0, "train/../../outside.png", "row 4: .* leaves the folder"),
-    (0, "train/link.png", "row 4: path 'train/link.png' leaves the folder"),
-    (0, "loop.png", "row 4: path 'loop.png' cannot be read"),
-    (0, "x" * 300, "row 4: path 'xxx.* cannot be read"),
-    *((1, bad, f"row 4: target {bad!r} is not a whole number") for bad in ("-1", "1.5", "", "a", "²", "١", " 1", "1e0", "9" * 30)),
-    (2, "-1", "row 4: sensitive '-1' is not a whole number"),
-    (3, "dev", "row 4: unknown split 'dev': write train, val or test"),
-    (3, "", "row 4: unknown split ''"),
-    (1, "7", "target 2 never occurs in train, though 7 is used"),
-    (1, "999999999", "target 2 never occurs in train"),
-])
+@pytest.mark.parametrize(
+    "column, value, culprit",
+    [
+        (0, "train/none.png", "row 4: there is no file 'train/none.png'"),
+        (0, "train", "row 4: there is no file 'train'"),
+        (0, "", "row 4: path '' leaves"),
+        (0, "../outside.png", r"row 4: path '../outside.png' leaves the folder"),
+        (0, "train/../../outside.png", "row 4: .* leaves the folder"),
+        (0, "train/link.png", "row 4: path 'train/link.png' leaves the folder"),
+        (0, "loop.png", "row 4: path 'loop.png' cannot be read"),
+        (0, "x" * 300, "row 4: path 'xxx.* cannot be read"),
+        *(
+            (1, bad, f"row 4: target {bad!r} is not a whole number")
+            for bad in ("-1", "1.5", "", "a", "²", "١", " 1", "1e0", "9" * 30)
+        ),
+        (2, "-1", "row 4: sensitive '-1' is not a whole number"),
+        (3, "dev", "row 4: unknown split 'dev': write train, val or test"),
+        (3, "", "row 4: unknown split ''"),
+        (1, "7", "target 2 never occurs in train, though 7 is used"),
+        (1, "999999999", "target 2 never occurs in train"),
+    ],
+)
 def test_manifest_names_the_row(column, value, culprit, folder):
     root, rows = folder
     Image.new("RGB", (9, 9)).save(root.parent / "outside.png")
@@ -251,12 +296,15 @@ def test_images_that_cannot_be_read(folder):
         gru.load_manifest(file)
 
 
-@pytest.mark.parametrize("change, culprit", [
-    ([0, 1, 0, "train"], "row 14: 'train/0.png' is already in row 2, so it is listed as target 0 and 1"),
-    ([0, 0, 1, "train"], "as sensitive 0 and 1"),
-    ([0, 0, 0, "test"], "as split train and test"),
-    ([0, 0, 0, "train"], "so it is listed twice"),
-])
+@pytest.mark.parametrize(
+    "change, culprit",
+    [
+        ([0, 1, 0, "train"], "row 14: 'train/0.png' is already in row 2, so it is listed as target 0 and 1"),
+        ([0, 0, 1, "train"], "as sensitive 0 and 1"),
+        ([0, 0, 0, "test"], "as split train and test"),
+        ([0, 0, 0, "train"], "so it is listed twice"),
+    ],
+)
 def test_one_file_listed_again(change, culprit, folder):
     root, rows = folder
     with pytest.raises(gru.InputError, match=culprit):
@@ -272,16 +320,22 @@ def test_a_split_without_rows(split, folder):
         gru.load_manifest(write(root, [row for row in rows if row[3] != split]))
 
 
-@pytest.mark.parametrize("content, culprit", [
-    ("", "is empty"), ("\n\n", "is empty"), ("path,target,sensitive,split\n", "no rows"), ("path,target,sensitive,split\n\n,,,\n", "no rows"),
-    ("path,target,split\na.png,0,train\n", "no column 'sensitive': its columns are path, target, split"),
-    ("a.png,0,0,train\n", "no column 'path'"),
-    ("path,target,sensitive,split\na,b.png,0,0,train\n", "more fields than its header"),
-    ("path,target,sensitive,split\na.png,0,0,train\nb,c.png,0,0,train\n", "not a readable CSV"),
-    (b"path,target,sensitive,split\n\xe9.png,0,0,train\n", "not a readable CSV"),
-    ('path,target,sensitive,split\n"a.png,0,0,train\n', "not a readable CSV"),
-    ("path,target,sensitive,split\n\n\na.png\n", "row 4: there is no file 'a.png'"),  # blank rows count
-])
+@pytest.mark.parametrize(
+    "content, culprit",
+    [
+        ("", "is empty"),
+        ("\n\n", "is empty"),
+        ("path,target,sensitive,split\n", "no rows"),
+        ("path,target,sensitive,split\n\n,,,\n", "no rows"),
+        ("path,target,split\na.png,0,train\n", "no column 'sensitive': its columns are path, target, split"),
+        ("a.png,0,0,train\n", "no column 'path'"),
+        ("path,target,sensitive,split\na,b.png,0,0,train\n", "more fields than its header"),
+        ("path,target,sensitive,split\na.png,0,0,train\nb,c.png,0,0,train\n", "not a readable CSV"),
+        (b"path,target,sensitive,split\n\xe9.png,0,0,train\n", "not a readable CSV"),
+        ('path,target,sensitive,split\n"a.png,0,0,train\n', "not a readable CSV"),
+        ("path,target,sensitive,split\n\n\na.png\n", "row 4: there is no file 'a.png'"),  # blank rows count
+    ],
+)
 def test_files_that_are_no_manifest(content, culprit, tmp_path):
     file = tmp_path / "list.csv"
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -291,6 +345,9 @@ def test_files_that_are_no_manifest(content, culprit, tmp_path):
 
 
 def test_a_manifest_that_is_not_there(tmp_path):
-    for file, said in ((tmp_path, "is a folder: name the CSV in it"), (tmp_path / "none.csv", "does not exist")):
+    for file, said in (
+        (tmp_path, "is a folder: name the CSV in it"),
+        (tmp_path / "none.csv", "does not exist"),
+    ):
         with pytest.raises(gru.InputError, match=said):
             gru.load_manifest(file)

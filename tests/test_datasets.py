@@ -57,7 +57,9 @@ def caches(root):
 
 def content(root):
     """All bytes of the caches."""
-    return {str(path.relative_to(root)): path.read_bytes() for path in sorted((root / ".gru_lite").glob("*/*"))}
+    return {
+        str(path.relative_to(root)): path.read_bytes() for path in sorted((root / ".gru_lite").glob("*/*"))
+    }
 
 
 def metadata(root):
@@ -84,17 +86,23 @@ def test_tokens_and_views():
     assert seen.inputs is pixels and seen.view.size == 4 and make(images=pixels).view is None
     make(images=pixels, view=gru.View(4, 4))
     for changes, culprit in (
-        ({}, "either images or features or tokens"), ({"tokens": tokens, "images": pixels}, "one of them"),
+        ({}, "either images or features or tokens"),
+        ({"tokens": tokens, "images": pixels}, "one of them"),
         ({"tokens": tokens.astype(np.int64)}, r"tokens must be int32 \(N, 3, L\), not int64"),
         ({"tokens": tokens[:, :2]}, "N, 3, L"),
-        ({"tokens": tokens[0]}, "N, 3, L"), ({"tokens": tokens, "view": gru.View(4, 4)}, "a view is of images"),
+        ({"tokens": tokens[0]}, "N, 3, L"),
+        ({"tokens": tokens, "view": gru.View(4, 4)}, "a view is of images"),
         ({"images": pixels, "aspect": np.float32([1, 2])}, "belongs to a view"),
-        *(({"images": pixels, "view": gru.View(*view)}, "must be a size of 1 or more")
-          for view in ((0, None), (4, 3), (4.0, 5), (True, None))),
+        *(
+            ({"images": pixels, "view": gru.View(*view)}, "must be a size of 1 or more")
+            for view in ((0, None), (4, 3), (4.0, 5), (True, None))
+        ),
         ({"images": pixels, "view": gru.View(4, 4), "aspect": np.ones(2)}, r"float32 \(2,\)"),
         ({"images": pixels, "view": gru.View(4, 4), "aspect": np.float32([1])}, r"float32 \(2,\)"),
-        *(({"images": pixels, "view": gru.View(4, 4), "aspect": np.float32([1, bad])}, "above 0")
-          for bad in (0, -1, np.nan, np.inf)),
+        *(
+            ({"images": pixels, "view": gru.View(4, 4), "aspect": np.float32([1, bad])}, "above 0")
+            for bad in (0, -1, np.nan, np.inf)
+        ),
     ):
         with pytest.raises(gru.InputError, match=culprit):
             make(**changes)
@@ -109,7 +117,9 @@ def test_splits_are_slices(splits):
         return
     table = rows.by_split(table, "mine")
     for i, (name, mine) in enumerate(rows.split_slices(table)):
-        assert name == SPLITS[i] and table["at"].iloc[mine].tolist() == [at for at, split in enumerate(splits) if split == i]
+        assert name == SPLITS[i] and table["at"].iloc[mine].tolist() == [
+            at for at, split in enumerate(splits) if split == i
+        ]
 
 
 # The four formats
@@ -120,11 +130,19 @@ def test_waterbirds(root):
     random.Random(0).shuffle(body := lines[1:])  # the splits need not be in order
     rewrite(root, [lines[0], *body])
     bench = gru.load("waterbirds", root, seed=3)
-    assert bench.name == "waterbirds" and bench.default_groups == ((1, 0),) and bench.group_names[2] == "waterbird on land"
+    assert (
+        bench.name == "waterbirds"
+        and bench.default_groups == ((1, 0),)
+        and bench.group_names[2] == "waterbird on land"
+    )
     assert bench.train.group_counts.tolist() == [6, 2, 2, 6] and bench.test.group_counts.tolist() == [2] * 4
     for number, part in enumerate(parts(bench)):
         mine = [line for line in body if line[3] == str(number)]
-        assert part.view == (224, 256) and part.images.shape[1:] == (3, 256, 256) and isinstance(part.images, np.memmap)
+        assert (
+            part.view == (224, 256)
+            and part.images.shape[1:] == (3, 256, 256)
+            and isinstance(part.images, np.memmap)
+        )
         assert part.target.tolist() == [int(line[2]) for line in mine]
         assert part.sensitive.tolist() == [int(line[4]) for line in mine]
         for image, aspect, line in zip(part.images, part.aspect, mine):
@@ -150,15 +168,32 @@ def test_celeba(root, trees_once):
         assert np.array_equal(np.concatenate([part.target for part in parts(bench)]), expected)
         assert np.array_equal(np.concatenate([part.sensitive for part in parts(bench)]), male)
         assert [len(part) for part in parts(bench)] == [splits.count(i) for i in range(3)]
-    assert bench.group_names == ("not attractive, female", "not attractive, male", "attractive, female", "attractive, male")
-    assert bench.train.view == (224, None) and bench.train.aspect is None and bench.train.images.shape[1:] == (3, 218, 178)
+    assert bench.group_names == (
+        "not attractive, female",
+        "not attractive, male",
+        "attractive, female",
+        "attractive, male",
+    )
+    assert (
+        bench.train.view == (224, None)
+        and bench.train.aspect is None
+        and bench.train.images.shape[1:] == (3, 218, 178)
+    )
     with Image.open(root / f"celeba/img_align_celeba/{n_train + 1:06}.jpg") as picture:
         assert np.array_equal(bench.val.images[0].transpose(1, 2, 0), np.asarray(picture))
     assert len(caches(root)) == 1  # the targets share the pictures
     small = gru.load("celeba", root, image_size=64).train
-    assert small.images.shape[1:] == (3, 73, 73) and small.view == (64, None) and (small.aspect == np.float32(178 / 218)).all()
+    assert (
+        small.images.shape[1:] == (3, 73, 73)
+        and small.view == (64, None)
+        and (small.aspect == np.float32(178 / 218)).all()
+    )
     assert gru.load("celeba", root).name == "celeba-blond_hair"
-    assert gru.load("celeba", root, image_size=156).train.images.shape[1:] == (3, 218, 178)  # 156 * 256 / 224 = 178.3
+    assert gru.load("celeba", root, image_size=156).train.images.shape[1:] == (
+        3,
+        218,
+        178,
+    )  # 156 * 256 / 224 = 178.3
 
 
 def test_fairface(root, trees_once):
@@ -169,11 +204,18 @@ def test_fairface(root, trees_once):
     of_test = [row for row in tables["val"] if row[4] == "True"]
     assert [bench.target_names[y] for y in bench.test.target] == [row[1] for row in of_test]
     assert [bench.sensitive_names[s] for s in bench.test.sensitive] == [row[3] for row in of_test]
-    assert bench.test.view == (224, 256) and bench.test.aspect is None and bench.test.images.shape[1:] == (3, 224, 224)
+    assert (
+        bench.test.view == (224, 256)
+        and bench.test.aspect is None
+        and bench.test.images.shape[1:] == (3, 224, 224)
+    )
     with Image.open(root / "fairface" / of_test[0][0]) as picture:
         assert np.array_equal(bench.test.images[0].transpose(1, 2, 0), np.asarray(picture))
     # train and val are the kept rows, each once, in their order
-    mine = {part: [int(np.int64(image).sum()) for image in getattr(bench, part).images] for part in ("train", "val")}
+    mine = {
+        part: [int(np.int64(image).sum()) for image in getattr(bench, part).images]
+        for part in ("train", "val")
+    }
     sums = [int(np.asarray(Image.open(root / "fairface" / row[0])).astype(np.int64).sum()) for row in kept]
     assert sorted(mine["train"] + mine["val"]) == sorted(sums)
     assert mine["train"] == [s for s in sums if s not in mine["val"]]
@@ -188,18 +230,28 @@ def test_multinli(root, trees_once):
     pytest.importorskip("transformers")
     vocabulary, folder = trees_once[3], root / "multinli_1.0"
     bench = gru.load("multinli", root)
-    raw = [json.loads(line) for part in ("train", "dev_matched", "dev_mismatched")
-           for line in (folder / f"multinli_1.0_{part}.jsonl").read_text().splitlines()]
-    listed = [list(map(int, line.split(","))) for line in (folder / "metadata_random.csv").read_text().splitlines()[1:]]
+    raw = [
+        json.loads(line)
+        for part in ("train", "dev_matched", "dev_mismatched")
+        for line in (folder / f"multinli_1.0_{part}.jsonl").read_text().splitlines()
+    ]
+    listed = [
+        list(map(int, line.split(",")))
+        for line in (folder / "metadata_random.csv").read_text().splitlines()[1:]
+    ]
     assert len(listed) == sum(sample["gold_label"] != "-" for sample in raw) < len(raw)
     cut = 0
     for number, part in enumerate(parts(bench)):
         mine = [line for line in listed if line[3] == number]
-        assert part.tokens.dtype == np.int32 and part.tokens.shape == (len(mine), 3, 128) and part.view is None
+        assert (
+            part.tokens.dtype == np.int32 and part.tokens.shape == (len(mine), 3, 128) and part.view is None
+        )
         for (ids, types, mask), y, s, line in zip(part.tokens, part.target, part.sensitive, mine):
             assert bench.target_names[y] == raw[line[0]]["gold_label"] and [y, s] == line[1:3]
-            first, second = ([vocabulary.index(word) for word in raw[line[0]][which].lower().split()]
-                             for which in ("sentence1", "sentence2"))
+            first, second = (
+                [vocabulary.index(word) for word in raw[line[0]][which].lower().split()]
+                for which in ("sentence1", "sentence2")
+            )
             length = len(first) + len(second) + 3
             if length <= 128:
                 padding = 128 - length
@@ -210,7 +262,9 @@ def test_multinli(root, trees_once):
                 cut, kept = cut + 1, int(types.sum()) - 1  # of the second sentence
                 assert mask.all() and ids.tolist() == [2, *first[: 125 - kept], 3, *second[:kept], 3]
                 # a word is taken from the longer one, until they fit
-                assert (len(first) == 125 - kept or 125 - kept >= kept - 1) and (len(second) == kept or kept >= 125 - kept - 1)
+                assert (len(first) == 125 - kept or 125 - kept >= kept - 1) and (
+                    len(second) == kept or kept >= 125 - kept - 1
+                )
     assert cut > 0 and bench.default_groups == ((2, 1),) and bench.group_names[5] == "neutral, negation"
     listing = (folder / "metadata_random.csv").read_text().splitlines()
 
@@ -221,14 +275,24 @@ def test_multinli(root, trees_once):
 
     first = listing[1].split(",")
     other = [first[0], str((int(first[1]) + 1) % 3), *first[2:]]
-    refused("row 2 says row .*, label .: the list was not made from these files", [listing[0], ",".join(other), *listing[2:]])
-    refused("row 3 says row .*: the list was not made from these files", [listing[0], listing[1], *listing[3:]])
+    refused(
+        "row 2 says row .*, label .: the list was not made from these files",
+        [listing[0], ",".join(other), *listing[2:]],
+    )
+    refused(
+        "row 3 says row .*: the list was not made from these files", [listing[0], listing[1], *listing[3:]]
+    )
     refused("the end of metadata_random.csv says row none", listing[:-1])
     refused("the files have only .* labelled samples", [*listing, "64,0,0,0"])
-    refused("row 2: gold_label '3' is none of 0, 1, 2", [listing[0], ",".join([first[0], "3", *first[2:]]), *listing[2:]])
+    refused(
+        "row 2: gold_label '3' is none of 0, 1, 2",
+        [listing[0], ",".join([first[0], "3", *first[2:]]), *listing[2:]],
+    )
     (folder / "multinli_1.0_dev_matched.jsonl").write_text('{"gold_label": "neutral"}\n')
     refused("dev_matched.jsonl line 1 is no sample", listing)
-    (folder / "multinli_1.0_dev_matched.jsonl").write_text('{"gold_label": "maybe", "sentence1": "a", "sentence2": "b"}\n')
+    (folder / "multinli_1.0_dev_matched.jsonl").write_text(
+        '{"gold_label": "maybe", "sentence1": "a", "sentence2": "b"}\n'
+    )
     refused("line 1: gold_label 'maybe' is none of contradiction, entailment, neutral, -", listing)
     assert len(caches(root)) == 0  # the stale one is gone, and nothing half-made is left
 
@@ -241,24 +305,41 @@ def test_without_a_vocabulary(root, monkeypatch):
 
     monkeypatch.setattr(hub, "hf_hub_download", offline)
     (root / "bert-base-uncased/vocab.txt").unlink()
-    with pytest.raises(gru.InputError, match=r"\(ConnectionError\): put its vocab.txt at .*bert-base-uncased/vocab.txt"):
+    with pytest.raises(
+        gru.InputError, match=r"\(ConnectionError\): put its vocab.txt at .*bert-base-uncased/vocab.txt"
+    ):
         gru.load("multinli", root)
 
 
 # What is missing, and lists that are wrong
 
 
-@pytest.mark.parametrize("name, missing, where", [
-    ("waterbirds", [f"{FOLDER}/metadata.csv"], "https://nlp.stanford.edu"),
-    ("celeba", ["celeba/img_align_celeba/", "celeba/list_attr_celeba.txt", "celeba/list_eval_partition.txt"], "mmlab"),
-    ("fairface", ["fairface/val/", "fairface/fairface_label_val.csv"], "https://github.com/joojs/fairface"),
-    ("multinli", ["multinli_1.0/multinli_1.0_dev_matched.jsonl", "multinli_1.0/metadata_random.csv"], "random.csv of https"),
-])
+@pytest.mark.parametrize(
+    "name, missing, where",
+    [
+        ("waterbirds", [f"{FOLDER}/metadata.csv"], "https://nlp.stanford.edu"),
+        (
+            "celeba",
+            ["celeba/img_align_celeba/", "celeba/list_attr_celeba.txt", "celeba/list_eval_partition.txt"],
+            "mmlab",
+        ),
+        (
+            "fairface",
+            ["fairface/val/", "fairface/fairface_label_val.csv"],
+            "https://github.com/joojs/fairface",
+        ),
+        (
+            "multinli",
+            ["multinli_1.0/multinli_1.0_dev_matched.jsonl", "multinli_1.0/metadata_random.csv"],
+            "random.csv of https",
+        ),
+    ],
+)
 def test_missing_downloads(name, missing, where, root, tmp_path):
     with pytest.raises(gru.InputError, match=where) as caught:
         gru.load(name, tmp_path / "empty")
     assert all(path in str(caught.value) for path in missing) and "\n" not in str(caught.value)
-    there = (root / missing[0])
+    there = root / missing[0]
     shutil.rmtree(there) if there.is_dir() else there.unlink()
     with pytest.raises(gru.InputError, match=f"lacks {missing[0]} of {name}: "):  # and nothing else
         gru.load(name, root)
@@ -268,7 +349,8 @@ def test_options(root):
     for name, options, culprit in (
         ("waterbirds", {"target": "Attractive"}, "waterbirds has no option target"),
         ("multinli", {"image_size": 64}, "multinli has no option image_size"),
-        ("waterdigits", {"image_size": 64}, "waterdigits has no option"), ("waterbirds", {"size": 3}, "no option size"),
+        ("waterdigits", {"image_size": 64}, "waterdigits has no option"),
+        ("waterbirds", {"size": 3}, "no option size"),
         ("celeba", {"target": "Blond"}, "unknown target of celeba 'Blond': did you mean 'Blond_Hair'"),
         ("waterbird", {}, "unknown benchmark 'waterbird': did you mean 'waterbirds'"),
         ("celeba", {"image_size": 7}, "image size 7"),
@@ -281,17 +363,20 @@ def test_options(root):
         data.prepare("waterdigits")
 
 
-@pytest.mark.parametrize("column, value, culprit", [
-    (0, "1", "row 4: img_id '1' is already in .*row 2"),
-    (1, "001.Landbird/none.jpg", "row 4: there is no file '001.Landbird/none.jpg' in"),
-    (1, "", "row 4: path '' leaves"),
-    (1, "/etc/hostname", "row 4: path '/etc/hostname' leaves"),
-    (1, "../outside.jpg", "row 4: path '../outside.jpg' leaves"),
-    (1, "001.Landbird/../../outside.jpg", "row 4: path .* leaves"),
-    *((2, bad, f"row 4: y '{bad}' is none of 0, 1") for bad in ("2", "", "1.0", "-1", "nan")),
-    (3, "3", "row 4: split '3' is none of 0, 1, 2"),
-    (4, "x", "row 4: place 'x' is none of 0, 1"),
-])
+@pytest.mark.parametrize(
+    "column, value, culprit",
+    [
+        (0, "1", "row 4: img_id '1' is already in .*row 2"),
+        (1, "001.Landbird/none.jpg", "row 4: there is no file '001.Landbird/none.jpg' in"),
+        (1, "", "row 4: path '' leaves"),
+        (1, "/etc/hostname", "row 4: path '/etc/hostname' leaves"),
+        (1, "../outside.jpg", "row 4: path '../outside.jpg' leaves"),
+        (1, "001.Landbird/../../outside.jpg", "row 4: path .* leaves"),
+        *((2, bad, f"row 4: y '{bad}' is none of 0, 1") for bad in ("2", "", "1.0", "-1", "nan")),
+        (3, "3", "row 4: split '3' is none of 0, 1, 2"),
+        (4, "x", "row 4: place 'x' is none of 0, 1"),
+    ],
+)
 def test_waterbirds_lists_that_are_wrong(column, value, culprit, root):
     shutil.copy(next((root / FOLDER).glob("*/*.jpg")), root / "outside.jpg")
     lines = metadata(root)
@@ -299,7 +384,11 @@ def test_waterbirds_lists_that_are_wrong(column, value, culprit, root):
     rewrite(root, lines)
     with pytest.raises(gru.InputError, match=culprit) as caught:
         gru.load("waterbirds", root, image_size=8)
-    assert "metadata.csv" in str(caught.value) and "\n" not in str(caught.value) and not (root / ".gru_lite").exists()
+    assert (
+        "metadata.csv" in str(caught.value)
+        and "\n" not in str(caught.value)
+        and not (root / ".gru_lite").exists()
+    )
 
 
 def test_other_columns(root):
@@ -314,7 +403,8 @@ def test_other_columns(root):
         ([*lines[:5], [*lines[4][:1], *lines[5][1:]], *lines[6:]], "row 6: img_id '4' is already in .*row 5"),
         ([*lines[:5], ["999", *lines[4][1:]], *lines[6:]], "row 6: img_filename .* is already in .*row 5"),
         ([line for line in lines if line[3] != "1"], "no row is of split val"),
-        (lines[:1], "no row is of split train"), ([[""]], "is empty"),
+        (lines[:1], "no row is of split train"),
+        ([[""]], "is empty"),
     ):
         rewrite(root, changed)
         with pytest.raises(gru.InputError, match=culprit):
@@ -328,20 +418,34 @@ def change(file, number, old, new):
     file.write_text("\n".join(lines))
 
 
-@pytest.mark.parametrize("file, number, old, new, culprit", [
-    ("attr", 1, "24", "25", "line 1 should be the number of pictures, 24, but is '25'"),
-    ("attr", 1, "24", "", "line 1 should be"),
-    ("attr", 2, "Male", "Man", "line 2 does not name the attribute 'Male'"),
-    ("attr", 2, "Blond_Hair", "Male", "attribute 'Blond_Hair'"),
-    ("attr", 2, "Young", "Young Old", "line 3: 41 fields, where a file and 41 attributes"),
-    ("attr", 4, "000002.jpg", "000002.jpg 1", "line 4: 42 fields"),
-    ("attr", 4, "000002.jpg", "000003.jpg", "partition.txt line 2: '000002.jpg 0', where '000003.jpg'"),
-    ("partition", 5, "000005.jpg 0", "000005.jpg", "line 5: '000005.jpg', where '000005.jpg' and a split"),
-    ("partition", 5, "jpg 0", "jpg 3", "split '3' is none of 0, 1, 2"),
-    ("partition", 24, "000024.jpg 2", "", "has 23 lines, list_attr_celeba.txt 24 pictures"),
-])
+@pytest.mark.parametrize(
+    "file, number, old, new, culprit",
+    [
+        ("attr", 1, "24", "25", "line 1 should be the number of pictures, 24, but is '25'"),
+        ("attr", 1, "24", "", "line 1 should be"),
+        ("attr", 2, "Male", "Man", "line 2 does not name the attribute 'Male'"),
+        ("attr", 2, "Blond_Hair", "Male", "attribute 'Blond_Hair'"),
+        ("attr", 2, "Young", "Young Old", "line 3: 41 fields, where a file and 41 attributes"),
+        ("attr", 4, "000002.jpg", "000002.jpg 1", "line 4: 42 fields"),
+        ("attr", 4, "000002.jpg", "000003.jpg", "partition.txt line 2: '000002.jpg 0', where '000003.jpg'"),
+        (
+            "partition",
+            5,
+            "000005.jpg 0",
+            "000005.jpg",
+            "line 5: '000005.jpg', where '000005.jpg' and a split",
+        ),
+        ("partition", 5, "jpg 0", "jpg 3", "split '3' is none of 0, 1, 2"),
+        ("partition", 24, "000024.jpg 2", "", "has 23 lines, list_attr_celeba.txt 24 pictures"),
+    ],
+)
 def test_celeba_lists_that_are_wrong(file, number, old, new, culprit, root):
-    change(root / "celeba" / {"attr": "list_attr_celeba.txt", "partition": "list_eval_partition.txt"}[file], number, old, new)
+    change(
+        root / "celeba" / {"attr": "list_attr_celeba.txt", "partition": "list_eval_partition.txt"}[file],
+        number,
+        old,
+        new,
+    )
     with pytest.raises(gru.InputError, match=culprit):
         gru.load("celeba", root)
 
@@ -368,12 +472,16 @@ def test_more_celeba_lists(root):
             gru.load("celeba", root)
 
 
-@pytest.mark.parametrize("column, value, culprit", [
-    (0, "train/1.jpg", "row 4: file 'train/1.jpg' is already in .*row 2"),
-    (0, "../../x.jpg", "row 4: path '../../x.jpg' leaves"),
-    (1, "9-Mar", "row 4: age '9-Mar' is none of 0-2, 3-9"), (3, "Latino", "row 4: race 'Latino' is none of Black"),
-    (4, "TRUE", "row 4: service_test 'TRUE' is none of False, True"),
-])
+@pytest.mark.parametrize(
+    "column, value, culprit",
+    [
+        (0, "train/1.jpg", "row 4: file 'train/1.jpg' is already in .*row 2"),
+        (0, "../../x.jpg", "row 4: path '../../x.jpg' leaves"),
+        (1, "9-Mar", "row 4: age '9-Mar' is none of 0-2, 3-9"),
+        (3, "Latino", "row 4: race 'Latino' is none of Black"),
+        (4, "TRUE", "row 4: service_test 'TRUE' is none of False, True"),
+    ],
+)
 def test_fairface_lists_that_are_wrong(column, value, culprit, root):
     file = root / "fairface/fairface_label_train.csv"
     lines = [line.split(",") for line in file.read_text().splitlines()]
@@ -391,7 +499,9 @@ def test_pictures_that_cannot_be_read(root, capsys):
     files = [root / FOLDER / line[1] for line in metadata(root)[1:]]
     whole = files[4].read_bytes()
     files[4].write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(gru.InputError, match=r"csv row 6: '.*jpg' is not a readable image \(image file is trunc") as caught:
+    with pytest.raises(
+        gru.InputError, match=r"csv row 6: '.*jpg' is not a readable image \(image file is trunc"
+    ) as caught:
         gru.load("waterbirds", root, image_size=8)
     assert "more)" not in str(caught.value)
     files[7].write_text("this is no picture")
@@ -415,7 +525,9 @@ def test_a_picture_under_another_suffix(root):
 
 def test_a_face_of_another_size(root):
     trees.face(root / "celeba/img_align_celeba/000005.jpg", 178, 217, np.random.default_rng(0))
-    with pytest.raises(gru.InputError, match="list_attr_celeba.txt line 7: the image is 178x217, the first is 178x218"):
+    with pytest.raises(
+        gru.InputError, match="list_attr_celeba.txt line 7: the image is 178x217, the first is 178x218"
+    ):
         gru.load("celeba", root)
 
 
@@ -483,14 +595,22 @@ def test_a_damaged_cache_is_made_again(how, kept, capsys):
     spoil(root / ".gru_lite" / caches(root)[0], how)
     gru.load("waterbirds", root, image_size=8)
     said = capsys.readouterr().err
-    assert content(root) == before and said.count("\n") == 1 and "is damaged or of another version; it is made again" in said
+    assert (
+        content(root) == before
+        and said.count("\n") == 1
+        and "is damaged or of another version; it is made again" in said
+    )
 
 
 def test_a_cache_of_another_version(kept, monkeypatch, capsys):
     root, before = kept
     monkeypatch.setattr(cache, "VERSION", 2)
     gru.load("waterbirds", root, image_size=8)
-    assert len(caches(root)) == 1 and list(content(root)) != list(before) and "of another version" in capsys.readouterr().err
+    assert (
+        len(caches(root)) == 1
+        and list(content(root)) != list(before)
+        and "of another version" in capsys.readouterr().err
+    )
 
 
 def test_a_stale_cache_is_made_again(kept, capsys):
@@ -511,7 +631,11 @@ def test_a_stale_cache_is_made_again(kept, capsys):
     lines[1][3] = "2"  # another split is another order
     rewrite(root, lines)
     bench = gru.load("waterbirds", root, image_size=8)
-    assert len(bench.train) == 15 and bench.test.images[0, 0, 4, 4] > 250 and "is stale" in capsys.readouterr().err
+    assert (
+        len(bench.train) == 15
+        and bench.test.images[0, 0, 4, 4] > 250
+        and "is stale" in capsys.readouterr().err
+    )
 
 
 def test_the_cache_cannot_be_written(root):
@@ -521,7 +645,10 @@ def test_the_cache_cannot_be_written(root):
 
 
 def child(function):
-    """Run `function` in a forked process and return its id; it exits with code 0, or 1 after an InputError."""
+    """Run `function` in a forked process and return its id.
+
+    It exits with code 0, or 1 after an InputError.
+    """
     pid = os.fork()
     if pid == 0:
         try:
@@ -544,7 +671,9 @@ def test_a_full_disk(root, monkeypatch, capfd):
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda path: usage(10, 3, 7))
         # 32 pictures of 3 * 9 * 9 bytes and an aspect of 4
-        with pytest.raises(gru.InputError, match=r"\.gru_lite is full: the cache needs 7,904 bytes, 7 are free; make room"):
+        with pytest.raises(
+            gru.InputError, match=r"\.gru_lite is full: the cache needs 7,904 bytes, 7 are free; make room"
+        ):
             gru.load("waterbirds", root, image_size=8)
     assert caches(root) == []
 
@@ -562,7 +691,9 @@ def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@pytest.mark.parametrize("moment", ["decoding", "before fsync", "before the name", "with the name", "replacing"])
+@pytest.mark.parametrize(
+    "moment", ["decoding", "before fsync", "before the name", "with the name", "replacing"]
+)
 def test_killed_at(moment, kept, monkeypatch):
     root, before = kept
     damaged = root / ".gru_lite" / caches(root)[0]
@@ -574,7 +705,9 @@ def test_killed_at(moment, kept, monkeypatch):
             monkeypatch.setattr(images, "BLOCK", 5)
             left = iter(range(3))
             stack = np.stack
-            monkeypatch.setattr(np, "stack", lambda arrays: stack(arrays) if next(left, None) is not None else die())
+            monkeypatch.setattr(
+                np, "stack", lambda arrays: stack(arrays) if next(left, None) is not None else die()
+            )
         elif moment == "before fsync":
             monkeypatch.setattr(cache.os, "fsync", die)
         elif moment == "before the name":
@@ -654,13 +787,19 @@ def test_a_prepared_manifest(manifest, tmp_path, monkeypatch, capsys):
     assert not (file.parent / ".gru_lite").exists()  # only when asked for
     assert cli.main(["prepare", "--manifest", str(file), "--image-size", "16"]) == 0
     said = capsys.readouterr()
-    assert said.out.startswith("tiny: 400 samples, kept in ") and "(1, 0) 1 on 0" in said.out and said.err == ""
+    assert (
+        said.out.startswith("tiny: 400 samples, kept in ") and "(1, 0) 1 on 0" in said.out and said.err == ""
+    )
     assert said.out.splitlines()[2].split() == ["(0,", "0)", "0", "on", "0", "70", "20", "30"]
     with monkeypatch.context() as patch:
         patch.setattr(images, "decode", fail)
         kept = gru.load_manifest(file, image_size=16)
     for mine, other in zip(parts(kept), parts(plain)):
-        assert isinstance(mine.images, np.memmap) and np.array_equal(mine.images, other.images) and mine.view is None
+        assert (
+            isinstance(mine.images, np.memmap)
+            and np.array_equal(mine.images, other.images)
+            and mine.view is None
+        )
         assert np.array_equal(mine.target, other.target) and np.array_equal(mine.sensitive, other.sensitive)
     assert not isinstance(gru.load_manifest(file).train.images, np.memmap)  # another size was not prepared
     os.utime(file.parent / "train0.png", (1, 1))
@@ -677,14 +816,33 @@ def test_prepare(root, capsys):
     assert said.out.startswith("waterbirds: 32 samples, kept in ") and caches(root)[0] in said.out
     assert said.out.splitlines()[1].split() == ["train", "published", "val", "published", "test", "published"]
     assert said.out.splitlines()[4].split() == "(1, 0) waterbird on land 2 56 2 133 2 642".split()
-    assert said.err == "gru-lite: warning: the groups of waterbirds differ from the published counts in train, val, test: " \
-                       "is the download complete?\n"
-    words = ["prepare", "--dataset", "celeba", "--root", str(root), "--target", "Attractive", "--image-size", "16"]
+    assert (
+        said.err
+        == "gru-lite: warning: the groups of waterbirds differ from the published counts in train, val, test: "
+        "is the download complete?\n"
+    )
+    words = [
+        "prepare",
+        "--dataset",
+        "celeba",
+        "--root",
+        str(root),
+        "--target",
+        "Attractive",
+        "--image-size",
+        "16",
+    ]
     assert cli.main(words) == 0
     said = capsys.readouterr()
-    assert "celeba-attractive: 24 samples" in said.out and "celeba-attractive differ from the published counts in train" in said.err
+    assert (
+        "celeba-attractive: 24 samples" in said.out
+        and "celeba-attractive differ from the published counts in train" in said.err
+    )
     lines = said.out.splitlines()
-    assert lines[2].split()[-5::2] == ["-", "-", "-"] and lines[-1].split() == "all 12 162770 6 19867 6 19962".split()
+    assert (
+        lines[2].split()[-5::2] == ["-", "-", "-"]
+        and lines[-1].split() == "all 12 162770 6 19867 6 19962".split()
+    )
     assert cli.main(["prepare", "--dataset", "fairface", "--root", str(root), "--image-size", "16"]) == 0
     said = capsys.readouterr()
     assert "published" not in said.out and said.err == "" and said.out.splitlines()[-1].startswith("all ")
@@ -692,23 +850,46 @@ def test_prepare(root, capsys):
 
 def test_published_counts():
     """The sizes of the splits are published on their own, too."""
-    sizes = {name: [sum(counts[split]) for split in SPLITS] for name, counts in data.downloads.PUBLISHED.items()}
-    assert sizes == {"waterbirds": [4795, 1199, 5794], "celeba-blond_hair": [162770, 19867, 19962],
-                     "multinli": [206175, 82462, 123712]}
-    assert data.downloads.PUBLISHED_SIZES["celeba-attractive"] == {"train": 162770, "val": 19867, "test": 19962}
+    sizes = {
+        name: [sum(counts[split]) for split in SPLITS] for name, counts in data.downloads.PUBLISHED.items()
+    }
+    assert sizes == {
+        "waterbirds": [4795, 1199, 5794],
+        "celeba-blond_hair": [162770, 19867, 19962],
+        "multinli": [206175, 82462, 123712],
+    }
+    assert data.downloads.PUBLISHED_SIZES["celeba-attractive"] == {
+        "train": 162770,
+        "val": 19867,
+        "test": 19962,
+    }
 
 
-@pytest.mark.parametrize("arguments, culprit", [
-    ([], "either --dataset NAME --root DIR or --manifest FILE"),
-    (["--dataset", "celeba"], "--dataset celeba needs --root DIR"),
-    (["--dataset", "waterbird", "--root", "x"], "unknown data set 'waterbird': did you mean 'waterbirds'"),
-    (["--dataset", "celeba", "--manifest", "x.csv"], "either --dataset"),
-    (["--manifest", "x.csv", "--root", "x"], "--root and --target belong"),
-    (["--dataset", "waterbirds", "--root", "none"], f"none lacks {FOLDER}/metadata.csv of waterbirds: unpack https://"),
-    (["--manifest", "none.csv"], "none.csv does not exist"),
-    (["--dataset", "celeba", "--root", "x", "--target", "Male"], "unknown target of celeba"),
-])
+@pytest.mark.parametrize(
+    "arguments, culprit",
+    [
+        ([], "either --dataset NAME --root DIR or --manifest FILE"),
+        (["--dataset", "celeba"], "--dataset celeba needs --root DIR"),
+        (
+            ["--dataset", "waterbird", "--root", "x"],
+            "unknown data set 'waterbird': did you mean 'waterbirds'",
+        ),
+        (["--dataset", "celeba", "--manifest", "x.csv"], "either --dataset"),
+        (["--manifest", "x.csv", "--root", "x"], "--root and --target belong"),
+        (
+            ["--dataset", "waterbirds", "--root", "none"],
+            f"none lacks {FOLDER}/metadata.csv of waterbirds: unpack https://",
+        ),
+        (["--manifest", "none.csv"], "none.csv does not exist"),
+        (["--dataset", "celeba", "--root", "x", "--target", "Male"], "unknown target of celeba"),
+    ],
+)
 def test_bad_preparations(arguments, culprit, capsys):
     assert cli.main(["prepare", *arguments]) == 2
     said = capsys.readouterr()
-    assert said.out == "" and said.err.count("\n") == 1 and said.err.startswith("gru-lite: error: ") and culprit in said.err
+    assert (
+        said.out == ""
+        and said.err.count("\n") == 1
+        and said.err.startswith("gru-lite: error: ")
+        and culprit in said.err
+    )

@@ -15,6 +15,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
+from gru_lite.batches import DeviceData, evaluation_windows, random_crops, resample
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -24,7 +25,6 @@ from torchvision.transforms import v2
 
 import gru_lite as gru
 from gru_lite import batches, distributed
-from gru_lite.batches import DeviceData, evaluation_windows, random_crops, resample
 from gru_lite.data.dataset import View
 from gru_lite.methods.eu_k import reset_last
 from gru_lite.seeding import stream
@@ -51,7 +51,9 @@ def patches(photographs, n, height, width, **fields):
     target, sensitive = np.arange(n) % 2, np.arange(n) // 2 % 2
     for i in range(n):
         top, left = rng.integers(0, 427 - height), rng.integers(0, 640 - width)
-        patch = np.asarray(photographs[sensitive[i]])[top : top + height, left : left + width].transpose(2, 0, 1)
+        patch = np.asarray(photographs[sensitive[i]])[top : top + height, left : left + width].transpose(
+            2, 0, 1
+        )
         images[i] = 255 - patch if target[i] else patch
     return gru.GroupedDataset(target, sensitive, ("a", "b"), ("c", "d"), images=images, **fields)
 
@@ -66,7 +68,9 @@ def plain(image, window, size):
     """The ordinary path for one image (C, H, W): crop, antialiased resize, flip, normalise."""
     top, left, height, width = (round(float(value)) for value in window)
     flip, left, width = width < 0, left + min(width, 0), abs(width)
-    x = v2.functional.resized_crop(torch.as_tensor(image).float(), top, left, height, width, [size, size], antialias=True)
+    x = v2.functional.resized_crop(
+        torch.as_tensor(image).float(), top, left, height, width, [size, size], antialias=True
+    )
     return (v2.functional.horizontal_flip(x) if flip else x) / 127.5 - 1
 
 
@@ -75,22 +79,36 @@ def plain(image, window, size):
 
 @pytest.mark.parametrize("height, width", [(218, 178), (64, 150), (40, 40)])
 def test_boxes_have_the_law_of_torchvision(height, width):
-    """Two samples of each quantity, from our draws and from RandomResizedCrop: no Kolmogorov-Smirnov test tells them apart."""
+    """Two samples of each quantity, from our draws and from RandomResizedCrop.
+
+    No Kolmogorov-Smirnov test tells them apart.
+    """
     ours = random_crops(np.tile([height, width], (4000, 1)), stream(0, "law"))
     image = torch.empty(3, height, width)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         draw = torchvision.transforms.RandomResizedCrop.get_params
         theirs = np.array([draw(image, batches.SCALE, batches.RATIO) for _ in range(2000)])
-    for quantity in (lambda t, l, h, w: h * w, lambda t, l, h, w: np.log(w / h), lambda t, l, h, w: t / (height - h + 1),
-                     lambda t, l, h, w: l / (width - w + 1), lambda t, l, h, w: t, lambda t, l, h, w: w):
+    for quantity in (
+        lambda t, l, h, w: h * w,
+        lambda t, l, h, w: np.log(w / h),
+        lambda t, l, h, w: t / (height - h + 1),
+        lambda t, l, h, w: l / (width - w + 1),
+        lambda t, l, h, w: t,
+        lambda t, l, h, w: w,
+    ):
         assert ks_2samp(quantity(*ours.T), quantity(*theirs.T)).pvalue > 1e-3
 
 
 @pytest.mark.parametrize("height, width", [(10, 1000), (1000, 10), (7, 300)])
 def test_where_no_box_fits(height, width):
-    """So long a picture never has room for 8% of its area at a ratio that is allowed: both fall back to one central box."""
-    expected = torchvision.transforms.RandomResizedCrop.get_params(torch.empty(3, height, width), batches.SCALE, batches.RATIO)
+    """So long a picture never has room for 8% of its area at a ratio that is allowed.
+
+    Both fall back to one central box.
+    """
+    expected = torchvision.transforms.RandomResizedCrop.get_params(
+        torch.empty(3, height, width), batches.SCALE, batches.RATIO
+    )
     assert random_crops(np.array([[height, width]] * 3), stream(0, "x")).tolist() == [list(expected)] * 3
 
 
@@ -105,15 +123,27 @@ def test_crops_equal_those_of_torchvision(viewed):
     data = DeviceData(viewed, "cpu")
     draws = np.arange(96)
     windows = data.draw(draws, stream(3, "crop"))
-    assert 30 < (windows[:, 3] < 0).sum() < 66 and data.draw(draws, stream(3, "crop")).tolist() == windows.tolist()
+    assert (
+        30 < (windows[:, 3] < 0).sum() < 66
+        and data.draw(draws, stream(3, "crop")).tolist() == windows.tolist()
+    )
     x, y = data.take(torch.from_numpy(draws), torch.from_numpy(windows))
-    assert x.shape == (96, 3, 32, 32) and x.dtype == torch.float32 and x.is_contiguous(memory_format=torch.channels_last)
+    assert (
+        x.shape == (96, 3, 32, 32)
+        and x.dtype == torch.float32
+        and x.is_contiguous(memory_format=torch.channels_last)
+    )
     assert y.tolist() == viewed.target.tolist()
-    torch.testing.assert_close(x, torch.stack([plain(*pair, 32) for pair in zip(viewed.images, windows)]), atol=2e-5, rtol=0)
+    torch.testing.assert_close(
+        x, torch.stack([plain(*pair, 32) for pair in zip(viewed.images, windows)]), atol=2e-5, rtol=0
+    )
 
 
 def test_a_large_image_is_antialiased(photographs):
-    """Four pixels to one: every pixel counts, as in torchvision; picking some would be off by tens of levels."""
+    """Four pixels to one: every pixel counts, as in torchvision.
+
+    Picking some would be off by tens of levels.
+    """
     image = torch.from_numpy(np.asarray(photographs[0]).transpose(2, 0, 1).copy())[None]
     window = torch.tensor([[11.0, 20.0, 400.0, 600.0]])
     x = resample(image, window, 100, cropped=True)
@@ -130,23 +160,34 @@ def test_the_evaluation_view(view, photographs):
         if view.resize is None:
             expected = v2.functional.resize(images, [view.size] * 2, antialias=True)
         else:
-            expected = v2.functional.center_crop(v2.functional.resize(images, [view.resize], antialias=True), [view.size] * 2)
+            expected = v2.functional.center_crop(
+                v2.functional.resize(images, [view.resize], antialias=True), [view.size] * 2
+            )
         torch.testing.assert_close(x, expected / 127.5 - 1, atol=1e-4, rtol=0)
 
 
 def test_a_squashed_picture_keeps_its_aspect(photographs):
-    """A box is as wide in the original as it is high: of a picture of 427 x 640 in a square array, the view is narrower."""
+    """A box is as wide in the original as it is high.
+
+    Of a picture of 427 x 640 in a square array, the view is narrower.
+    """
     aspect = np.array([640 / 427, 1, 0.5], np.float32)
     windows = evaluation_windows((256, 256), aspect, View(224, 256))
     # 256 * 640 / 427 = 383.7, so 383 columns, of which (383 - 224) / 2 = 79.5, to even 80, are left out
     np.testing.assert_allclose(windows[0], [16, 80 * 256 / 383, 224, 224 * 256 / 383], rtol=1e-6)
     np.testing.assert_allclose(windows[1:], [[16, 16, 224, 224], [144 / 2, 16, 112, 224]], rtol=1e-6)
-    squashed = np.stack([np.asarray(p.resize((256, 256), Image.BILINEAR)).transpose(2, 0, 1) for p in photographs])
-    dataset = gru.GroupedDataset([0, 0], [0, 0], ("a",), ("b",), images=squashed, view=View(224, 256), aspect=aspect[[0, 0]])
+    squashed = np.stack(
+        [np.asarray(p.resize((256, 256), Image.BILINEAR)).transpose(2, 0, 1) for p in photographs]
+    )
+    dataset = gru.GroupedDataset(
+        [0, 0], [0, 0], ("a",), ("b",), images=squashed, view=View(224, 256), aspect=aspect[[0, 0]]
+    )
     x, _ = DeviceData(dataset, "cpu").take(torch.arange(2))
     whole = torch.stack([v2.functional.pil_to_tensor(p) for p in photographs]).float()
     direct = v2.functional.center_crop(v2.functional.resize(whole, [256], antialias=True), [224, 224])
-    assert (x - (direct / 127.5 - 1)).abs().mean() * 127.5 < 4  # levels of 255; the picture without its aspect: tens
+    assert (
+        x - (direct / 127.5 - 1)
+    ).abs().mean() * 127.5 < 4  # levels of 255; the picture without its aspect: tens
     data = DeviceData(replace(dataset, aspect=np.array([2, 0.5], np.float32)), "cpu")
     boxes = data.draw(np.repeat([0, 1], 500), stream(0, "boxes"))
     ratio = np.log(np.abs(boxes[:, 3]) / boxes[:, 2]).reshape(2, 500).mean(1)
@@ -169,8 +210,12 @@ def test_streaming_is_the_resident_set_bit_for_bit(viewed, tmp_path, monkeypatch
     for block in (1, 40_000, 10**9):  # a batch, a few, all at once
         monkeypatch.setattr(batches, "BLOCK", block)
         for chosen in (windows, None):
-            pairs = list(zip(resident.stream(draws, 16, chosen), streamed.stream(draws, 16, chosen), strict=True))
-            assert [len(x) for x, _ in pairs] == [16, 16, 16, 16, 6] and all(torch.equal(*pair) for pair in pairs)
+            pairs = list(
+                zip(resident.stream(draws, 16, chosen), streamed.stream(draws, 16, chosen), strict=True)
+            )
+            assert [len(x) for x, _ in pairs] == [16, 16, 16, 16, 6] and all(
+                torch.equal(*pair) for pair in pairs
+            )
     first = next(streamed.stream(draws, 16, windows))  # a pass that is left early
     assert torch.equal(first, expected[0])
     a, b = (data.take(torch.tensor([5, 5, 90]))[0] for data in (resident, streamed))
@@ -192,9 +237,13 @@ def test_a_set_is_uploaded_once(viewed):
 def test_streaming_on_a_gpu(viewed, monkeypatch):
     monkeypatch.setattr(batches, "BLOCK", 40_000)
     draws = stream(0, "draws").integers(0, 96, 70)
-    resident, streamed, host = (DeviceData(viewed, *where) for where in (("cuda", 0, True), ("cuda", 0, False), ("cpu",)))
+    resident, streamed, host = (
+        DeviceData(viewed, *where) for where in (("cuda", 0, True), ("cuda", 0, False), ("cpu",))
+    )
     windows = host.draw(draws, stream(0, "crop"))
-    for a, b, c in zip(*(data.stream(draws, 16, windows) for data in (resident, streamed, host)), strict=True):
+    for a, b, c in zip(
+        *(data.stream(draws, 16, windows) for data in (resident, streamed, host)), strict=True
+    ):
         assert torch.equal(a, b)
         torch.testing.assert_close(a.cpu(), c, atol=1e-4, rtol=0)
 
@@ -249,15 +298,18 @@ def test_an_interrupted_training_with_crops_ends_the_same(optimizer, viewed, mod
 
 def test_what_a_config_changes(viewed, model):
     config = gru.TrainConfig(epochs=1, warmup_epochs=0, batch_size=32, lr=1e-3)
-    first, still, adam, shifted = (gru.fit(model, viewed, config=replace(config, **change)) for change in (
-        {}, {"augment": False}, {"optimizer": "adamw"}, {"shift": 0}))
+    first, still, adam, shifted = (
+        gru.fit(model, viewed, config=replace(config, **change))
+        for change in ({}, {"augment": False}, {"optimizer": "adamw"}, {"shift": 0})
+    )
     assert not same(first, still) and not same(first, adam) and same(first, shifted)
 
 
 def test_adamw_by_hand(viewed, model):
     """The first step of AdamW is lr * sign(gradient), whatever its length, and the decay of the weight."""
-    config = gru.TrainConfig(epochs=1, warmup_epochs=0, batch_size=96, lr=1e-3, weight_decay=0.1, optimizer="adamw",
-                             augment=False)
+    config = gru.TrainConfig(
+        epochs=1, warmup_epochs=0, batch_size=96, lr=1e-3, weight_decay=0.1, optimizer="adamw", augment=False
+    )
     fitted, start = gru.fit(model, viewed, config=config), copy.deepcopy(model).train()
     x, y = DeviceData(viewed, "cpu").take(torch.from_numpy(Sampler(viewed, batch_size=96).draw(0, 0)))
     F.cross_entropy(start(x), y).backward()
@@ -267,7 +319,9 @@ def test_adamw_by_hand(viewed, model):
         torch.testing.assert_close(got[clear], expected[clear], atol=2e-6, rtol=0)
 
 
-@pytest.mark.parametrize("field, value", [("optimizer", "adam"), ("precision", "half"), ("augment", 1), ("compile", "yes")])
+@pytest.mark.parametrize(
+    "field, value", [("optimizer", "adam"), ("precision", "half"), ("augment", 1), ("compile", "yes")]
+)
 def test_a_config_refuses(field, value):
     with pytest.raises(gru.InputError, match=field):
         gru.TrainConfig(**{field: value})
@@ -304,7 +358,9 @@ def test_compiling(viewed, model, monkeypatch):
     config = gru.TrainConfig(epochs=1, warmup_epochs=0, batch_size=32, compile=True)
     calls = []
     monkeypatch.setattr(torch, "compile", lambda function: lambda x: calls.append(len(x)) or function(x))
-    assert same(gru.fit(model, viewed, config=config), gru.fit(model, viewed, config=replace(config, compile=False)))
+    assert same(
+        gru.fit(model, viewed, config=config), gru.fit(model, viewed, config=replace(config, compile=False))
+    )
     assert calls == [32] * 3
     failure = type("BackendCompilerFailed", (RuntimeError,), {"__module__": "torch._dynamo.exc"})
 
@@ -312,7 +368,9 @@ def test_compiling(viewed, model, monkeypatch):
         raise failure("no C++ compiler\nmany lines")
 
     monkeypatch.setattr(torch, "compile", lambda function: fail)
-    with pytest.raises(gru.InputError, match=r"cannot be compiled here \(no C\+\+ compiler\): leave out compile"):
+    with pytest.raises(
+        gru.InputError, match=r"cannot be compiled here \(no C\+\+ compiler\): leave out compile"
+    ):
         gru.fit(model, viewed, config=config)
 
 
@@ -327,7 +385,10 @@ def test_float16_on_a_gpu(viewed, model):
 
 
 def test_outputs_of_the_original(viewed, model):
-    """Computed once where the images stay as they are; on each augmented batch where they do not. The same numbers."""
+    """Computed once where the images stay as they are.
+
+    On each augmented batch where they do not. The same numbers.
+    """
     sampler = Sampler(viewed, batch_size=32)
     for what in ("features", "forward"):
         with Training(model, viewed, gru.TrainConfig(batch_size=32, augment=False)) as training:
@@ -340,7 +401,9 @@ def test_outputs_of_the_original(viewed, model):
         with Training(model, viewed, gru.TrainConfig(batch_size=32)) as training:
             fresh = Original(training, what)
             batch = next(training.batches(0, sampler))
-            training.step(F.cross_entropy(training.logits(batch.x), batch.y))  # the original stays what it was
+            training.step(
+                F.cross_entropy(training.logits(batch.x), batch.y)
+            )  # the original stays what it was
             with torch.no_grad():
                 expected = getattr(copy.deepcopy(model).eval(), what)(batch.x)
             assert fresh.cached is None and training.model.training
@@ -360,8 +423,14 @@ def test_methods_with_a_view(method, augment, viewed, model):
 def test_eu_k_on_resnet18(viewed, resnet):
     """One block is reset and trained: all before it is the original's, statistics included."""
     split = gru.forget_split(viewed, groups=[(1, 0)], ratio=0.5, seed=0)
-    model = gru.unlearn("eu_k", resnet, viewed, split, gru.METHODS["eu_k"][1](epochs=1, batch_size=42, lr=1e-4))
-    changed = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, resnet.state_dict()[name])}
+    model = gru.unlearn(
+        "eu_k", resnet, viewed, split, gru.METHODS["eu_k"][1](epochs=1, batch_size=42, lr=1e-4)
+    )
+    changed = {
+        name
+        for name, tensor in model.state_dict().items()
+        if not torch.equal(tensor, resnet.state_dict()[name])
+    }
     last = {name for name in resnet.state_dict() if name.startswith(("backbone.layer4", "head"))}
     assert changed == last
 
@@ -397,12 +466,17 @@ def test_published_weights_come_from_the_cache(resnet, tmp_path, monkeypatch):
     file.parent.mkdir()
     torch.save(net.state_dict(), file)
     model = gru.build_model("resnet18", 3)
-    assert all(torch.equal(tensor, net.state_dict()[name]) for name, tensor in model.backbone.state_dict().items())
+    assert all(
+        torch.equal(tensor, net.state_dict()[name]) for name, tensor in model.backbone.state_dict().items()
+    )
     assert model.head.weight.shape == (3, 512) and not torch.equal(model.head.weight, net.fc.weight[:3])
     gru.save(model, tmp_path / "model.safetensors")
     file.write_bytes(file.read_bytes()[:1000])
     assert same(gru.load_model(tmp_path / "model.safetensors"), model)  # without the published file
-    with pytest.raises(gru.InputError, match="resnet18-f37072fd.pth is not the file of https.*: delete it, or use --weights none"):
+    with pytest.raises(
+        gru.InputError,
+        match="resnet18-f37072fd.pth is not the file of https.*: delete it, or use --weights none",
+    ):
         gru.build_model("resnet18", 3)
     file.unlink()
 
@@ -413,7 +487,10 @@ def test_published_weights_come_from_the_cache(resnet, tmp_path, monkeypatch):
     with pytest.raises(gru.InputError) as caught:
         gru.build_model("resnet18", 3)
     said = str(caught.value)
-    assert said.startswith("resnet18-f37072fd.pth cannot be downloaded") and f"into {file.parent}, or use --weights none" in said
+    assert (
+        said.startswith("resnet18-f37072fd.pth cannot be downloaded")
+        and f"into {file.parent}, or use --weights none" in said
+    )
 
 
 def test_a_file_that_would_run_code(tmp_path, monkeypatch):
@@ -438,9 +515,17 @@ def test_vit(viewed):
         assert z.shape == (2, 768) and torch.equal(model.head(z), model(x))
     reset = copy.deepcopy(model)
     reset_last(reset, 1, seed=0)
-    changed = {name for name, tensor in reset.state_dict().items() if not torch.equal(tensor, model.state_dict()[name])}
-    assert {name.split(".")[3] for name in changed if name.startswith("backbone")} == {"encoder_layer_11"} and "head.weight" in changed
-    with pytest.raises(gru.InputError, match="takes images of 32x32 pixels, these have 28x28: build it with image_size=28"):
+    changed = {
+        name
+        for name, tensor in reset.state_dict().items()
+        if not torch.equal(tensor, model.state_dict()[name])
+    }
+    assert {name.split(".")[3] for name in changed if name.startswith("backbone")} == {
+        "encoder_layer_11"
+    } and "head.weight" in changed
+    with pytest.raises(
+        gru.InputError, match="takes images of 32x32 pixels, these have 28x28: build it with image_size=28"
+    ):
         gru.predict(model, replace(viewed, view=View(28, 36)))
     with pytest.raises(gru.InputError, match="image_size 40 is not a multiple of 16"):
         gru.build_model("vit_b_16", 2, weights="none", image_size=40)
@@ -473,8 +558,14 @@ def test_bert():
     fitted = gru.fit(model, dataset, config=config)
     assert not torch.equal(fitted.head.weight, model.head.weight) and same(model, before)
     reset_last(model, 1, seed=0)
-    changed = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before.state_dict()[name])}
-    assert {name.split(".")[4] for name in changed if ".layer." in name} == {"11"} and "backbone.bert.pooler.dense.weight" in changed
+    changed = {
+        name
+        for name, tensor in model.state_dict().items()
+        if not torch.equal(tensor, before.state_dict()[name])
+    }
+    assert {name.split(".")[4] for name in changed if ".layer." in name} == {
+        "11"
+    } and "backbone.bert.pooler.dense.weight" in changed
     with pytest.raises(gru.InputError, match="the published bert has 30522 tokens, not 50"):
         gru.build_model("bert", 3, vocabulary=50)
 
@@ -485,28 +576,57 @@ STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 def train_everything(bench, start, file):
-    """Ten steps of fit and of each method that sees a whole batch at once; the main process writes what comes out."""
+    """Ten steps of fit and of each method that sees a whole batch at once.
+
+    The main process writes what comes out.
+    """
     train = replace(bench.train, view=View(28, 32))
     split = gru.forget_split(train, [(1, 0)], 0.5)
     # Five steps an epoch; parts of 18 and 19. With a higher lr rounding grows to 1e-2 in one process, too.
     common = {"epochs": 2, "warmup_epochs": 0, "batch_size": 37, "lr": 0.002}
-    models = {"fit": gru.fit(start, train, indices=split.retain, weights=gru.reweight(split), config=gru.TrainConfig(**common),
-                             checkpoint=f"{file}.checkpoint")}
-    more = {"scrub": {}, "miu": {"first_steps": 10}, "salun": {"statistics": "moving"}, "l1_sparse": {"augment": False}}
+    models = {
+        "fit": gru.fit(
+            start,
+            train,
+            indices=split.retain,
+            weights=gru.reweight(split),
+            config=gru.TrainConfig(**common),
+            checkpoint=f"{file}.checkpoint",
+        )
+    }
+    more = {
+        "scrub": {},
+        "miu": {"first_steps": 10},
+        "salun": {"statistics": "moving"},
+        "l1_sparse": {"augment": False},
+    }
     for method, values in more.items():
         values = values | ({"forget_batch_size": 15} if method != "l1_sparse" else {})
         models[method] = gru.unlearn(method, start, train, split, gru.METHODS[method][1](**common | values))
-    assert all(type(module) is not distributed.SyncedBatchNorm for model in models.values() for module in model.modules())
+    assert all(
+        type(module) is not distributed.SyncedBatchNorm
+        for model in models.values()
+        for module in model.modules()
+    )
     if distributed.is_main():
         arrays = {name: gru.predict(model, bench.test) for name, model in models.items()}
-        arrays |= {f"{name} {key}": value.numpy() for name, model in models.items() for key, value in model.state_dict().items()
-                   if key.endswith(STATISTICS)}
+        arrays |= {
+            f"{name} {key}": value.numpy()
+            for name, model in models.items()
+            for key, value in model.state_dict().items()
+            if key.endswith(STATISTICS)
+        }
         np.savez(file, **arrays)
 
 
 def process(rank, size, port, *arguments):
-    os.environ |= {"WORLD_SIZE": str(size), "RANK": str(rank), "LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1",
-                   "MASTER_PORT": str(port)}
+    os.environ |= {
+        "WORLD_SIZE": str(size),
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
     train_everything(*arguments)
     torch.distributed.destroy_process_group()
 
@@ -518,7 +638,9 @@ def test_two_processes_give_the_result_of_one(bench, trained, tmp_path):
         port = free.getsockname()[1]
     train_everything(bench, trained, tmp_path / "one.npz")
     start = "fork" if sys.platform == "linux" else "spawn"  # a fork has imported everything
-    torch.multiprocessing.start_processes(process, (2, port, bench, trained, tmp_path / "two.npz"), nprocs=2, start_method=start)
+    torch.multiprocessing.start_processes(
+        process, (2, port, bench, trained, tmp_path / "two.npz"), nprocs=2, start_method=start
+    )
     one, two = (np.load(tmp_path / f"{name}.npz") for name in ("one", "two"))
     assert set(one.files) == set(two.files) and len(one.files) == 5 * (1 + 9 * 3)
     for name in one.files:
@@ -528,7 +650,10 @@ def test_two_processes_give_the_result_of_one(bench, trained, tmp_path):
 
 
 def test_the_synchronised_statistics_by_hand():
-    """In a group of one process: BatchNorm as torch computes it, outputs, gradients and running statistics."""
+    """In a group of one process.
+
+    BatchNorm as torch computes it, outputs, gradients and running statistics.
+    """
     torch.manual_seed(0)
     ordinary = torch.nn.BatchNorm2d(3)
     torch.nn.init.normal_(ordinary.weight)

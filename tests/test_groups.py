@@ -15,8 +15,13 @@ from gru_lite.groups import parse_group, parse_ratio
 
 def of_size(n):
     """Two groups: (0, 0) with n samples and (1, 0) with 3."""
-    return gru.GroupedDataset(np.repeat([0, 1], [n, 3]), np.zeros(n + 3, int), ("a", "b"), ("c",),
-                              features=np.zeros((n + 3, 1), np.float32))
+    return gru.GroupedDataset(
+        np.repeat([0, 1], [n, 3]),
+        np.zeros(n + 3, int),
+        ("a", "b"),
+        ("c",),
+        features=np.zeros((n + 3, 1), np.float32),
+    )
 
 
 def test_group_ids_count_sensitive_first():
@@ -25,20 +30,23 @@ def test_group_ids_count_sensitive_first():
     assert ids.tolist() == [2, 3, 7] and ids.dtype == np.int64
 
 
-@pytest.mark.parametrize("ratio, n, expected", [
-    (0.29, 100, 29),  # in binary floating point 0.29 * 100 is 28.999999999999996
-    ("0.29", 100, 29),
-    (0.7, 10, 7),
-    (0.1, 10, 1),
-    (0.57, 100, 57),  # 56.99999999999999
-    (0.5, 7, 3),
-    (0.999, 10, 9),
-    (1, 10, 10),
-    (1.0, 10, 10),
-    (np.float64(0.29), 100, 29),
-    (np.float32(0.3), 10, 3),
-    (Decimal("0.29"), 100, 29),
-])
+@pytest.mark.parametrize(
+    "ratio, n, expected",
+    [
+        (0.29, 100, 29),  # in binary floating point 0.29 * 100 is 28.999999999999996
+        ("0.29", 100, 29),
+        (0.7, 10, 7),
+        (0.1, 10, 1),
+        (0.57, 100, 57),  # 56.99999999999999
+        (0.5, 7, 3),
+        (0.999, 10, 9),
+        (1, 10, 10),
+        (1.0, 10, 10),
+        (np.float64(0.29), 100, 29),
+        (np.float32(0.3), 10, 3),
+        (Decimal("0.29"), 100, 29),
+    ],
+)
 def test_floor_is_exact(ratio, n, expected):
     assert len(gru.forget_split(of_size(n), [(0, 0)], ratio).forget) == expected
 
@@ -73,8 +81,12 @@ def test_the_seed_alone_decides(bench):
 
 
 def test_every_sample_is_equally_likely():
-    # 4,000 draws of 5 out of 10: each sample 2,000 times, standard deviation sqrt(4000 / 4) = 31.6; five of them
-    times = sum(np.bincount(gru.forget_split(of_size(10), [(0, 0)], 0.5, seed).forget, minlength=13) for seed in range(4000))
+    # 4,000 draws of 5 out of 10: each sample 2,000 times, standard deviation sqrt(4000 / 4) = 31.6; five of
+    # them
+    times = sum(
+        np.bincount(gru.forget_split(of_size(10), [(0, 0)], 0.5, seed).forget, minlength=13)
+        for seed in range(4000)
+    )
     assert (np.abs(times[:10] - 2000) < 158).all() and not times[10:].any()
 
 
@@ -99,13 +111,28 @@ def test_explicit_indices(dataset):
     assert split.groups == ((0, 0), (1, 1)) and split.n_retain.tolist() == [1, 2, 2, 1]
 
 
-@pytest.mark.parametrize("group", [(1, 0), ("1", "0"), "1,0", " 1 , 0 ", "cat,land", ("cat", "land"), ("cat", 0), "1,land",
-                                   [1, 0], np.array([1, 0])])
+@pytest.mark.parametrize(
+    "group",
+    [
+        (1, 0),
+        ("1", "0"),
+        "1,0",
+        " 1 , 0 ",
+        "cat,land",
+        ("cat", "land"),
+        ("cat", 0),
+        "1,land",
+        [1, 0],
+        np.array([1, 0]),
+    ],
+)
 def test_a_group_has_names_and_numbers(group):
     assert parse_group(group, ("dog", "cat"), ("land", "water")) == (1, 0)
 
 
-@pytest.mark.parametrize("ratio", [0, 0.0, -0.5, 1.5, "0", float("nan"), float("inf"), "half", "", "0,5", None, True, False, [0.5]])
+@pytest.mark.parametrize(
+    "ratio", [0, 0.0, -0.5, 1.5, "0", float("nan"), float("inf"), "half", "", "0,5", None, True, False, [0.5]]
+)
 def test_ratios_that_are_refused(ratio, bench):
     with pytest.raises(gru.InputError, match="ratio"):
         gru.forget_split(bench.train, [(1, 0)], ratio)
@@ -116,23 +143,26 @@ def test_ratio_is_read_as_written():
     assert parse_ratio("1e-1") == parse_ratio(".10")
 
 
-@pytest.mark.parametrize("groups, culprit", [
-    ([(2, 0)], r"there is no target 2; choose from 0 \(no hole\), 1 \(hole\)"),
-    ([(0, 5)], "there is no sensitive 5"),
-    ([(-1, 0)], "there is no target -1"),
-    ([(1.0, 0)], "there is no target 1.0"),
-    ([("hole", "sea")], "there is no sensitive 'sea'"),
-    ([(1, 0), (1, 0)], r"\(1, 0\) is named twice"),
-    (["1,0", "hole,land"], r"\(1, 0\) is named twice"),
-    ([(1, 0, 0)], "not a pair"),
-    ([1], "not a pair"),
-    (["1"], "not a pair"),
-    ((1, 0), "not a list of pairs"),
-    ("1,0", "not a list of pairs"),
-    (3, "not a list of pairs"),
-    ([], "groups is empty"),
-    (None, "needs groups and a ratio"),
-])
+@pytest.mark.parametrize(
+    "groups, culprit",
+    [
+        ([(2, 0)], r"there is no target 2; choose from 0 \(no hole\), 1 \(hole\)"),
+        ([(0, 5)], "there is no sensitive 5"),
+        ([(-1, 0)], "there is no target -1"),
+        ([(1.0, 0)], "there is no target 1.0"),
+        ([("hole", "sea")], "there is no sensitive 'sea'"),
+        ([(1, 0), (1, 0)], r"\(1, 0\) is named twice"),
+        (["1,0", "hole,land"], r"\(1, 0\) is named twice"),
+        ([(1, 0, 0)], "not a pair"),
+        ([1], "not a pair"),
+        (["1"], "not a pair"),
+        ((1, 0), "not a list of pairs"),
+        ("1,0", "not a list of pairs"),
+        (3, "not a list of pairs"),
+        ([], "groups is empty"),
+        (None, "needs groups and a ratio"),
+    ],
+)
 def test_groups_that_are_refused(groups, culprit, bench):
     with pytest.raises(gru.InputError, match=culprit):
         gru.forget_split(bench.train, groups, 0.5)
@@ -154,12 +184,24 @@ def test_a_request_for_nothing_names_a_ratio_that_works(n):
     assert Decimal(suggested) <= Decimal("1.01") / n  # it is the smallest, but for its rounding
 
 
-@pytest.mark.parametrize("indices, culprit", [
-    ([], "empty"), (np.zeros(0, int), "empty"), ([200], "sample 200 .* 0 to 199"), ([-1], "sample -1 "), ([3, 1, 3], "sample 3 is listed 2 times"),
-    ([0.0], "float64, not whole numbers"), ([True, False], "bool, not whole numbers"), (["1"], "not whole numbers"), (5, "one-dimensional"),
-    ([[1, 2]], "one-dimensional"), ([[1], [1, 2]], "one-dimensional"), ([10**30], "not whole numbers"),
-    (range(200), "forgets every train sample"),
-])
+@pytest.mark.parametrize(
+    "indices, culprit",
+    [
+        ([], "empty"),
+        (np.zeros(0, int), "empty"),
+        ([200], "sample 200 .* 0 to 199"),
+        ([-1], "sample -1 "),
+        ([3, 1, 3], "sample 3 is listed 2 times"),
+        ([0.0], "float64, not whole numbers"),
+        ([True, False], "bool, not whole numbers"),
+        (["1"], "not whole numbers"),
+        (5, "one-dimensional"),
+        ([[1, 2]], "one-dimensional"),
+        ([[1], [1, 2]], "one-dimensional"),
+        ([10**30], "not whole numbers"),
+        (range(200), "forgets every train sample"),
+    ],
+)
 def test_indices_that_are_refused(indices, culprit, bench):
     with pytest.raises(gru.InputError, match=culprit):
         gru.forget_split(bench.train, indices=indices)

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from scipy.special import logsumexp
 
 import gru_lite as gru
-from gru_lite.information import Critic, MovingAverage, donsker_varadhan, normalised, sampled_bound, sampled_terms
+from gru_lite.information import (
+    Critic,
+    MovingAverage,
+    donsker_varadhan,
+    normalised,
+    sampled_bound,
+    sampled_terms,
+)
 
 SKEWED = np.array([0.5, 0.05, 0.05, 0.4])
 ESTIMATORS = ("mine", "classifier", "smile")
@@ -56,7 +63,9 @@ def test_initial_weights_depend_on_the_seed_alone_and_leave_torch_alone():
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(2)
     again, other = Critic(4, 2, seed=5), Critic(4, 2, seed=6)
-    assert torch.equal(first.first.weight, again.first.weight) and not torch.equal(first.first.weight, other.first.weight)
+    assert torch.equal(first.first.weight, again.first.weight) and not torch.equal(
+        first.first.weight, other.first.weight
+    )
 
 
 def test_critic_stays_in_float32_inside_autocast():
@@ -77,7 +86,9 @@ def test_donsker_varadhan_is_the_sum_over_samples_and_groups(case):
     n = len(table)
     joint = sum(float(table[i, group[i]]) for i in range(n)) / n
     marginal = sum(p[g] * math.exp(table[i, g]) for i in range(n) for g in range(len(p))) / n
-    assert donsker_varadhan(table, group, log(p)).item() == pytest.approx(joint - math.log(marginal), abs=1e-4)
+    assert donsker_varadhan(table, group, log(p)).item() == pytest.approx(
+        joint - math.log(marginal), abs=1e-4
+    )
 
 
 @given(tables(), st.floats(-50, 50))
@@ -91,7 +102,9 @@ def test_a_constant_in_T_changes_nothing(case, constant):
 def test_normalised_rows_never_loosen_the_bound_and_make_it_the_classifiers(case):
     table, group, p = case
     better = normalised(table, log(p))
-    assert torch.allclose((better + log(p)).exp().sum(1), torch.ones(len(table), dtype=better.dtype), atol=1e-4)
+    assert torch.allclose(
+        (better + log(p)).exp().sum(1), torch.ones(len(table), dtype=better.dtype), atol=1e-4
+    )
     bound = donsker_varadhan(better, group, log(p)).item()
     assert bound >= donsker_varadhan(table, group, log(p)).item() - 1e-4
     q = torch.softmax(table + log(p), dim=1)  # q(g | z); H(G) here is the cross-entropy of the sample with p
@@ -99,7 +112,10 @@ def test_normalised_rows_never_loosen_the_bound_and_make_it_the_classifiers(case
     assert bound == pytest.approx(expected, abs=1e-4)
 
 
-@given(st.lists(st.lists(st.integers(0, 5), min_size=3, max_size=3), min_size=1, max_size=4), st.integers(0, 1000))
+@given(
+    st.lists(st.lists(st.integers(0, 5), min_size=3, max_size=3), min_size=1, max_size=4),
+    st.integers(0, 1000),
+)
 def test_no_critic_gets_above_the_information_of_a_finite_law(counts, seed):
     """A law of counts / total: the bound of any T is at most I, that of the log density ratio is I."""
     counts = np.array(counts)
@@ -108,7 +124,9 @@ def test_no_critic_gets_above_the_information_of_a_finite_law(counts, seed):
     z, g = (np.repeat(index.ravel(), counts.ravel()) for index in np.indices(counts.shape))
     law = counts / counts.sum()
     product = law.sum(1, keepdims=True) * law.sum(0)
-    ratio = np.log(law, out=np.full(law.shape, -30.0), where=law > 0) - np.log(product, out=np.zeros(law.shape), where=product > 0)
+    ratio = np.log(law, out=np.full(law.shape, -30.0), where=law > 0) - np.log(
+        product, out=np.zeros(law.shape), where=product > 0
+    )
     information = float((law * ratio).sum())
 
     def bound(critic):
@@ -146,7 +164,9 @@ def test_sampled_bound(case):
     assert sampled_bound(joint, marginal).item() == pytest.approx(expected, abs=1e-4)
     # every group once for each sample is the exact sum with a uniform law
     uniform = log(np.full(len(p), 1 / len(p)))
-    assert sampled_bound(joint, table.flatten()).item() == pytest.approx(donsker_varadhan(table, group, uniform).item(), abs=1e-4)
+    assert sampled_bound(joint, table.flatten()).item() == pytest.approx(
+        donsker_varadhan(table, group, uniform).item(), abs=1e-4
+    )
 
 
 def gradient(loss, *inputs):
@@ -167,7 +187,11 @@ def test_moving_average_keeps_the_value_and_corrects_the_gradient():
         assert torch.allclose(gradient(loss, batch), gradient(by_hand, batch), atol=1e-6)
     plain = MovingAverage(rate=1)
     for batch in batches:
-        assert torch.allclose(gradient(plain.loss(*sampled_terms(*batch)), batch), -gradient(sampled_bound(*batch), batch), atol=1e-6)
+        assert torch.allclose(
+            gradient(plain.loss(*sampled_terms(*batch)), batch),
+            -gradient(sampled_bound(*batch), batch),
+            atol=1e-6,
+        )
 
 
 def test_moving_average_does_not_overflow():
@@ -183,7 +207,10 @@ def test_moving_average_does_not_overflow():
 
 
 def overlap(m, n, seed):
-    """g uniform on m values, z uniform on [g, g + 2], and I: log m, less log 2 wherever two groups overlap."""
+    """g uniform on m values, z uniform on [g, g + 2], and I.
+
+    Log m, less log 2 wherever two groups overlap.
+    """
     rng = np.random.default_rng([seed, m])
     g = rng.integers(0, m, n)
     return (g + 2 * rng.random(n))[:, None], g, math.log(m) - (m - 1) / m * math.log(2)
@@ -227,7 +254,10 @@ def test_gaussian_mixture(p, strength, d, estimator):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n, d, strength, low", [(600, 4, 2.0, -0.12), (1500, 64, 2.0, -0.25), (1500, 128, 2.0, -0.3), (1500, 16, 4.0, -0.2)])
+@pytest.mark.parametrize(
+    "n, d, strength, low",
+    [(600, 4, 2.0, -0.12), (1500, 64, 2.0, -0.25), (1500, 128, 2.0, -0.3), (1500, 16, 4.0, -0.2)],
+)
 def test_harder_mixtures_are_underestimated_within_limits(n, d, strength, low):
     errors = []
     for seed in range(3):
@@ -244,7 +274,10 @@ def test_independence_gives_about_0(estimator):
 
 
 def test_nothing_is_learnt_by_heart():
-    """With more features than samples a critic can tell every training sample's group; in-sample it would give log 2."""
+    """With more features than samples a critic can tell every training sample's group.
+
+    In-sample it would give log 2.
+    """
     rng = np.random.default_rng(0)
     z, g = rng.normal(size=(120, 200)), rng.integers(0, 2, 120)
     assert gru.mutual_information(z, g, 2) < 0.05
@@ -290,10 +323,16 @@ def test_estimate_is_deterministic_and_leaves_torch_alone(small):
     assert gru.mutual_information(z, g, 2, seed=1) != value
 
 
-@pytest.mark.parametrize("change", [
-    lambda z: 1e4 * z, lambda z: 1e-12 * z, lambda z: 20 * z + 1e5, lambda z: np.hstack([z, np.full((300, 2), 3.3e7)]),
-    lambda z: np.hstack([z, np.eye(300)[:, :1] * 1e30]),  # constant wherever sample 0 is not
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda z: 1e4 * z,
+        lambda z: 1e-12 * z,
+        lambda z: 20 * z + 1e5,
+        lambda z: np.hstack([z, np.full((300, 2), 3.3e7)]),
+        lambda z: np.hstack([z, np.eye(300)[:, :1] * 1e30]),  # constant wherever sample 0 is not
+    ],
+)
 def test_scale_and_constant_features_do_not_matter(small, change):
     z, g, value = small
     assert value > 0.1
@@ -314,24 +353,30 @@ def broken(z, row, column, value):
     return z
 
 
-@pytest.mark.parametrize("given, message", [
-    (lambda z, g: (z[:, 0], g, 2), r"features have shape \(300,\)"),
-    (lambda z, g: (z[:, :0], g, 2), "features have shape"),
-    (lambda z, g: (broken(z, 17, 1, np.nan), g, 2), "features of sample 17 are not finite"),
-    (lambda z, g: (broken(z, 290, 0, np.inf), g, 2), "sample 290"),
-    (lambda z, g: ([["a", "b"]] * 50, g[:50], 2), "features are not an array of numbers"),
-    (lambda z, g: (z, g[:-1], 2), r"groups have shape \(299,\) for 300 samples"),
-    (lambda z, g: (z, np.where(np.arange(300) == 4, 0.5, g), 2), "group of sample 4 is 0.5: whole numbers from 0 to 1"),
-    (lambda z, g: (z, np.where(np.arange(300) == 9, 2, g), 2), "group of sample 9 is 2"),
-    (lambda z, g: (z, np.where(np.arange(300) == 3, -1, g), 2), "group of sample 3 is -1"),
-    (lambda z, g: (z, np.where(np.arange(300) == 8, np.nan, g), 2), "group of sample 8 is nan"),
-    (lambda z, g: (z[:12], g[:12], 2), "12 samples are too few"),
-    (lambda z, g: (z, g, 0), "n_groups 0 is not a whole number of 1 or more"),
-    (lambda z, g: (z, g, 2, "mime"), "unknown estimator 'mime': did you mean 'mine'"),
-    (lambda z, g: (z, g, 2, "mine", "uniforme"), "unknown marginal 'uniforme': did you mean 'uniform'"),
-    (lambda z, g: (z, g, 2, "classifier", "uniform"), "marginal 'uniform' is for estimator 'mine'"),
-    (lambda z, g: (z, g, 2, "mine", "exact", -1), "seed -1"),
-])
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        (lambda z, g: (z[:, 0], g, 2), r"features have shape \(300,\)"),
+        (lambda z, g: (z[:, :0], g, 2), "features have shape"),
+        (lambda z, g: (broken(z, 17, 1, np.nan), g, 2), "features of sample 17 are not finite"),
+        (lambda z, g: (broken(z, 290, 0, np.inf), g, 2), "sample 290"),
+        (lambda z, g: ([["a", "b"]] * 50, g[:50], 2), "features are not an array of numbers"),
+        (lambda z, g: (z, g[:-1], 2), r"groups have shape \(299,\) for 300 samples"),
+        (
+            lambda z, g: (z, np.where(np.arange(300) == 4, 0.5, g), 2),
+            "group of sample 4 is 0.5: whole numbers from 0 to 1",
+        ),
+        (lambda z, g: (z, np.where(np.arange(300) == 9, 2, g), 2), "group of sample 9 is 2"),
+        (lambda z, g: (z, np.where(np.arange(300) == 3, -1, g), 2), "group of sample 3 is -1"),
+        (lambda z, g: (z, np.where(np.arange(300) == 8, np.nan, g), 2), "group of sample 8 is nan"),
+        (lambda z, g: (z[:12], g[:12], 2), "12 samples are too few"),
+        (lambda z, g: (z, g, 0), "n_groups 0 is not a whole number of 1 or more"),
+        (lambda z, g: (z, g, 2, "mime"), "unknown estimator 'mime': did you mean 'mine'"),
+        (lambda z, g: (z, g, 2, "mine", "uniforme"), "unknown marginal 'uniforme': did you mean 'uniform'"),
+        (lambda z, g: (z, g, 2, "classifier", "uniform"), "marginal 'uniform' is for estimator 'mine'"),
+        (lambda z, g: (z, g, 2, "mine", "exact", -1), "seed -1"),
+    ],
+)
 def test_what_is_refused(small, given, message):
     with pytest.raises(gru.InputError, match=message) as refused:
         gru.mutual_information(*given(*small[:2]))

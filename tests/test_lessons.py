@@ -107,7 +107,9 @@ def test_cells_are_short(script):
 def test_claims_are_checked(script):
     assert tagged(script, "claim"), "no cell is tagged `claim`"
     for cell in tagged(script, "claim"):
-        assert re.search(r"\bassert\b|check_claim", cell.source), f"a claim that checks nothing: {cell.source[:80]}"
+        assert re.search(r"\bassert\b|check_claim", cell.source), (
+            f"a claim that checks nothing: {cell.source[:80]}"
+        )
 
 
 @each_lesson
@@ -149,7 +151,9 @@ def lesson(tmp_path, monkeypatch):
     def make(code, prose="# Title"):
         path = tmp_path / "42_made_up.py"
         header = "\n".join(f"# {line}".rstrip() for line in prose.splitlines())
-        path.write_text(f'# %% [markdown]\n{header}\n\n# %% tags=["parameters"]\nprofile = "full"\nseed = 0\n\n# %%\n{code}\n')
+        path.write_text(
+            f'# %% [markdown]\n{header}\n\n# %% tags=["parameters"]\nprofile = "full"\nseed = 0\n\n# %%\n{code}\n'
+        )
         return path
 
     return make

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from gru_lite.batches import DeviceData
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 import gru_lite as gru
-from gru_lite.batches import DeviceData
 from gru_lite.train import Sampler
 
 
@@ -48,9 +48,9 @@ def features():
 
 
 def test_small_resnet_by_hand(model):
-    # stem 3*16*9 + 2*16; block 16: 2*16*16*9 + 4*16; block 32: 16*32*9 + 32*32*9 + 4*32 and shortcut 16*32 + 2*32;
-    # block 64: 32*64*9 + 64*64*9 + 4*64 and shortcut 32*64 + 2*64; head 64*2 + 2
-    # 464 + 4672 + 14528 + 57728 + 130 = 77522
+    # stem 3*16*9 + 2*16; block 16: 2*16*16*9 + 4*16; block 32: 16*32*9 + 32*32*9 + 4*32 and shortcut 16*32 +
+    # 2*32; block 64: 32*64*9 + 64*64*9 + 4*64 and shortcut 32*64 + 2*64; head 64*2 + 2 464 + 4672 + 14528 +
+    # 57728 + 130 = 77522
     assert sum(p.numel() for p in model.parameters()) == 77_522
 
 
@@ -98,9 +98,13 @@ def test_files_that_are_no_model(trained, tmp_path):
         with pytest.raises(gru.InputError, match="model.safetensors is truncated or not a safetensors file"):
             gru.load_model(file)
     weights = {"w": torch.zeros(2)}
-    for metadata, culprit in [({}, "does not say its architecture"), ({"architecture": "x"}, "does not fit"), ({"architecture": "[]"}, "does not fit"),
-                              ({"architecture": '{"name": "vgg", "n_classes": 2}'}, "unknown model 'vgg'"),
-                              ({"architecture": '{"name": "small_resnet", "n_classes": 2}'}, "does not fit")]:
+    for metadata, culprit in [
+        ({}, "does not say its architecture"),
+        ({"architecture": "x"}, "does not fit"),
+        ({"architecture": "[]"}, "does not fit"),
+        ({"architecture": '{"name": "vgg", "n_classes": 2}'}, "unknown model 'vgg'"),
+        ({"architecture": '{"name": "small_resnet", "n_classes": 2}'}, "does not fit"),
+    ]:
         save_file(weights, file, metadata)
         with pytest.raises(gru.InputError, match=culprit) as caught:
             gru.load_model(file)
@@ -129,7 +133,9 @@ def test_shifts_are_crops_of_the_mirrored_image(shift, data):
 
 def test_batches_are_channels_last(bench):
     x, y = DeviceData(bench.train, "cpu", 2).take(torch.arange(4), torch.zeros(4, 2, dtype=torch.long))
-    assert x.is_contiguous(memory_format=torch.channels_last) and y.tolist() == bench.train.target[:4].tolist()
+    assert (
+        x.is_contiguous(memory_format=torch.channels_last) and y.tolist() == bench.train.target[:4].tolist()
+    )
 
 
 def test_a_shift_larger_than_the_image():
@@ -139,13 +145,22 @@ def test_a_shift_larger_than_the_image():
 
 
 def test_an_epoch_is_cut_from_endless_passes(features):
-    """Fifteen draws from passes over five samples, in epochs of three or of five: the same, and each pass a permutation."""
+    """Fifteen draws from passes over five samples, in epochs of three or of five.
+
+    The same, and each pass a permutation.
+    """
     five = [3, 10, 20, 40, 50]
-    whole = np.concatenate([Sampler(features, five, batch_size=5, steps=1).draw(epoch, seed=7) for epoch in range(3)])
-    parts = np.concatenate([Sampler(features, five, batch_size=3, steps=1).draw(epoch, seed=7) for epoch in range(5)])
+    whole = np.concatenate(
+        [Sampler(features, five, batch_size=5, steps=1).draw(epoch, seed=7) for epoch in range(3)]
+    )
+    parts = np.concatenate(
+        [Sampler(features, five, batch_size=3, steps=1).draw(epoch, seed=7) for epoch in range(5)]
+    )
     assert np.array_equal(parts, whole)
     assert (np.sort(whole.reshape(3, 5)) == five).all() and not (whole[:5] == whole[5:10]).all()
-    assert not np.array_equal(whole, np.concatenate([Sampler(features, five, 5, steps=3, name="other").draw(0, seed=7)]))
+    assert not np.array_equal(
+        whole, np.concatenate([Sampler(features, five, 5, steps=3, name="other").draw(0, seed=7)])
+    )
 
 
 # Training
@@ -162,9 +177,24 @@ def test_learning_rate_by_hand():
     assert gru.TrainConfig(epochs=1, warmup_epochs=0).lr_at(0, 5) == 0.05
 
 
-@pytest.mark.parametrize("change", [{"epochs": 0}, {"epochs": 1.5}, {"epochs": True}, {"batch_size": 1}, {"warmup_epochs": -1}, {"shift": -1},
-                                    {"threads": 0}, {"lr": -0.1}, {"lr": float("nan")}, {"momentum": "0.9"}, {"weight_decay": float("inf")},
-                                    {"schedule": "cosin"}, {"precision": "half"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epochs": 0},
+        {"epochs": 1.5},
+        {"epochs": True},
+        {"batch_size": 1},
+        {"warmup_epochs": -1},
+        {"shift": -1},
+        {"threads": 0},
+        {"lr": -0.1},
+        {"lr": float("nan")},
+        {"momentum": "0.9"},
+        {"weight_decay": float("inf")},
+        {"schedule": "cosin"},
+        {"precision": "half"},
+    ],
+)
 def test_configurations_that_are_refused(change):
     with pytest.raises(gru.InputError, match=next(iter(change))):
         gru.TrainConfig(**change)
@@ -178,7 +208,9 @@ def test_fit_is_plain_sgd(features):
 
     model = copy.deepcopy(start)
     optimizer = torch.optim.SGD(model.parameters(), 0.1, 0.9, weight_decay=5e-3)
-    draws = torch.from_numpy(np.concatenate([Sampler(features, batch_size=100).draw(epoch, seed=3) for epoch in range(2)]))
+    draws = torch.from_numpy(
+        np.concatenate([Sampler(features, batch_size=100).draw(epoch, seed=3) for epoch in range(2)])
+    )
     x, y = torch.from_numpy(features.features), torch.from_numpy(features.target)
     for step, batch in enumerate(draws.split(100)):  # three steps an epoch
         optimizer.param_groups[0]["lr"] = config.lr_at(step, 3)
@@ -190,7 +222,10 @@ def test_fit_is_plain_sgd(features):
 
 
 def test_it_learns_and_takes_the_shortcut(model):
-    """Balanced groups: well above chance. Unbalanced ones: the background is learnt, and the small groups pay for it."""
+    """Balanced groups: well above chance.
+
+    Unbalanced ones: the background is learnt, and the small groups pay for it.
+    """
 
     def tables(counts):
         bench = gru.waterdigits(0, train_counts=counts, val_count=1, test_count=100)
@@ -223,8 +258,10 @@ def test_the_seed_decides(model, bench, config, trained):
 def test_weights_and_sampling_matter(model, bench, config, split):
     retain = {"indices": split.retain, "config": config, "steps_per_epoch": 3}
     weights = gru.reweight(split)
-    plain, drawn, topped = (gru.fit(model, bench.train, **retain, **extra) for extra in (
-        {}, {"weights": weights}, {"weights": weights, "sampling": "top_up"}))
+    plain, drawn, topped = (
+        gru.fit(model, bench.train, **retain, **extra)
+        for extra in ({}, {"weights": weights}, {"weights": weights, "sampling": "top_up"})
+    )
     assert not same(plain, drawn) and not same(plain, topped) and not same(drawn, topped)
 
 
@@ -232,19 +269,34 @@ def test_forgotten_images_are_never_seen(model, bench, config, split):
     """Replacing the forgotten images by noise changes nothing that is trained on the others."""
     images = bench.train.images.copy()
     images[split.forget] = 255 - images[split.forget]
-    other = gru.GroupedDataset(bench.train.target, bench.train.sensitive, ("a", "b"), ("c", "d"), images=images)
+    other = gru.GroupedDataset(
+        bench.train.target, bench.train.sensitive, ("a", "b"), ("c", "d"), images=images
+    )
     for weights in (None, gru.reweight(split)):
-        first, second = (gru.fit(model, d, indices=split.retain, weights=weights, config=config) for d in (bench.train, other))
+        first, second = (
+            gru.fit(model, d, indices=split.retain, weights=weights, config=config)
+            for d in (bench.train, other)
+        )
         assert same(first, second)
 
 
-@pytest.mark.parametrize("arguments, culprit", [
-    ({"weights": np.ones(199)}, "weights must be 200"), ({"weights": np.zeros(200)}, "weights"), ({"weights": np.full(200, np.nan)}, "weights"),
-    ({"weights": -np.ones(200)}, "weights"), ({"indices": [0, 1], "weights": np.ones(200)}, "weights must be 2"),
-    ({"indices": [200]}, "0 to 199"), ({"indices": [-1]}, "0 to 199"), ({"indices": []}, "at least one"), ({"indices": [0.5]}, "whole numbers"),
-    ({"indices": np.ones(200, bool)}, "whole numbers"),  # a mask is no list of samples
-    ({"sampling": "topup"}, "did you mean 'top_up'"), ({"seed": -1}, "seed -1"),
-])
+@pytest.mark.parametrize(
+    "arguments, culprit",
+    [
+        ({"weights": np.ones(199)}, "weights must be 200"),
+        ({"weights": np.zeros(200)}, "weights"),
+        ({"weights": np.full(200, np.nan)}, "weights"),
+        ({"weights": -np.ones(200)}, "weights"),
+        ({"indices": [0, 1], "weights": np.ones(200)}, "weights must be 2"),
+        ({"indices": [200]}, "0 to 199"),
+        ({"indices": [-1]}, "0 to 199"),
+        ({"indices": []}, "at least one"),
+        ({"indices": [0.5]}, "whole numbers"),
+        ({"indices": np.ones(200, bool)}, "whole numbers"),  # a mask is no list of samples
+        ({"sampling": "topup"}, "did you mean 'top_up'"),
+        ({"seed": -1}, "seed -1"),
+    ],
+)
 def test_fit_refuses(arguments, culprit, model, bench, config):
     with pytest.raises(gru.InputError, match=culprit):
         gru.fit(model, bench.train, config=config, **arguments)
@@ -290,7 +342,9 @@ def test_an_interrupted_training_ends_the_same(sampling, model, bench, split, tm
             gru.fit(model, bench.train, checkpoint=file, **training)
         assert file.is_file()
     assert same(gru.fit(model, bench.train, checkpoint=file, **training), whole)
-    assert list(file.parent.iterdir()) == [file]  # nothing but the checkpoint of the finished training, which is returned at once
+    assert list(file.parent.iterdir()) == [
+        file
+    ]  # nothing but the checkpoint of the finished training, which is returned at once
     assert same(gru.fit(model, bench.train, checkpoint=file, **training | {"seed": np.int64(5)}), whole)
 
 
@@ -315,10 +369,15 @@ def test_a_killed_training_ends_the_same(model, bench, tmp_path):
     done = subprocess.run([sys.executable, "-c", KILLED, str(file)], capture_output=True)
     assert done.returncode == -signal.SIGKILL and file.is_file()
     config = gru.TrainConfig(epochs=3, warmup_epochs=1)
-    assert same(gru.fit(model, bench.train, config=config, checkpoint=file), gru.fit(model, bench.train, config=config))
+    assert same(
+        gru.fit(model, bench.train, config=config, checkpoint=file),
+        gru.fit(model, bench.train, config=config),
+    )
 
 
-def test_a_checkpoint_is_continued_by_its_own_training_only(model, bench, split, config, tmp_path, monkeypatch):
+def test_a_checkpoint_is_continued_by_its_own_training_only(
+    model, bench, split, config, tmp_path, monkeypatch
+):
     file = tmp_path / "checkpoint.safetensors"
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         stopped(patch, 1)
@@ -328,11 +387,23 @@ def test_a_checkpoint_is_continued_by_its_own_training_only(model, bench, split,
     images[100, 0, 0, 0] ^= 1
     names = (bench.target_names, bench.sensitive_names)
     pixel = gru.GroupedDataset(bench.train.target, bench.train.sensitive, *names, images=images)
-    groups = gru.GroupedDataset(bench.train.target, 1 - bench.train.sensitive, *names, images=bench.train.images)
+    groups = gru.GroupedDataset(
+        bench.train.target, 1 - bench.train.sensitive, *names, images=bench.train.images
+    )
     default = {"model": model, "dataset": bench.train, "config": config}
-    for change in ({"seed": 1}, {"config": replace(config, lr=0.04)}, {"indices": split.retain}, {"weights": np.ones(200)},
-                   {"steps_per_epoch": 3}, {"model": gru.build_model("small_resnet", 2, seed=1)}, {"dataset": pixel}, {"dataset": groups}):
-        with pytest.raises(gru.InputError, match="checkpoint.safetensors is a checkpoint of another training"):
+    for change in (
+        {"seed": 1},
+        {"config": replace(config, lr=0.04)},
+        {"indices": split.retain},
+        {"weights": np.ones(200)},
+        {"steps_per_epoch": 3},
+        {"model": gru.build_model("small_resnet", 2, seed=1)},
+        {"dataset": pixel},
+        {"dataset": groups},
+    ):
+        with pytest.raises(
+            gru.InputError, match="checkpoint.safetensors is a checkpoint of another training"
+        ):
             gru.fit(checkpoint=file, **default | change)
         assert file.read_bytes() == kept
     for damaged in (kept[: len(kept) // 2], b""):
@@ -352,7 +423,9 @@ def test_predict(trained, bench):
         x = torch.from_numpy(bench.test.images).float() / 127.5 - 1
         np.testing.assert_allclose(logits, trained(x), atol=1e-4)
     order = [5, 3, 3, 100]
-    np.testing.assert_allclose(gru.predict(trained, bench.test, order, batch_size=3), logits[order], atol=1e-5)
+    np.testing.assert_allclose(
+        gru.predict(trained, bench.test, order, batch_size=3), logits[order], atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("mode", [True, False])
@@ -370,8 +443,10 @@ def test_predict_leaves_everything_as_it_was(mode, trained, bench, two_threads):
 def test_unlearn(trained, bench, split, config):
     before = copy.deepcopy(trained)
     tuning = gru.METHODS["finetune"][1](epochs=1)
-    first, second, plain, topped = (gru.unlearn("finetune", trained, bench.train, split, tuning, **extra) for extra in (
-        {}, {}, {"reweight": False}, {"sampling": "top_up"}))
+    first, second, plain, topped = (
+        gru.unlearn("finetune", trained, bench.train, split, tuning, **extra)
+        for extra in ({}, {}, {"reweight": False}, {"sampling": "top_up"})
+    )
     assert same(first, second) and not same(first, plain) and not same(first, topped)
     assert same(trained, before) and not same(first, trained) and not first.training
 
@@ -394,7 +469,18 @@ def test_gpu_agrees_with_cpu(trained, bench, split, config):
     on_gpu = copy.deepcopy(trained).cuda()
     assert np.abs(gru.predict(on_gpu, bench.test) - gru.predict(trained, bench.test)).max() < 1e-3
     one_step = replace(config, epochs=1, warmup_epochs=0, lr=1e-3)
-    models = [gru.fit(trained, bench.train, config=one_step, indices=split.retain, weights=gru.reweight(split),
-                      steps_per_epoch=1, seed=0, device=device) for device in ("cpu", "cuda")]
+    models = [
+        gru.fit(
+            trained,
+            bench.train,
+            config=one_step,
+            indices=split.retain,
+            weights=gru.reweight(split),
+            steps_per_epoch=1,
+            seed=0,
+            device=device,
+        )
+        for device in ("cpu", "cuda")
+    ]
     first, second = (gru.predict(model, bench.test) for model in models)
     assert np.abs(first - second).max() < 1e-2

@@ -33,7 +33,9 @@ def test_lock_covers_pyproject(wanted):
     assert pins, f"{wanted.name} is not in requirements.txt: make lock"
     for pin in pins:
         (version,) = pin.specifier
-        assert version.operator == "==" and wanted.specifier.contains(version.version), f"{pin} is not {wanted}: make lock"
+        assert version.operator == "==" and wanted.specifier.contains(version.version), (
+            f"{pin} is not {wanted}: make lock"
+        )
 
 
 def test_lock_names_no_address():
@@ -60,12 +62,21 @@ def test_one_version():
 def test_files_name_no_machine():
     """No path, user or host of the machine where something was made."""
     names = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.splitlines()
     own = re.compile(r"(?<![\w.])/(?:home|Users|root|work)/|ipykernel_\d")
     for name in names:
         path = ROOT / name
-        if path == Path(__file__) or not path.is_file() or path.suffix in (".ico", ".png") or "mathjax" in name:
+        if (
+            path == Path(__file__)
+            or not path.is_file()
+            or path.suffix in (".ico", ".png")
+            or "mathjax" in name
+        ):
             continue
         text = re.sub(r'"image/png": ".*"', "", path.read_text(encoding="utf-8"))
         found = [line.strip()[:120] for line in text.splitlines() if own.search(line)]
@@ -89,7 +100,10 @@ for name in gru_lite.__all__:
 @pytest.mark.slow
 def test_package_imports_without_command_line_and_book():
     extras = [Requirement(r).name for extra in PROJECT["optional-dependencies"].values() for r in extra]
-    # hypothesis, yaml and the like come with other packages; what counts is that gru_lite does not ask for them.
+    # hypothesis, yaml and the like come with other packages; what counts is that gru_lite does not ask for
+    # them.
     refused = {name.replace("-", "_") for name in ["tyro", *extras]} - {"pyyaml", "pytest"}
-    run = subprocess.run([sys.executable, "-c", IMPORT_ALL.format(refused=refused)], cwd=ROOT, capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-c", IMPORT_ALL.format(refused=refused)], cwd=ROOT, capture_output=True, text=True
+    )
     assert run.returncode == 0, run.stderr

@@ -13,10 +13,10 @@ from PIL import Image
 
 matplotlib.use("Agg")
 
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
-import gru_lite as gru  # noqa: E402
-from gru_lite import labels, plots  # noqa: E402
+import gru_lite as gru
+from gru_lite import labels, plots
 
 GROUPS = ("a", "b", "c", "d")
 SEEDS = np.array([[[10.0, 20], [30, 40]], [[30, 41], [52, 60]], [[20, 20], [31, 90]]])  # (seeds, Y, S)
@@ -25,9 +25,13 @@ SIGNED = pd.DataFrame({"RA": [0.0, -3.14], "UA": [40.0, 1.0]}, index=["MIU", "SC
 
 def table():
     """GA of three methods at three ratios and three seeds."""
-    bases = {("retrain", ""): 20.0, ("retrain", "replacement"): 40.0, ("miu", ""): 50.0}
-    rows = [[*key, ratio, seed, base + seed**2 * float(ratio)]
-            for key, base in bases.items() for ratio in ("0.1", "0.5", "0.9") for seed in range(3)]
+    bases = {("retrain", "none"): 20.0, ("retrain", "replacement"): 40.0, ("miu", "none"): 50.0}
+    rows = [
+        [*key, ratio, seed, base + seed**2 * float(ratio)]
+        for key, base in bases.items()
+        for ratio in ("0.1", "0.5", "0.9")
+        for seed in range(3)
+    ]
     return pd.DataFrame(rows, columns=["method", "sampling", "ratio", "seed", "GA"])
 
 
@@ -169,8 +173,12 @@ def test_heat_map(rendered):
 
 def test_names_are_unique_and_a_new_method_has_one():
     assert len(set(labels.NAMES.values())) == len(labels.NAMES)
-    rows = [(method, sampling) for method in labels.NAMES for sampling in ("", "replacement", "top_up")
-            if method != "ceiling" or not sampling]  # the ceiling is one row, whatever the sampling
+    rows = [
+        (method, sampling)
+        for method in labels.NAMES
+        for sampling in ("none", "replacement", "top_up")
+        if method != "ceiling" or not sampling
+    ]  # the ceiling is one row, whatever the sampling
     assert len({labels.label(*row, several=True) for row in rows}) == len(rows)
     assert labels.name_of("made_up_method") == "made up method"
     assert labels.name_of("reference_2") == "reference 2"
@@ -180,12 +188,15 @@ def test_names_are_unique_and_a_new_method_has_one():
 
 
 def test_reported_names_are_those_of_the_papers_table():
-    rows = {(method, sampling): labels.reported_name(method, sampling)
-            for method in [*labels.NAMES, "made_up_method"] for sampling in ("", "replacement", "top_up")}
+    rows = {
+        (method, sampling): labels.reported_name(method, sampling)
+        for method in [*labels.NAMES, "made_up_method"]
+        for sampling in ("none", "replacement", "top_up")
+    }
     found = [name for name in rows.values() if name]
     assert sorted(found) == sorted(gru.reported()["method"].unique())
     assert rows["l1_sparse", "replacement"] == "L1-sparse+REWEIGHT" and rows["miu", "replacement"] == "MIU"
-    assert rows["miu", ""] == "MIU without REWEIGHT" and rows["original", ""] == "Pretrain"
+    assert rows["miu", "none"] == "MIU without REWEIGHT" and rows["original", "none"] == "Pretrain"
 
 
 def test_names_load_nothing_heavy():

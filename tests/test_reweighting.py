@@ -2,14 +2,16 @@
 
 import numpy as np
 import pytest
+from gru_lite.reweighting import pass_length
 from hypothesis import given
 from hypothesis import strategies as st
 
 import gru_lite as gru
-from gru_lite.reweighting import pass_length
 
 # (n_D, n_R) of a few groups, none forgotten whole
-GROUPS = st.lists(st.integers(1, 40).flatmap(lambda n: st.tuples(st.just(n), st.integers(1, n))), min_size=1, max_size=5)
+GROUPS = st.lists(
+    st.integers(1, 40).flatmap(lambda n: st.tuples(st.just(n), st.integers(1, n))), min_size=1, max_size=5
+)
 
 
 def spread(counts):
@@ -25,7 +27,8 @@ def test_weights_by_hand():
 
 
 def test_reweight_follows_retain(dataset):
-    # group 0: 4 train samples, indices 0 and 2 are forgotten, so 1 and 3 weigh 4 / 2; the two of group 1 weigh 1
+    # group 0: 4 train samples, indices 0 and 2 are forgotten, so 1 and 3 weigh 4 / 2; the two of group 1
+    # weigh 1
     split = gru.forget_split(dataset([[4, 2]]), indices=[0, 2])
     assert split.retain.tolist() == [1, 3, 4, 5]
     assert gru.reweight(split).tolist() == [2, 2, 1, 1]
@@ -40,7 +43,9 @@ def test_weights_add_up_to_train(counts):
 @given(GROUPS)
 def test_effective_sample_size_has_a_closed_form(counts):
     weights, _, n_train, n_retain = spread(counts)
-    assert gru.effective_sample_size(weights) == pytest.approx(n_train.sum() ** 2 / (n_train**2 / n_retain).sum())
+    assert gru.effective_sample_size(weights) == pytest.approx(
+        n_train.sum() ** 2 / (n_train**2 / n_retain).sum()
+    )
 
 
 def test_effective_sample_size_hides_the_group():
@@ -65,7 +70,10 @@ def test_weights_without_a_sample_size(weights):
 
 
 def test_draws_have_the_group_law_of_train():
-    """One pass of 4,745 draws at Waterbirds' r = .9; groups that remain scarce are drawn as often as before."""
+    """One pass of 4,745 draws at Waterbirds' r = .9.
+
+    Groups that remain scarce are drawn as often as before.
+    """
     n_train, n_retain = np.array([3498, 184, 56, 1057]), np.array([3498, 184, 6, 1057])
     group = np.repeat(np.arange(4), n_retain)
     draws = gru.draw_pass(np.random.default_rng(0), 4745, gru.group_weights(n_train, n_retain)[group], group)
@@ -113,10 +121,18 @@ def test_a_group_forgotten_whole():
     assert weights @ [5, 0, 5] == pytest.approx(19)
 
 
-@pytest.mark.parametrize("n_train, n_retain, culprit", [
-    ([3, 3], [1], "one length"), ([[3]], [[1]], "one length"), ([-1, 3], [0, 1], "of D are not whole"), ([3], [1.5], "of R are not whole"),
-    ([np.nan], [1], "of D"), ([3, 2], [3, 4], "group 1 has 4 retained samples but only 2"), ([3], [0], "nothing is retained"),
-])
+@pytest.mark.parametrize(
+    "n_train, n_retain, culprit",
+    [
+        ([3, 3], [1], "one length"),
+        ([[3]], [[1]], "one length"),
+        ([-1, 3], [0, 1], "of D are not whole"),
+        ([3], [1.5], "of R are not whole"),
+        ([np.nan], [1], "of D"),
+        ([3, 2], [3, 4], "group 1 has 4 retained samples but only 2"),
+        ([3], [0], "nothing is retained"),
+    ],
+)
 def test_counts_that_are_refused(n_train, n_retain, culprit):
     with pytest.raises(gru.InputError, match=culprit):
         gru.group_weights(n_train, n_retain)

@@ -41,8 +41,12 @@ def test_equalized_odds_is_fairlearns(rows):
     correct, target, sensitive = np.array(rows).T
     prediction = np.where(correct == 1, target, 1 - target)
     for ours, theirs in (("mean", "mean"), ("worst", "worst_case")):
-        expected = 100 * equalized_odds_difference(target, prediction, sensitive_features=sensitive, agg=theirs)
-        assert gru.equalized_odds(correct, target, sensitive, aggregate=ours) == pytest.approx(expected, abs=1e-9)
+        expected = 100 * equalized_odds_difference(
+            target, prediction, sensitive_features=sensitive, agg=theirs
+        )
+        assert gru.equalized_odds(correct, target, sensitive, aggregate=ours) == pytest.approx(
+            expected, abs=1e-9
+        )
 
 
 def from_table(table):
@@ -60,11 +64,11 @@ def test_equalized_odds_of_three_by_three():
 
 def test_the_papers_variant_collapses_to_two_by_two():
     data = from_table([[100, 90, 70], [50, 50, 50], [0, 10, 40]])
-    # forgotten (2, 0). y = 2: s = 0 gives 0, the rest (10 + 40) / 2 = 25; y < 2: s = 0 gives (100 + 50) / 2 = 75,
-    # the rest (90 + 70 + 50 + 50) / 4 = 65; mean of 25 and 10
+    # forgotten (2, 0). y = 2: s = 0 gives 0, the rest (10 + 40) / 2 = 25; y < 2: s = 0 gives (100 + 50) / 2 =
+    # 75, the rest (90 + 70 + 50 + 50) / 4 = 65; mean of 25 and 10
     assert gru.equalized_odds(*data, variant="paper", groups=[(2, 0)]) == pytest.approx(17.5)
-    # forgotten (2, 0) and (0, 1): y in {0, 2} and s in {0, 1}: (100 + 90 + 0 + 10) / 4 = 50 against (70 + 40) / 2 = 55;
-    # y = 1: 50 against 50
+    # forgotten (2, 0) and (0, 1): y in {0, 2} and s in {0, 1}: (100 + 90 + 0 + 10) / 4 = 50 against (70 + 40)
+    # / 2 = 55; y = 1: 50 against 50
     assert gru.equalized_odds(*data, variant="paper", groups=[(2, 0), (0, 1)]) == pytest.approx(2.5)
 
 
@@ -74,10 +78,16 @@ def test_equalized_odds_leaves_out_what_has_no_samples():
     assert np.isnan(gru.equalized_odds([1, 0], [0, 1], [0, 1]))
 
 
-@pytest.mark.parametrize("arguments, culprit", [
-    (([], [], []), "0, 0, 0 entries"), (([1], [0, 1], [0, 1]), "1, 2, 2 entries"), ((CORRECT, TARGET, SENSITIVE, "max"), "aggregate 'max'"),
-    ((CORRECT, TARGET, SENSITIVE, "mean", "papers"), "did you mean 'paper'"), ((CORRECT, TARGET, SENSITIVE, "mean", "paper"), "needs groups"),
-])
+@pytest.mark.parametrize(
+    "arguments, culprit",
+    [
+        (([], [], []), "0, 0, 0 entries"),
+        (([1], [0, 1], [0, 1]), "1, 2, 2 entries"),
+        ((CORRECT, TARGET, SENSITIVE, "max"), "aggregate 'max'"),
+        ((CORRECT, TARGET, SENSITIVE, "mean", "papers"), "did you mean 'paper'"),
+        ((CORRECT, TARGET, SENSITIVE, "mean", "paper"), "needs groups"),
+    ],
+)
 def test_equalized_odds_refuses(arguments, culprit):
     with pytest.raises(gru.InputError, match=culprit):
         gru.equalized_odds(*arguments)
@@ -86,7 +96,9 @@ def test_equalized_odds_refuses(arguments, culprit):
 @pytest.fixture(scope="module")
 def toy():
     """Nine samples that are train, validation and test at once, and logits that are right where CORRECT says so."""
-    data = gru.GroupedDataset(TARGET, SENSITIVE, ("a", "b"), ("c", "d"), features=np.zeros((9, 1), np.float32))
+    data = gru.GroupedDataset(
+        TARGET, SENSITIVE, ("a", "b"), ("c", "d"), features=np.zeros((9, 1), np.float32)
+    )
     margin = np.where(CORRECT, 1.0, -1.0) * np.arange(1, 10)
     logits = np.zeros((9, 2), np.float32)
     logits[np.arange(9), TARGET] = margin
@@ -97,7 +109,9 @@ def test_scores_by_hand(toy):
     bench, logits = toy
     split = gru.forget_split(bench.train, indices=[2, 3, 5])  # groups (0, 1) and (1, 1); right, wrong, right
     got = gru.score(logits, bench, split)
-    assert got.RA == pytest.approx(100 * 4 / 6)  # samples 0 1 4 6 7 8: right, right, wrong, right, right, wrong
+    assert got.RA == pytest.approx(
+        100 * 4 / 6
+    )  # samples 0 1 4 6 7 8: right, right, wrong, right, right, wrong
     assert got.UA == pytest.approx(100 * 2 / 3)
     assert got.TA == pytest.approx(100 * 6 / 9)
     assert got.GA == pytest.approx(100 * 4 / 6)  # samples 2 3 5 6 7 8
@@ -120,7 +134,9 @@ def test_outputs_that_are_not_finite(part, value, toy):
     bench, logits = toy
     broken = getattr(logits, part).copy()
     broken[7, 1] = value
-    wrong = gru.Predictions(**{"train": logits.train, "val": logits.val, "test": logits.test} | {part: broken})
+    wrong = gru.Predictions(
+        **{"train": logits.train, "val": logits.val, "test": logits.test} | {part: broken}
+    )
     with pytest.raises(gru.DivergedError, match=f"first on {part} sample 7"):
         gru.score(wrong, bench, gru.forget_split(bench.train, indices=[2]))
 
@@ -129,7 +145,9 @@ def test_a_split_of_other_data(toy, bench, split):
     small, logits = toy
     with pytest.raises(gru.InputError, match="split is of other data: 200 samples, and train has 9"):
         gru.score(logits, small, split)
-    other = gru.GroupedDataset(1 - TARGET, SENSITIVE, ("a", "b"), ("c", "d"), features=np.zeros((9, 1), np.float32))
+    other = gru.GroupedDataset(
+        1 - TARGET, SENSITIVE, ("a", "b"), ("c", "d"), features=np.zeros((9, 1), np.float32)
+    )
     with pytest.raises(gru.InputError, match="other data"):  # as many samples, in other groups
         gru.score(logits, small, gru.forget_split(other, indices=[0]))
 
@@ -138,9 +156,15 @@ def test_a_group_that_test_lacks(toy):
     bench, logits = toy
     split = gru.forget_split(bench.train, indices=[0])
     keep = bench.test.group != 0
-    test = gru.GroupedDataset(TARGET[keep], SENSITIVE[keep], ("a", "b"), ("c", "d"), features=np.zeros((keep.sum(), 1), np.float32))
+    test = gru.GroupedDataset(
+        TARGET[keep], SENSITIVE[keep], ("a", "b"), ("c", "d"), features=np.zeros((keep.sum(), 1), np.float32)
+    )
     with pytest.raises(gru.InputError, match=r"test has no sample of the forgotten groups \[\(0, 0\)\]"):
-        gru.score(gru.Predictions(logits.train, logits.val, logits.test[keep]), gru.Benchmark("b", bench.train, bench.val, test), split)
+        gru.score(
+            gru.Predictions(logits.train, logits.val, logits.test[keep]),
+            gru.Benchmark("b", bench.train, bench.val, test),
+            split,
+        )
 
 
 def test_every_sample_is_predicted_once(trained, bench, split):
@@ -187,7 +211,8 @@ def test_mean_interval_is_scipys(values):
 
 
 def test_mean_interval_by_hand():
-    # mean 2, standard deviation 1, standard error 1 / sqrt 3; Student's 97.5% point for 2 degrees of freedom is 4.30265
+    # mean 2, standard deviation 1, standard error 1 / sqrt 3; Student's 97.5% point for 2 degrees of freedom
+    # is 4.30265
     assert gru.mean_interval([1, 2, 3]) == pytest.approx((2, 4.30265 / 3**0.5), rel=1e-5)
     mean, half = gru.mean_interval([7])
     assert mean == 7 and np.isnan(half)
@@ -218,14 +243,21 @@ def test_holm_never_lowers_and_keeps_the_order(p):
 
 
 def test_smallest_difference_is_the_textbooks():
-    """Pairs that a two-sided paired t-test needs for 80% power at 5% (Cohen's d .2, .5, .8): 199, 34 and 15."""
+    """Pairs that a two-sided paired t-test needs for 80% power at 5% (Cohen's d .2, .5, .8).
+
+    199, 34 and 15.
+    """
     for effect, pairs in ((0.2, 199), (0.5, 34), (0.8, 15)):
-        enough, one_less = (stats.zscore(np.arange(float(n)), ddof=1) for n in (pairs, pairs - 1))  # standard deviation 1
+        enough, one_less = (
+            stats.zscore(np.arange(float(n)), ddof=1) for n in (pairs, pairs - 1)
+        )  # standard deviation 1
         assert gru.smallest_difference(enough) < effect < gru.smallest_difference(one_less)
     assert gru.smallest_difference(3 * enough) == pytest.approx(3 * gru.smallest_difference(enough + 7))
 
 
-@pytest.mark.parametrize("n, power, level", [(2, 0.8, 0.05), (3, 0.8, 0.05 / 12), (10, 0.5, 0.05), (10, 0.8, 0.05 / 12)])
+@pytest.mark.parametrize(
+    "n, power, level", [(2, 0.8, 0.05), (3, 0.8, 0.05 / 12), (10, 0.5, 0.05), (10, 0.8, 0.05 / 12)]
+)
 def test_smallest_difference_is_found_as_often_as_it_says(n, power, level):
     values = np.arange(float(n))
     true = gru.smallest_difference(values, power, level)
@@ -238,7 +270,10 @@ def test_smallest_difference_of_little():
 
 
 def test_mean_reference_by_hand():
-    one, two = scores(RA=90, UA=60, TA=80, MIA=40, EO=20, GA=70), scores(RA=92, UA=50, TA=80, MIA=44, EO=30, GA=66)
+    one, two = (
+        scores(RA=90, UA=60, TA=80, MIA=40, EO=20, GA=70),
+        scores(RA=92, UA=50, TA=80, MIA=44, EO=30, GA=66),
+    )
     mean = gru.mean_reference([one, two])
     assert vars(mean) == dict(RA=91, UA=55, TA=80, MIA=42, EO=25, GA=68)
     assert gru.average_gap(one, mean) == pytest.approx(100 - (1 + 5 + 0 + 2 + 5 + 2) / 6)
@@ -258,7 +293,9 @@ def test_calibrated_gap():
     assert gru.calibrated_gap([1, 1], [0, 0], [2.9, 3.1])[0] == pytest.approx(100 / 3)
 
 
-@pytest.mark.parametrize("no_op, ceiling", [([75.0, 96, 85], [96.0, 75, 86]), ([90.0, 91], [90.0, 91]), ([75.0], [96.0])])
+@pytest.mark.parametrize(
+    "no_op, ceiling", [([75.0, 96, 85], [96.0, 75, 86]), ([90.0, 91], [90.0, 91]), ([75.0], [96.0])]
+)
 def test_calibrated_gap_is_not_available(no_op, ceiling):
     """Where doing nothing cannot be told from perfection, or there is one seed."""
     assert np.isnan(gru.calibrated_gap(no_op, no_op, ceiling)).all()
@@ -268,7 +305,8 @@ def test_check_claim(capsys, monkeypatch):
     gru.check_claim("it helps", [2.0, 3, 4])
     # mean 3, sd 1, 4.30265 / sqrt 3 = 2.5
     assert capsys.readouterr().out == "holds: it helps: +3.0 [+0.5, +5.5], 3 seeds\n"
-    # the last: mean .57, standard error .23, so more than two of them, and yet the interval of three values (± 1.0) holds 0
+    # the last: mean .57, standard error .23, so more than two of them, and yet the interval of three values
+    # (± 1.0) holds 0
     for values in ([-1.0, -2], [-1.0], [1.0, -0.9, 0.1], [1.0, 0.2, 0.5]):
         with pytest.raises(AssertionError, match="does not hold: it helps"):
             gru.check_claim("it helps", values)

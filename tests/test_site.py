@@ -12,7 +12,9 @@ import pytest
 pytestmark = [pytest.mark.slow, pytest.mark.site]
 
 SITE = Path(__file__).resolve().parents[1] / "_build" / "html"
-BROWSER = next((p for name in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(name))), None)
+BROWSER = next(
+    (p for name in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(name))), None
+)
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
@@ -24,7 +26,9 @@ BOOK = [p for p in PAGES if p.startswith("book/")]
 WIDTHS = (1280, 360)
 
 # Text that still looks like TeX, outside code. `$` alone is not enough: a price is no formula.
-RAW_TEX = r"/\\(frac|sum|left|right|mathrm|mathbb|text|hat|log|lvert)\b|\\\(|\\\[|\$[^$\n]{1,60}[\\_^][^$\n]*\$/"
+RAW_TEX = (
+    r"/\\(frac|sum|left|right|mathrm|mathbb|text|hat|log|lvert)\b|\\\(|\\\[|\$[^$\n]{1,60}[\\_^][^$\n]*\$/"
+)
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +69,16 @@ def page(browser, base):
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     page.troubles = []
-    page.on("request", lambda r: r.url.startswith((base, "data:", "blob:")) or page.troubles.append(f"outside: {r.url}"))
+    page.on(
+        "request",
+        lambda r: r.url.startswith((base, "data:", "blob:")) or page.troubles.append(f"outside: {r.url}"),
+    )
     page.on("requestfailed", lambda r: page.troubles.append(f"failed: {r.url} {r.failure}"))
     page.on("response", lambda r: page.troubles.append(f"{r.status}: {r.url}") if r.status >= 400 else None)
-    page.on("console", lambda m: page.troubles.append(f"{m.type}: {m.text}") if m.type in ("error", "warning") else None)
+    page.on(
+        "console",
+        lambda m: page.troubles.append(f"{m.type}: {m.text}") if m.type in ("error", "warning") else None,
+    )
     page.on("pageerror", lambda e: page.troubles.append(f"error: {e}"))
     yield page
     context.close()
@@ -119,10 +129,14 @@ def test_internal_links_lead_somewhere(page, base):
     anchors, wrong = {}, []
     for name in PAGES:
         open_page(page, base + name)
-        anchors[name] = set(page.evaluate("[...document.querySelectorAll('[id],a[name]')].map(e => e.id || e.name)"))
+        anchors[name] = set(
+            page.evaluate("[...document.querySelectorAll('[id],a[name]')].map(e => e.id || e.name)")
+        )
     for name in BOOK:
         open_page(page, base + name)
-        for href in page.evaluate("[...document.querySelectorAll('a[href]')].map(a => a.getAttribute('href'))"):
+        for href in page.evaluate(
+            "[...document.querySelectorAll('a[href]')].map(a => a.getAttribute('href'))"
+        ):
             if urlparse(href).scheme or href.startswith("//"):
                 continue
             path, anchor = urldefrag(urljoin(base + name, href))
@@ -143,7 +157,9 @@ def test_front_page_leads_to_the_book(page, base):
 def test_search_finds_reweight(page, base):
     open_page(page, base + "search.html?q=REWEIGHT")
     page.wait_for_selector("#search-results li a", timeout=10_000)
-    links = page.evaluate("[...document.querySelectorAll('#search-results li a')].map(a => a.getAttribute('href'))")
+    links = page.evaluate(
+        "[...document.querySelectorAll('#search-results li a')].map(a => a.getAttribute('href'))"
+    )
     assert any("glossary" in link for link in links), links
     assert not page.troubles
 

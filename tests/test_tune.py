@@ -8,17 +8,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from gru_lite.tuning import tuning_summary
 from PIL import Image
 
 import gru_lite as gru
 from gru_lite import cli, configs, experiment, methods
 from gru_lite.data.waterdigits import LARGE
-from gru_lite.tuning import tuning_summary
 
 
 @pytest.fixture(scope="module")
 def options(manifest):
-    return gru.TuneOptions(manifest=manifest, groups=("1,0",), methods=("finetune",), seeds=1, trials=2, epochs=1, jobs=1)
+    return gru.TuneOptions(
+        manifest=manifest, groups=("1,0",), methods=("finetune",), seeds=1, trials=2, epochs=1, jobs=1
+    )
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +31,9 @@ def finished(options, tmp_path_factory):
 
 
 def same_log(first, second):
-    pd.testing.assert_frame_equal(first.drop(columns="seconds"), second.drop(columns="seconds"), check_exact=True)
+    pd.testing.assert_frame_equal(
+        first.drop(columns="seconds"), second.drop(columns="seconds"), check_exact=True
+    )
 
 
 def read(file):
@@ -38,15 +42,32 @@ def read(file):
 
 def test_the_search_space(monkeypatch):
     class Config(gru.TrainConfig):
-        SPACE = {"lr": ("log", 0.001, 0.1), "weight_decay": ("linear", 0.5, 0.6), "batch_size": ("log", 8, 128), "shift": ("choice", (0, 2))}
+        SPACE = {
+            "lr": ("log", 0.001, 0.1),
+            "weight_decay": ("linear", 0.5, 0.6),
+            "batch_size": ("log", 8, 128),
+            "shift": ("choice", (0, 2)),
+        }
 
     monkeypatch.setitem(methods.METHODS, "mine", (None, Config))
     drawn = [configs.trial_values("mine", trial) for trial in range(60)]
-    assert drawn[0] == {"lr": 0.05, "weight_decay": 0.005, "batch_size": 64, "shift": 2}  # the defaults, even outside of the space
+    assert drawn[0] == {
+        "lr": 0.05,
+        "weight_decay": 0.005,
+        "batch_size": 64,
+        "shift": 2,
+    }  # the defaults, even outside of the space
     assert drawn == [configs.trial_values("mine", trial) for trial in range(60)]
     lr, decay, batch, shift = np.array([list(values.values()) for values in drawn[1:]]).T
-    assert 0.001 <= lr.min() < 0.002 and 0.05 < lr.max() <= 0.1 and 0.2 < np.mean(lr < 0.01) < 0.8  # even in orders of magnitude
-    assert 0.5 <= decay.min() < 0.52 and 0.58 < decay.max() <= 0.6 and 8 <= batch.min() < 16 and 64 < batch.max() <= 128
+    assert (
+        0.001 <= lr.min() < 0.002 and 0.05 < lr.max() <= 0.1 and 0.2 < np.mean(lr < 0.01) < 0.8
+    )  # even in orders of magnitude
+    assert (
+        0.5 <= decay.min() < 0.52
+        and 0.58 < decay.max() <= 0.6
+        and 8 <= batch.min() < 16
+        and 64 < batch.max() <= 128
+    )
     assert set(shift) == {0, 2}
     for values in drawn:
         assert isinstance(values["batch_size"], int) and json.loads(json.dumps(values)) == values
@@ -68,23 +89,54 @@ def test_every_method_has_a_space_of_valid_values(method):
 
 def make_log(rows):
     """A log from (method, trial, ratio, seed, gap or None for diverged)."""
-    rows = [{"method": m, "trial": t, "ratio": r, "seed": s, "config": json.dumps({"lr": t / 10}), "avg_gap": np.nan if gap is None else gap,
-             "status": "ok" if gap is not None else "diverged: lr"} for m, t, r, s, gap in rows]
+    rows = [
+        {
+            "method": m,
+            "trial": t,
+            "ratio": r,
+            "seed": s,
+            "config": json.dumps({"lr": t / 10}),
+            "avg_gap": np.nan if gap is None else gap,
+            "status": "ok" if gap is not None else "diverged: lr",
+        }
+        for m, t, r, s, gap in rows
+    ]
     return pd.DataFrame(rows)
 
 
 def test_the_choice_by_hand():
-    log = make_log([
-        ("a", 0, "0.5", 1, 90.0), ("a", 0, "0.9", 1, 92.0), ("a", 1, "0.5", 1, 99.0), ("a", 1, "0.9", 1, 84.0),  # 91, 91.5
-        ("a", 2, "0.5", 1, 99.9), ("a", 2, "0.9", 1, None),  # the best where it did not diverge
-        ("b", 0, "0.5", 1, 80.3), ("b", 0, "0.9", 1, 80.6), ("b", 1, "0.5", 1, 80.6), ("b", 1, "0.9", 1, 80.3),  # a tie: the earlier
-        ("c", 0, "0.5", 1, None), ("c", 0, "0.9", 1, 90.0),
-    ])
+    log = make_log(
+        [
+            ("a", 0, "0.5", 1, 90.0),
+            ("a", 0, "0.9", 1, 92.0),
+            ("a", 1, "0.5", 1, 99.0),
+            ("a", 1, "0.9", 1, 84.0),  # 91, 91.5
+            ("a", 2, "0.5", 1, 99.9),
+            ("a", 2, "0.9", 1, None),  # the best where it did not diverge
+            ("b", 0, "0.5", 1, 80.3),
+            ("b", 0, "0.9", 1, 80.6),
+            ("b", 1, "0.5", 1, 80.6),
+            ("b", 1, "0.9", 1, 80.3),  # a tie: the earlier
+            ("c", 0, "0.5", 1, None),
+            ("c", 0, "0.9", 1, 90.0),
+        ]
+    )
     assert gru.chosen(log) == {"a": {"lr": 0.1}, "b": {"lr": 0.0}}
     assert gru.chosen(log[::-1].reset_index(drop=True)) == {"b": {"lr": 0.0}, "a": {"lr": 0.1}}
     lines = tuning_summary(log).splitlines()
     assert lines[0].startswith("Mean Avg. Gap on validation over 2 requests") and "3 trials" in lines[0]
-    assert lines[1].split() == ["a", "91.5", "(defaults", "91.0;", "1", "diverged)", "trial", "1:", "lr", "0.1"]
+    assert lines[1].split() == [
+        "a",
+        "91.5",
+        "(defaults",
+        "91.0;",
+        "1",
+        "diverged)",
+        "trial",
+        "1:",
+        "lr",
+        "0.1",
+    ]
     assert lines[3].split() == ["c", "every", "trial", "diverged"]
 
 
@@ -93,21 +145,48 @@ def test_the_log(finished, options):
     out, log = finished
     assert log["trial"].tolist() == [0, 1] and set(log["seed"]) == {100} and set(log["status"]) == {"ok"}
     assert set(log["sampling"]) == {"replacement"}
-    assert [json.loads(text) for text in log["config"]] == [configs.trial_values("finetune", trial) for trial in (0, 1)]
+    assert [json.loads(text) for text in log["config"]] == [
+        configs.trial_values("finetune", trial) for trial in (0, 1)
+    ]
     data = gru.load_manifest(options.manifest)
     bench = replace(data, test=data.val)
     split = gru.forget_split(data.train, [(1, 0)], 0.5, seed=100)
     config, start = gru.TrainConfig(epochs=1, warmup_epochs=0), gru.build_model("small_resnet", 2, seed=100)
-    first, second = (gru.score(gru.fit(start, data.train, indices=split.retain, weights=gru.reweight(split), config=config, seed=s), bench, split)
-                     for s in (100, 100 + (2 << 32)))
+    first, second = (
+        gru.score(
+            gru.fit(
+                start, data.train, indices=split.retain, weights=gru.reweight(split), config=config, seed=s
+            ),
+            bench,
+            split,
+        )
+        for s in (100, 100 + (2 << 32))
+    )
     original = gru.fit(start, data.train, config=config, seed=100)
     values = configs.trial_values("finetune", 1)
-    tuned = gru.score(gru.unlearn("finetune", original, data.train, split, methods.FinetuneConfig(epochs=1, **values), seed=100), bench, split)
-    assert log.loc[1, ["RA", "UA", "TA", "MIA", "EO", "GA"]].tolist() == [tuned.RA, tuned.UA, tuned.TA, tuned.MIA, tuned.EO, tuned.GA]
+    tuned = gru.score(
+        gru.unlearn(
+            "finetune", original, data.train, split, methods.FinetuneConfig(epochs=1, **values), seed=100
+        ),
+        bench,
+        split,
+    )
+    assert log.loc[1, ["RA", "UA", "TA", "MIA", "EO", "GA"]].tolist() == [
+        tuned.RA,
+        tuned.UA,
+        tuned.TA,
+        tuned.MIA,
+        tuned.EO,
+        tuned.GA,
+    ]
     assert log.loc[1, "avg_gap"] == gru.average_gap(tuned, gru.mean_reference([first, second]))
     assert {path.parent.name for path in out.glob("runs/*/run.json")} == {
-        "original-s100", "retrain-replacement-r0.5-s100", "reference_2-replacement-r0.5-s100",
-        "finetune-replacement-r0.5-s100-t0", "finetune-replacement-r0.5-s100-t1"}
+        "original-s100",
+        "retrain-replacement-r0.5-s100",
+        "reference_2-replacement-r0.5-s100",
+        "finetune-replacement-r0.5-s100-t0",
+        "finetune-replacement-r0.5-s100-t1",
+    }
 
 
 def test_the_files_agree(finished):
@@ -144,7 +223,10 @@ def test_a_killed_tuning_continues(options, finished, tmp_path, monkeypatch):
     before = {path: path.stat().st_mtime_ns for path in asked.out.glob("runs/*/run.json")}
     assert len(before) == 3  # the original is not scored
     same_log(gru.tune(asked, progress=False), finished[1])
-    assert before.items() <= {path: path.stat().st_mtime_ns for path in asked.out.glob("runs/*/run.json")}.items()
+    assert (
+        before.items()
+        <= {path: path.stat().st_mtime_ns for path in asked.out.glob("runs/*/run.json")}.items()
+    )
 
 
 def test_a_tuning_is_extended(options, finished, tmp_path):
@@ -152,11 +234,16 @@ def test_a_tuning_is_extended(options, finished, tmp_path):
     out = shutil.copytree(finished[0], tmp_path / "out")
     log = gru.tune(replace(options, out=out, methods=("finetune", "gradient_ascent")), progress=False)
     same_log(log[log["method"] == "finetune"], finished[1])
-    assert set(log.loc[log["method"] == "gradient_ascent", "sampling"]) == {""} and set(gru.chosen(log)) == {"finetune", "gradient_ascent"}
+    assert set(log.loc[log["method"] == "gradient_ascent", "sampling"]) == {""} and set(gru.chosen(log)) == {
+        "finetune",
+        "gradient_ascent",
+    }
 
 
 def test_run_and_tune_share_no_folder(options, finished):
-    run = gru.RunOptions(manifest=options.manifest, groups=("1,0",), seeds=1, epochs=1, jobs=1, out=finished[0])
+    run = gru.RunOptions(
+        manifest=options.manifest, groups=("1,0",), seeds=1, epochs=1, jobs=1, out=finished[0]
+    )
     with pytest.raises(gru.InputError, match="another recipe: its scored_on is val, yours test"):
         gru.run(run, progress=False)
 
@@ -170,7 +257,10 @@ def test_tuned(monkeypatch, tmp_path):
     assert gru.tuned("salun") == methods.METHODS["salun"][1]()
     item = experiment.Run("finetune", None, "0.5", 0)
     assert experiment._config_of(gru.RunOptions(benchmark="waterdigits"), item).lr == 0.01
-    for wrong, culprit in ((("fintune",), "did you mean 'finetune'"), (("finetune", "waterdigit"), "did you mean 'waterdigits'")):
+    for wrong, culprit in (
+        (("fintune",), "did you mean 'finetune'"),
+        (("finetune", "waterdigit"), "did you mean 'waterdigits'"),
+    ):
         with pytest.raises(gru.InputError, match=culprit):
             gru.tuned(*wrong)
 
@@ -181,12 +271,34 @@ def test_the_packaged_values_can_be_read():
 
 
 def test_the_command(options, finished, capsys, tmp_path, monkeypatch):
-    words = ["tune", "--manifest", str(options.manifest), "--groups", "1,0", "--methods", "finetune", "--seeds", "1", "--trials", "2", "--epochs", "1",
-             "--jobs", "1", "--out", str(shutil.copytree(finished[0], tmp_path / "out")), "--record", str(tmp_path / "log.csv")]
+    words = [
+        "tune",
+        "--manifest",
+        str(options.manifest),
+        "--groups",
+        "1,0",
+        "--methods",
+        "finetune",
+        "--seeds",
+        "1",
+        "--trials",
+        "2",
+        "--epochs",
+        "1",
+        "--jobs",
+        "1",
+        "--out",
+        str(shutil.copytree(finished[0], tmp_path / "out")),
+        "--record",
+        str(tmp_path / "log.csv"),
+    ]
     assert cli.main(words) == 0
     assert capsys.readouterr().out == tuning_summary(finished[1]) + "\n"
     text = (tmp_path / "log.csv").read_text()
-    assert text.startswith(f"# command: gru-lite tune --manifest {options.manifest.name} --groups 1,0") and str(tmp_path) not in text
+    assert (
+        text.startswith(f"# command: gru-lite tune --manifest {options.manifest.name} --groups 1,0")
+        and str(tmp_path) not in text
+    )
     same_log(read(tmp_path / "log.csv"), read(finished[0] / "tuning.csv"))
 
     def diverges(*_, **__):
@@ -203,7 +315,9 @@ def test_the_large_setting():
     bench = gru.load("waterdigits_large", seed=1)
     assert bench.name == "waterdigits_large" and bench.default_groups == ((1, 0),)
     assert bench.train.group_counts.tolist() == np.ravel(LARGE["train_counts"]).tolist()
-    assert set(bench.val.group_counts) == {LARGE["val_count"]} and set(bench.test.group_counts) == {LARGE["test_count"]}
+    assert set(bench.val.group_counts) == {LARGE["val_count"]} and set(bench.test.group_counts) == {
+        LARGE["test_count"]
+    }
 
 
 @pytest.mark.parametrize("benchmark", ["waterdigits", "waterdigits_large"])

@@ -23,16 +23,25 @@ def face(path, width, height, rng):
 
 
 def write_celeba(root, n=24):
-    """A line with the number of pictures, one with the 40 attributes, then -1 and 1 in columns; 0, 1 and 2 for the splits."""
+    """A line with the number of pictures, one with the 40 attributes, then -1 and 1 in columns.
+
+    0, 1 and 2 for the splits.
+    """
     rng, folder = np.random.default_rng(0), root / "celeba"
     signs = np.where(rng.random((n, 40)) < 0.5, -1, 1)
     names = [f"{i + 1:06}.jpg" for i in range(n)]
     for name in names:
         face(folder / "img_align_celeba" / name, 178, 218, rng)
-    lines = [str(n), " ".join(ATTRIBUTES) + " ", *(name + "".join(f" {s:2}" for s in row) for name, row in zip(names, signs))]
+    lines = [
+        str(n),
+        " ".join(ATTRIBUTES) + " ",
+        *(name + "".join(f" {s:2}" for s in row) for name, row in zip(names, signs)),
+    ]
     (folder / "list_attr_celeba.txt").write_text("\n".join(lines) + "\n")
     splits = [0 if i < n // 2 else 1 if i < 3 * n // 4 else 2 for i in range(n)]
-    (folder / "list_eval_partition.txt").write_text("".join(f"{name} {split}\n" for name, split in zip(names, splits)))
+    (folder / "list_eval_partition.txt").write_text(
+        "".join(f"{name} {split}\n" for name, split in zip(names, splits))
+    )
     return signs, splits
 
 
@@ -40,8 +49,16 @@ def write_fairface(root, n=60, n_val=20):
     rng, folder = np.random.default_rng(0), root / "fairface"
     tables = {}
     for part, count in (("train", n), ("val", n_val)):
-        tables[part] = [[f"{part}/{i + 1}.jpg", rng.choice(AGES), rng.choice(["Male", "Female"]), rng.choice(RACES),
-                         str(bool(rng.random() < 0.6))] for i in range(count)]
+        tables[part] = [
+            [
+                f"{part}/{i + 1}.jpg",
+                rng.choice(AGES),
+                rng.choice(["Male", "Female"]),
+                rng.choice(RACES),
+                str(bool(rng.random() < 0.6)),
+            ]
+            for i in range(count)
+        ]
         for row in tables[part]:
             face(folder / row[0], 224, 224, rng)
         text = "\n".join(["file,age,gender,race,service_test", *map(",".join, tables[part])])
@@ -53,7 +70,10 @@ WORDS = "the a cat dog sat ran on under mat rug no never nobody nothing is was ,
 
 
 def write_multinli(root, counts=(40, 12, 12)):
-    """The three raw files, one label in six "-"; the list names the rows of the others, as group DRO's script does."""
+    """The three raw files, one label in six "-".
+
+    The list names the rows of the others, as group DRO's script does.
+    """
     rng, folder = np.random.default_rng(0), root / "multinli_1.0"
     folder.mkdir(parents=True)
     labels, row, listed = ("contradiction", "entailment", "neutral"), 0, []
@@ -62,16 +82,31 @@ def write_multinli(root, counts=(40, 12, 12)):
         for _ in range(count):
             gold = "-" if rng.random() < 1 / 6 else str(rng.choice(labels))
             first, second = (" ".join(rng.choice(WORDS, rng.integers(2, 90))) for _ in range(2))
-            lines.append(json.dumps({"annotator_labels": [gold], "genre": "fiction", "gold_label": gold, "pairID": f"{row}n",
-                                     "promptID": str(row), "sentence1": first.capitalize(), "sentence1_binary_parse": "( )",
-                                     "sentence1_parse": "(ROOT )", "sentence2": second, "sentence2_binary_parse": "( )",
-                                     "sentence2_parse": "(ROOT )"}))
+            lines.append(
+                json.dumps(
+                    {
+                        "annotator_labels": [gold],
+                        "genre": "fiction",
+                        "gold_label": gold,
+                        "pairID": f"{row}n",
+                        "promptID": str(row),
+                        "sentence1": first.capitalize(),
+                        "sentence1_binary_parse": "( )",
+                        "sentence1_parse": "(ROOT )",
+                        "sentence2": second,
+                        "sentence2_binary_parse": "( )",
+                        "sentence2_parse": "(ROOT )",
+                    }
+                )
+            )
             if gold != "-":
                 negation = int(any(word in second.split() for word in ("nobody", "no", "never", "nothing")))
                 listed.append(f"{row},{labels.index(gold)},{negation},{rng.integers(3)}")
             row += 1
         (folder / f"multinli_1.0_{part}.jsonl").write_text("\n".join(lines) + "\n")
-    (folder / "metadata_random.csv").write_text("\n".join([",gold_label,sentence2_has_negation,split", *listed]) + "\n")
+    (folder / "metadata_random.csv").write_text(
+        "\n".join([",gold_label,sentence2_has_negation,split", *listed]) + "\n"
+    )
     (root / "bert-base-uncased").mkdir()
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
     (root / "bert-base-uncased" / "vocab.txt").write_text("\n".join(vocabulary) + "\n")

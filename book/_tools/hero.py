@@ -8,7 +8,7 @@ import gru_lite as gru
 from gru_lite import plots
 
 table, _ = gru.read_record("waterdigits_requests")
-rows = [("original", ""), ("retrain", ""), ("retrain", "replacement")]
+rows = [("original", "none"), ("retrain", "none"), ("retrain", "replacement")]
 # where nothing is forgotten, every curve starts from the original
 start = table[(table["method"] == "original") & (table["ratio"] == "0.5")]
 starts = [start.assign(method=method, sampling=sampling, ratio="0") for method, sampling in rows]

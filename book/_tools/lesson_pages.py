@@ -9,7 +9,7 @@ from pathlib import Path
 from docutils import nodes
 
 sys.path.insert(0, str(Path(__file__).parent))
-import lessons  # noqa: E402
+import lessons
 
 FOLDER = "book/executed/"
 
@@ -35,7 +35,9 @@ def add_links(app, doctree):
     about = json.loads(path.read_text(encoding="utf-8"))["metadata"].get("gru_lite")
     title = next(iter(doctree.findall(nodes.title)), None)
     if title is None or about is None:
-        raise lessons.LessonError(f"{docname}: no title or no provenance; execute it with book/_tools/lessons.py")
+        raise lessons.LessonError(
+            f"{docname}: no title or no provenance; execute it with book/_tools/lessons.py"
+        )
     up = "../" * docname.count("/")
     links = (
         '<p class="lesson-links">'
@@ -47,7 +49,10 @@ def add_links(app, doctree):
 
 
 def minutes(name, rawtext, text, lineno, inliner, options=None, content=None):
-    """{lesson-minutes}`01_slug`: what the lesson took when it was executed, so that no page names it by hand."""
+    """{lesson-minutes}`01_slug`.
+
+    What the lesson took when it was executed, so that no page names it by hand.
+    """
     seconds = lessons.provenance_of(lessons.EXECUTED / f"{text}.ipynb").get("seconds")
     if seconds is None:
         return [], [inliner.reporter.error(f"{text} has not been executed", line=lineno)]

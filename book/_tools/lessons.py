@@ -1,9 +1,9 @@
 """Lessons: percent scripts -> Colab notebooks (twins) -> executed notebooks for the book.
 
-    lessons.py twins                 write notebooks/NN_slug.ipynb from notebooks/NN_slug.py
-    lessons.py check                 fail when a twin differs from what `twins` would write
-    lessons.py stale                 list the lessons that changed since they were executed
-    lessons.py execute [NAME ...]    execute the lessons that are stale (or --all, or the named ones)
+lessons.py twins                 write notebooks/NN_slug.ipynb from notebooks/NN_slug.py
+lessons.py check                 fail when a twin differs from what `twins` would write
+lessons.py stale                 list the lessons that changed since they were executed
+lessons.py execute [NAME ...]    execute the lessons that are stale (or --all, or the named ones)
 """
 
 import argparse
@@ -118,7 +118,11 @@ def notebook(script, twin):
 
 def rewrite_markup(nb):
     """Colab shows MyST roles and directives as raw text: say the same in plain Markdown."""
-    figures = [c.metadata["mystnb"]["figure"].get("name") for c in nb.cells if "figure" in c.metadata.get("mystnb", {})]
+    figures = [
+        c.metadata["mystnb"]["figure"].get("name")
+        for c in nb.cells
+        if "figure" in c.metadata.get("mystnb", {})
+    ]
 
     def role(match):
         name, text = match.groups()
@@ -140,7 +144,9 @@ def rewrite_markup(nb):
 
     for cell in nb.cells:
         if cell.cell_type == "markdown":
-            text = re.sub(r"^(:{3,}|`{3,})\{([\w-]+)\}(.*)\n((?:.*\n)*?)\1[ \t]*$", directive, cell.source, flags=re.M)
+            text = re.sub(
+                r"^(:{3,}|`{3,})\{([\w-]+)\}(.*)\n((?:.*\n)*?)\1[ \t]*$", directive, cell.source, flags=re.M
+            )
             text = re.sub(r"^\([\w-]+\)=\n", "", text, flags=re.M)
             cell.source = re.sub(r"\{([\w:-]+)\}`([^`]+)`", role, text)
 
@@ -152,7 +158,9 @@ def citation(key):
     if key not in entries:
         raise LessonError(f"book/references.bib has no entry {key}")
     people = [" ".join(p.prelast_names + p.last_names) for p in entries[key].persons["author"]]
-    who = people[0] if len(people) == 1 else " and ".join(people) if len(people) == 2 else f"{people[0]} et al."
+    who = (
+        people[0] if len(people) == 1 else " and ".join(people) if len(people) == 2 else f"{people[0]} et al."
+    )
     text = f"{who} ({entries[key].fields['year']})"
     return f"[{text}]({entries[key].fields['url']})" if "url" in entries[key].fields else text
 
@@ -206,7 +214,9 @@ def provenance(script, profile, seed, seconds):
             "python": platform.python_version(),
             "torch": metadata.version("torch"),
             "numpy": metadata.version("numpy"),
-            "gru_lite": tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"],
+            "gru_lite": tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+                "version"
+            ],
         },
     }
 
@@ -233,11 +243,20 @@ def execute(script, folder, profile, seed):
         nbformat.write(notebook(script, twin=False), source)
         defaults = {k: v["default"] for k, v in papermill.inspect_notebook(str(source)).items()}
         # Only what differs: otherwise the page would show a second, identical parameters cell.
-        changed = {k: v for k, v in {"profile": profile, "seed": seed}.items() if defaults.get(k) not in (repr(v), f'"{v}"')}
+        changed = {
+            k: v
+            for k, v in {"profile": profile, "seed": seed}.items()
+            if defaults.get(k) not in (repr(v), f'"{v}"')
+        }
         start = time.perf_counter()
         try:
             papermill.execute_notebook(
-                str(source), str(target), parameters=changed, kernel_name="python3", cwd=str(ROOT), progress_bar=False
+                str(source),
+                str(target),
+                parameters=changed,
+                kernel_name="python3",
+                cwd=str(ROOT),
+                progress_bar=False,
             )
         except papermill.PapermillExecutionError as error:
             raise LessonError(failure(script, profile, error)) from None
@@ -259,7 +278,15 @@ def failure(script, profile, error):
 def clean(nb, script):
     """Drop what changes from run to run or names this machine; refuse what must not be in a book."""
     nb.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
-    private = {f"{ROOT}", f"{Path.home()}/", "/home/", "/Users/", "/tmp/", "ipykernel_", socket.gethostname()} - {"", "localhost"}
+    private = {
+        f"{ROOT}",
+        f"{Path.home()}/",
+        "/home/",
+        "/Users/",
+        "/tmp/",
+        "ipykernel_",
+        socket.gethostname(),
+    } - {"", "localhost"}
     for number, cell in enumerate(nb.cells):
         for key in ("papermill", "execution", "collapsed"):
             cell.metadata.pop(key, None)
@@ -276,16 +303,24 @@ def clean(nb, script):
             )
             where = f"{script.name}, cell [{cell.execution_count}]"
             if output.get("name") == "stderr":
-                raise LessonError(f"{where} wrote to stderr, which differs from run to run: {text.strip()[:300]}")
+                raise LessonError(
+                    f"{where} wrote to stderr, which differs from run to run: {text.strip()[:300]}"
+                )
             if found := sorted(word for word in private if word in text):
-                raise LessonError(f"{where} prints something of this machine ({', '.join(found)}): {text.strip()[:300]}")
+                raise LessonError(
+                    f"{where} prints something of this machine ({', '.join(found)}): {text.strip()[:300]}"
+                )
 
 
 def merged(outputs):
     """A stream arrives in pieces that depend on timing: join them."""
     joined = []
     for output in outputs:
-        if joined and output.output_type == "stream" == joined[-1].output_type and output.name == joined[-1].name:
+        if (
+            joined
+            and output.output_type == "stream" == joined[-1].output_type
+            and output.name == joined[-1].name
+        ):
             joined[-1].text += output.text
         else:
             joined.append(output)
@@ -314,12 +349,16 @@ def refreshed(script, folder, profile, seed):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("twins", "check", "stale"):
         commands.add_parser(name)
     run = commands.add_parser("execute")
-    run.add_argument("names", nargs="*", help="lessons, such as 01 or 01_slug; named ones are executed even if fresh")
+    run.add_argument(
+        "names", nargs="*", help="lessons, such as 01 or 01_slug; named ones are executed even if fresh"
+    )
     run.add_argument("--all", action="store_true", help="also those that are not stale")
     run.add_argument("--profile", choices=("smoke", "full"), default="full")
     run.add_argument("--seed", type=int, default=0)
@@ -332,7 +371,9 @@ def main(argv=None):
             print(f"{'removed' if text is None else 'wrote'} notebooks/{path.name}")
     elif args.command == "check":
         if outdated := outdated_twins():
-            raise LessonError(f"not what the script gives, run `make twins`: {', '.join(p.name for p, _ in outdated)}")
+            raise LessonError(
+                f"not what the script gives, run `make twins`: {', '.join(p.name for p, _ in outdated)}"
+            )
     elif args.command == "stale":
         now = package_hash()
         for script in lessons():

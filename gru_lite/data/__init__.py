@@ -9,25 +9,37 @@ from ..errors import InputError, check_choice
 from .dataset import DatasetParts, GroupedDataset, View
 from .registry import BENCHMARKS, DATASETS, Source, module_of, source
 
-__all__ = ["BENCHMARKS", "DATASETS", "DatasetParts", "GroupedDataset", "Source", "View", "load", "prepare", "source"]
+__all__ = [
+    "BENCHMARKS",
+    "DATASETS",
+    "DatasetParts",
+    "GroupedDataset",
+    "Source",
+    "View",
+    "load",
+    "prepare",
+    "source",
+]
 
 
 def load(name: str, root: str | Path | None = None, seed: int = 0, **options) -> DatasetParts:
     """Load a data set by name: its train, val and test.
 
     Args:
-        name: an embedded benchmark, generated and never stored: "waterdigits", or "waterdigits_large" (a larger request,
-            more validation and test images); or one of the paper's data sets, from a download: "waterbirds", "celeba",
-            "fairface" or "multinli".
-        root: folder of the downloads; the embedded benchmarks have none. Images are decoded, or text is tokenised, once:
-            they are kept in ROOT/.gru_lite, memory-mapped, and made again when the files change.
-        seed: integer >= 0; the same seed gives the same benchmark, byte for byte. Data sets on disk are the same for all.
-        options: image_size (waterbirds, celeba, fairface): side in pixels of what a model sees, for a trial run; 224 by
-            default. target (celeba): "Blond_Hair" (default) or "Attractive".
+        name: an embedded benchmark, generated and never stored: "waterdigits", or "waterdigits_large" (a
+            larger request, more validation and test images); or one of the paper's data sets, from a
+            download: "waterbirds", "celeba", "fairface" or "multinli".
+        root: folder of the downloads; the embedded benchmarks have none. Images are decoded, or text is
+            tokenised, once: they are kept in ROOT/.gru_lite, memory-mapped, and made again when the files
+            change.
+        seed: integer >= 0; the same seed gives the same benchmark, byte for byte. Data sets on disk are the
+            same for all.
+        options: image_size (waterbirds, celeba, fairface): side in pixels of what a model sees, for a trial
+            run; 224 by default. target (celeba): "Blond_Hair" (default) or "Attractive".
 
     Raises:
-        InputError: an unknown name (the nearest one is named) or option, a root where none is used, or files that are
-            missing, cannot be read, or are not what their list says.
+        InputError: an unknown name (the nearest one is named) or option, a root where none is used, or files
+            that are missing, cannot be read, or are not what their list says.
     """
     module = module_of(name)
     options = {option: value for option, value in options.items() if value is not None}
@@ -60,7 +72,10 @@ def prepare(
         bench = load(name, root, **options)
     else:
         bench = load_manifest(manifest, keep=True, **options)
-    total, kept = sum(map(len, (bench.train, bench.val, bench.test))), Path(bench.train.inputs.filename).parent
+    total, kept = (
+        sum(map(len, (bench.train, bench.val, bench.test))),
+        Path(bench.train.inputs.filename).parent,
+    )
     print(f"{bench.name}: {total:,} samples, kept in {kept}\n{group_table(bench)}")
     warn_of_counts(bench)
     return bench

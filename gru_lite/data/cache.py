@@ -3,8 +3,9 @@
     ROOT/.gru_lite/NAME-<key>/meta.json      version, key, options, and the shape and dtype of every array
     ROOT/.gru_lite/NAME-<key>/images.npy     ... one file for each array
 
-The key is a digest of what the arrays are made from: the options, and the name, size and time of change of every source.
-Not of their bytes: reading those takes as long as decoding them, and a file that changes gets another time.
+The key is a digest of what the arrays are made from: the options, and the name, size and time of change of
+every source. Not of their bytes: reading those takes as long as decoding them, and a file that changes gets
+another time.
 """
 
 import errno
@@ -31,15 +32,16 @@ def cached(root, name, options, sources, n, blocks):
 
     Args:
         root: folder of the data set; the cache lies in its folder .gru_lite.
-        name: of the data set. Caches of one name and other options stay; one of the same options and other sources, of
-            another version, or damaged is made again, and a line on stderr says so.
+        name: of the data set. Caches of one name and other options stay; one of the same options and other
+            sources, of another version, or damaged is made again, and a line on stderr says so.
         options: dict for JSON, what else the arrays depend on.
         sources: texts, one for each source (see `source`), in the order of the arrays.
         n: length of every array.
         blocks: function without arguments that yields {array name: (b, ...) part}, n rows in all.
 
     Raises:
-        InputError: no room or no right to write; the half-made cache is then removed. What `blocks` raises, likewise.
+        InputError: no room or no right to write; the half-made cache is then removed. What `blocks` raises,
+            likewise.
     """
     digest = hashlib.sha256(json.dumps([VERSION, options], sort_keys=True).encode())
     for line in sources:
@@ -65,7 +67,10 @@ def cached(root, name, options, sources, n, blocks):
 def is_kept(root, name, options):
     """Whether there is a cache of this name and these options, current or not."""
     folders = (Path(root) / ".gru_lite").glob("*/")
-    return any(_is_of(name, folder) and (_meta(folder) or {"options": options})["options"] == options for folder in folders)
+    return any(
+        _is_of(name, folder) and (_meta(folder) or {"options": options})["options"] == options
+        for folder in folders
+    )
 
 
 def source(path, *words):
@@ -83,13 +88,18 @@ def _open(folder, key):
         arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in meta["arrays"]}
     except (OSError, ValueError, EOFError):
         return None
-    whole = all([list(array.shape), str(array.dtype)] == meta["arrays"][name] for name, array in arrays.items())
+    whole = all(
+        [list(array.shape), str(array.dtype)] == meta["arrays"][name] for name, array in arrays.items()
+    )
     return arrays if whole else None
 
 
 @contextmanager
 def _lock(file):
-    """One process at a time. The lock falls with its process, however that ends; who waited finds the cache made."""
+    """One process at a time.
+
+    The lock falls with its process, however that ends; who waited finds the cache made.
+    """
     lock = filelock.FileLock(file)
     try:
         lock.acquire(blocking=False)
@@ -124,9 +134,15 @@ def _sweep(parent, name, key, options):
             meta = _meta(folder)
             if meta and meta["options"] != options:
                 continue
-            why = "stale: its sources have changed" if meta and meta["key"] != key else "damaged or of another version"
+            why = (
+                "stale: its sources have changed"
+                if meta and meta["key"] != key
+                else "damaged or of another version"
+            )
             print(f"gru-lite: the cache {folder} is {why}; it is made again", file=sys.stderr)
-            hidden = parent / f".{folder.name}"  # at once: a kill while files are deleted leaves no half of a cache
+            hidden = (
+                parent / f".{folder.name}"
+            )  # at once: a kill while files are deleted leaves no half of a cache
             os.replace(folder, hidden)
             shutil.rmtree(hidden)
 
@@ -142,10 +158,16 @@ def _make(folder, meta, n, blocks):
                     if needed > shutil.disk_usage(folder.parent).free:
                         raise OSError(errno.ENOSPC, "")
                     partial.mkdir()
-                    meta["arrays"] = {name: [[n, *array.shape[1:]], str(array.dtype)] for name, array in block.items()}
+                    meta["arrays"] = {
+                        name: [[n, *array.shape[1:]], str(array.dtype)] for name, array in block.items()
+                    }
                     for name, array in block.items():
                         files[name] = stack.enter_context(open(partial / f"{name}.npy", "wb"))
-                        header = {"descr": array.dtype.str, "fortran_order": False, "shape": (n, *array.shape[1:])}
+                        header = {
+                            "descr": array.dtype.str,
+                            "fortran_order": False,
+                            "shape": (n, *array.shape[1:]),
+                        }
                         np.lib.format.write_array_header_1_0(files[name], header)
                 # written, not mapped: a full disk is then an error, and not the end of the process
                 for name, array in block.items():
@@ -161,7 +183,9 @@ def _make(folder, meta, n, blocks):
             raise
         shutil.rmtree(partial, ignore_errors=True)
         free = shutil.disk_usage(folder.parent).free
-        raise InputError(f"the disk of {folder.parent} is full: the cache needs {needed:,} bytes, {free:,} are free; "
-                         "make room, or choose a smaller image size") from None
+        raise InputError(
+            f"the disk of {folder.parent} is full: the cache needs {needed:,} bytes, {free:,} are free; "
+            "make room, or choose a smaller image size"
+        ) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -1,8 +1,9 @@
 """CelebA (Liu et al., 2015): faces of celebrities, 178 x 218, with 40 attributes.
 
-Read from ROOT/celeba/: img_align_celeba/, list_attr_celeba.txt (the number of pictures, the names of the attributes, then a
-line for each picture: its file, and -1 or 1 for each attribute) and list_eval_partition.txt (a file and 0, 1 or 2). Sensitive
-attribute: Male. Target: Blond_Hair (TMLR version of the paper), or Attractive (its first version).
+Read from ROOT/celeba/: img_align_celeba/, list_attr_celeba.txt (the number of pictures, the names of the
+attributes, then a line for each picture: its file, and -1 or 1 for each attribute) and
+list_eval_partition.txt (a file and 0, 1 or 2). Sensitive attribute: Male. Target: Blond_Hair (TMLR version of
+the paper), or Attractive (its first version).
 """
 
 from __future__ import annotations
@@ -46,32 +47,56 @@ def load(root: str | Path, image_size: int | None = None, target: str = "Blond_H
     file, partition = folder / "list_attr_celeba.txt", folder / "list_eval_partition.txt"
     count, *lines = _lines(file)
     if count.strip() != str(len(lines) - 1):
-        raise InputError(f"{file} line 1 should be the number of pictures, {max(0, len(lines) - 1)}, but is "
-                         f"{count.strip()!r}: is the download complete?")
+        raise InputError(
+            f"{file} line 1 should be the number of pictures, {max(0, len(lines) - 1)}, but is "
+            f"{count.strip()!r}: is the download complete?"
+        )
     header, lines = lines[0].split(), lines[1:]
     for name in (target, "Male"):
         if header.count(name) != 1:
-            raise InputError(f"{file} line 2 does not name the attribute {name!r} once: it must list the attributes")
+            raise InputError(
+                f"{file} line 2 does not name the attribute {name!r} once: it must list the attributes"
+            )
     splits = _lines(partition)
     if len(splits) != len(lines):
-        raise InputError(f"{partition} has {len(splits)} lines, {file.name} {len(lines)} pictures: is the download complete?")
+        raise InputError(
+            f"{partition} has {len(splits)} lines, {file.name} {len(lines)} pictures: is the download complete?"
+        )
     at = {name: header.index(name) + 1 for name in (target, "Male")}
     table = []
     for number, (line, split) in enumerate(zip(lines, splits), 1):
         line, split = line.split(), split.split()
         if len(line) != len(header) + 1:
-            raise InputError(f"{file} line {number + 2}: {len(line)} fields, where a file and {len(header)} attributes "
-                             "should be")
+            raise InputError(
+                f"{file} line {number + 2}: {len(line)} fields, where a file and {len(header)} attributes "
+                "should be"
+            )
         if len(split) != 2 or split[0] != line[0]:
-            raise InputError(f"{partition} line {number}: {' '.join(split)!r}, where {line[0]!r} and a split should be")
+            raise InputError(
+                f"{partition} line {number}: {' '.join(split)!r}, where {line[0]!r} and a split should be"
+            )
         table.append((line[0], line[at[target]], line[at["Male"]], split[1], f"{file} line {number + 2}"))
     rows = pd.DataFrame(table, columns=["path", target, "Male", "split", "where"])
     check_unique(rows, "path")
     signs = {"-1": 0, "1": 1}
-    rows = rows.assign(target=numbers_of(rows, target, signs), sensitive=numbers_of(rows, "Male", signs),
-                       split=numbers_of(rows, "split", {"0": 0, "1": 1, "2": 2}))
-    return pictures(root, folder / "img_align_celeba", rows, (TARGETS[target], GENDERS), image_size, shape=(178, 218),
-                    crop=False, kept="celeba", name=f"celeba-{target.lower()}", default_groups=ABOUT.default_groups, joint=", ")
+    rows = rows.assign(
+        target=numbers_of(rows, target, signs),
+        sensitive=numbers_of(rows, "Male", signs),
+        split=numbers_of(rows, "split", {"0": 0, "1": 1, "2": 2}),
+    )
+    return pictures(
+        root,
+        folder / "img_align_celeba",
+        rows,
+        (TARGETS[target], GENDERS),
+        image_size,
+        shape=(178, 218),
+        crop=False,
+        kept="celeba",
+        name=f"celeba-{target.lower()}",
+        default_groups=ABOUT.default_groups,
+        joint=", ",
+    )
 
 
 def _lines(file):

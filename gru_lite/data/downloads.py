@@ -1,4 +1,7 @@
-"""What the loaders of data sets on disk share: what must lie there, pictures and their views, published counts."""
+"""What the loaders of data sets on disk share.
+
+What must lie there, pictures and their views, published counts.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +24,14 @@ VIEW = 224
 def check_download(about: registry.Source, root: str | Path | None) -> Path:
     """Return `root` as a Path, or say in one line what is missing in it and where to get it."""
     if root is None:
-        raise InputError(f"{about.name} lies on disk: name the folder of the download with root (flag --root)")
+        raise InputError(
+            f"{about.name} lies on disk: name the folder of the download with root (flag --root)"
+        )
     root = Path(root)
     missing = [
-        path for path in about.files if not ((root / path).is_dir() if path.endswith("/") else (root / path).is_file())
+        path
+        for path in about.files
+        if not ((root / path).is_dir() if path.endswith("/") else (root / path).is_file())
     ]
     if missing:
         raise InputError(f"{root} lacks {', '.join(missing)} of {about.name}: {about.origin}")
@@ -50,8 +57,8 @@ def pictures(
         rows: DataFrame with path, where, target, sensitive and split (0, 1, 2); it may be in any order.
         names: (target_names, sensitive_names).
         image_size: side of the view in pixels; None for the paper's 224.
-        shape: (width, height) that all pictures have: they are kept so, unless the view needs smaller ones. None: they
-            are squashed to one square, and remember their aspect.
+        shape: (width, height) that all pictures have: they are kept so, unless the view needs smaller ones.
+            None: they are squashed to one square, and remember their aspect.
         crop: False: the view is the whole picture, squashed.
         kept: name of the cache, which several targets may share; None for that of the data set.
         about: of the data set: name, default_groups; of its parts: joint.
@@ -59,7 +66,9 @@ def pictures(
     size = VIEW if check_image_size(image_size) is None else image_size
     side = round(size * SIDE / VIEW)
     check_paths(folder, rows)
-    rows = by_split(rows.assign(file=[os.path.join(folder, path) for path in rows["path"].tolist()]), about["name"])
+    rows = by_split(
+        rows.assign(file=[os.path.join(folder, path) for path in rows["path"].tolist()]), about["name"]
+    )
     decoder = Decoder() if shape and side >= min(shape) else Decoder(side, squash=True)
     arrays = dict(kept_images(root, kept or about["name"], folder, rows, decoder))
     if not decoder.squash:
@@ -83,7 +92,9 @@ def in_parts(
     parts = {}
     for split, mine in split_slices(rows):
         labels = (rows[what].to_numpy()[mine] for what in ("target", "sensitive"))
-        parts[split] = GroupedDataset(*labels, *names, **{key: array[mine] for key, array in arrays.items()}, **common)
+        parts[split] = GroupedDataset(
+            *labels, *names, **{key: array[mine] for key, array in arrays.items()}, **common
+        )
     return DatasetParts(name, **parts, default_groups=default_groups)
 
 
@@ -99,9 +110,13 @@ def _published(name):
 def group_table(bench: DatasetParts) -> str:
     """Return the samples of each group and split, and of all, as text, beside the published ones where they are known."""
     published = _published(bench.name)
-    names = [f"{divmod(g, bench.train.n_sensitive)} {group}" for g, group in enumerate(bench.group_names)] + ["all"]
+    names = [f"{divmod(g, bench.train.n_sensitive)} {group}" for g, group in enumerate(bench.group_names)] + [
+        "all"
+    ]
     width = max(map(len, names)) + 1
-    lines = [" " * width + "".join(f"{split:>8}" + (f"{'published':>11}" if published else "") for split in SPLITS)]
+    lines = [
+        " " * width + "".join(f"{split:>8}" + (f"{'published':>11}" if published else "") for split in SPLITS)
+    ]
     for g, name in enumerate(names):
         cells = [
             f"{_counts(bench, split)[g]:8}" + (f"{published[split][g] or '-':>11}" if published else "")
@@ -118,8 +133,14 @@ def _counts(bench, split):
 
 def warn_of_counts(bench: DatasetParts) -> None:
     """Say on stderr where the groups, or all samples, are not as many as published."""
-    other = [split for split, counts in _published(bench.name).items()
-             if any(theirs not in (None, ours) for ours, theirs in zip(_counts(bench, split), counts))]
+    other = [
+        split
+        for split, counts in _published(bench.name).items()
+        if any(theirs not in (None, ours) for ours, theirs in zip(_counts(bench, split), counts))
+    ]
     if other:
-        print(f"gru-lite: warning: the groups of {bench.name} differ from the published counts in {', '.join(other)}: "
-              "is the download complete?", file=sys.stderr)
+        print(
+            f"gru-lite: warning: the groups of {bench.name} differ from the published counts in {', '.join(other)}: "
+            "is the download complete?",
+            file=sys.stderr,
+        )

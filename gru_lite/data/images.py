@@ -28,8 +28,8 @@ class Decoder:
 
     Args:
         size: side in pixels, or None for the picture as it is.
-        squash: resize the whole picture to size x size; False: resize its short side and cut out the middle. Both
-            average over what they shrink (PIL's BILINEAR).
+        squash: resize the whole picture to size x size; False: resize its short side and cut out the middle.
+            Both average over what they shrink (PIL's BILINEAR).
     """
 
     def __init__(self, size=None, squash=False):
@@ -40,29 +40,37 @@ class Decoder:
             with Image.open(path) as opened:
                 image = opened.convert("RGB")
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise InputError(f"{where}: {os.path.basename(path)!r} is not a readable image ({error})") from None
+            raise InputError(
+                f"{where}: {os.path.basename(path)!r} is not a readable image ({error})"
+            ) from None
         aspect = image.width / image.height
         if self.size is None and min(image.size) < 8:
-            raise InputError(f"{where}: the image is {image.width}x{image.height} pixels, too small: at least 8x8")
+            raise InputError(
+                f"{where}: the image is {image.width}x{image.height} pixels, too small: at least 8x8"
+            )
         if self.squash:
             image = image.resize((self.size, self.size), Image.Resampling.BILINEAR)
         elif self.size is not None:
             scale = self.size / min(image.size)
-            image = image.resize([max(self.size, round(side * scale)) for side in image.size], Image.Resampling.BILINEAR)
+            image = image.resize(
+                [max(self.size, round(side * scale)) for side in image.size], Image.Resampling.BILINEAR
+            )
             left, top = ((side - self.size) // 2 for side in image.size)
             image = image.crop((left, top, left + self.size, top + self.size))
         return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1)), aspect
 
 
 def decode(rows, decoder, label, **bar):
-    """Yield the pictures of `rows` in order, in blocks: {"images": uint8 (B, 3, H, W), "aspect": float32 (B,)}.
+    """Yield the pictures of `rows` in order, in blocks: {"images": uint8 (B, 3, H, W), "aspect": float32
+    (B,)}.
 
     Args:
         rows: DataFrame with the columns `file` and `where` (text that names the row).
         decoder: Decoder. label: of the progress bar. bar: options of tqdm.
 
     Raises:
-        InputError: at the end, for the first picture that cannot be read or has another size; says how many there are.
+        InputError: at the end, for the first picture that cannot be read or has another size; says how many
+            there are.
     """
     files, where = list(rows["file"]), list(rows["where"])
 
@@ -77,7 +85,10 @@ def decode(rows, decoder, label, **bar):
 
     bad, shape = [], None
     workers = joblib.cpu_count() + 2  # two more, for those that wait for the disk
-    with ThreadPoolExecutor(workers) as pool, tqdm(desc=label, total=len(files), unit="image", **bar) as progress:
+    with (
+        ThreadPoolExecutor(workers) as pool,
+        tqdm(desc=label, total=len(files), unit="image", **bar) as progress,
+    ):
         starts = iter(range(0, len(files), BLOCK))
         # a few blocks ahead, not all of them: decoding may be faster than the disk
         waiting = deque(pool.submit(task, start) for start in islice(starts, 2 * workers))
@@ -91,8 +102,10 @@ def decode(rows, decoder, label, **bar):
                 shape = shape or picture[0].shape
                 if picture[0].shape != shape:
                     sizes = [f"{size[2]}x{size[1]}" for size in (picture[0].shape, shape)]
-                    bad.append(f"{where[at]}: the image is {sizes[0]}, the first is {sizes[1]}: "
-                               "name one size with image_size (flag --image-size)")
+                    bad.append(
+                        f"{where[at]}: the image is {sizes[0]}, the first is {sizes[1]}: "
+                        "name one size with image_size (flag --image-size)"
+                    )
             progress.update(len(found))
             if not bad:
                 images, aspect = zip(*found)
@@ -111,11 +124,21 @@ def kept_images(root, name, folder, rows, decoder, always=True):
     options = {"size": decoder.size, "squash": decoder.squash}
     if not always and not is_kept(root, name, options):
         return None
-    return cached(root, name, options, _sources(folder, rows), len(rows), lambda: decode(rows, decoder, f"decoding {name}"))
+    return cached(
+        root,
+        name,
+        options,
+        _sources(folder, rows),
+        len(rows),
+        lambda: decode(rows, decoder, f"decoding {name}"),
+    )
 
 
 def _sources(folder, rows):
-    """What the cache depends on, row by row. Labels are read anew each time: they may change without decoding."""
+    """What the cache depends on, row by row.
+
+    Labels are read anew each time: they may change without decoding.
+    """
     found, missing = [], []
     for path, where, split in zip(*(rows[column].tolist() for column in ("path", "where", "split"))):
         try:

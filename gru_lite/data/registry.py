@@ -1,7 +1,9 @@
-"""What data sets there are. A new one is one file beside this and one line here; nothing is imported before it is named.
+"""What data sets there are. A new one is one file beside this and one line here; nothing is imported before
+it is named.
 
-The file of a data set defines `ABOUT`, its `Source`, and the function `load(root, image_size=None, **options)`. The file of
-an embedded benchmark defines a function of the benchmark's name, which generates it from a seed.
+The file of a data set defines `ABOUT`, its `Source`, and the function `load(root, image_size=None,
+**options)`. The file of an embedded benchmark defines a function of the benchmark's name, which generates it
+from a seed.
 """
 
 from __future__ import annotations
@@ -31,8 +33,8 @@ class Source:
         counts: {benchmark name: {split: samples of each group, in the order of group ids}} as published.
         sizes: {benchmark name: {split: samples}} where those of the groups are not published.
         reported: the target that the paper's first version reports; None: it has one target, or no numbers.
-        published: name in the table of published hyperparameters; "" where it has none. Its training is then that of
-            waterbirds, and so is that of your own images.
+        published: name in the table of published hyperparameters; "" where it has none. Its training is then
+            that of waterbirds, and so is that of your own images.
     """
 
     name: str

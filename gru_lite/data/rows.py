@@ -9,10 +9,12 @@ SPLITS = ("train", "val", "test")
 
 
 def read_table(file, columns):
-    """Read a CSV as texts, and add the column `where`, which names a row (as a spreadsheet counts: the header is row 1).
+    """Read a CSV as texts, and add the column `where`, which names a row (as a spreadsheet counts: the header
+    is row 1).
 
     Raises:
-        InputError: a file that is empty or no CSV, or that lacks one of `columns`; rows with more fields than the header.
+        InputError: a file that is empty or no CSV, or that lacks one of `columns`; rows with more fields than
+            the header.
     """
     try:
         # Blank lines are kept for the row numbers, and dropped below.
@@ -22,11 +24,15 @@ def read_table(file, columns):
     except (pd.errors.ParserError, UnicodeDecodeError) as error:
         raise InputError(f"{file} is not a readable CSV: {str(error).strip()}") from None
     if not isinstance(rows.index, pd.RangeIndex):
-        raise InputError(f"{file}: its rows have more fields than its header: quote a path that holds a comma")
+        raise InputError(
+            f"{file}: its rows have more fields than its header: quote a path that holds a comma"
+        )
     missing = [column for column in columns if column not in rows.columns]
     if missing:
-        raise InputError(f"{file} has no column {missing[0]!r}: its columns are {', '.join(rows.columns)}; "
-                         f"needed are {', '.join(columns)}")
+        raise InputError(
+            f"{file} has no column {missing[0]!r}: its columns are {', '.join(rows.columns)}; "
+            f"needed are {', '.join(columns)}"
+        )
     rows = rows[list(columns)].fillna("")
     rows["where"] = [f"{file} row {number}" for number in range(2, len(rows) + 2)]
     return rows[(rows[list(columns)] != "").any(axis=1)]
@@ -47,7 +53,9 @@ def check_unique(rows, column):
     if again.any():
         row = rows.iloc[int(np.argmax(again))]
         first = rows.iloc[int(np.argmax((rows[column] == row[column]).to_numpy()))]
-        raise InputError(f"{row['where']}: {column} {row[column]!r} is already in {first['where']}: keep one of the rows")
+        raise InputError(
+            f"{row['where']}: {column} {row[column]!r} is already in {first['where']}: keep one of the rows"
+        )
 
 
 def by_split(rows, name):

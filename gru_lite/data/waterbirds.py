@@ -1,7 +1,9 @@
-"""Waterbirds (Sagawa et al., 2020): birds cut out of CUB and pasted on land or water, most of them where they live.
+"""Waterbirds (Sagawa et al., 2020): birds cut out of CUB and pasted on land or water, most of them where they
+live.
 
-Read from ROOT/waterbird_complete95_forest2water2/: metadata.csv with the columns img_id,img_filename,y,split,place,
-place_filename, and the JPEGs that it lists, of any size. The paper forgets from the waterbirds on land.
+Read from ROOT/waterbird_complete95_forest2water2/: metadata.csv with the columns
+img_id,img_filename,y,split,place, place_filename, and the JPEGs that it lists, of any size. The paper forgets
+from the waterbirds on land.
 """
 
 from __future__ import annotations
@@ -26,7 +28,13 @@ ABOUT = Source(
     origin="unpack https://nlp.stanford.edu/data/dro/waterbird_complete95_forest2water2.tar.gz there",
     default_groups=((1, 0),),
     # Sagawa et al. (2020)
-    counts={"waterbirds": {"train": (3498, 184, 56, 1057), "val": (467, 466, 133, 133), "test": (2255, 2255, 642, 642)}},
+    counts={
+        "waterbirds": {
+            "train": (3498, 184, 56, 1057),
+            "val": (467, 466, 133, 133),
+            "test": (2255, 2255, 642, 642),
+        }
+    },
     published="waterbirds",
 )
 
@@ -37,20 +45,30 @@ def load(root: str | Path, image_size: int | None = None) -> DatasetParts:
     rows = read_table(root / FOLDER / "metadata.csv", COLUMNS)
     for column in ("img_id", "img_filename"):
         check_unique(rows, column)
-    rows = rows.assign(path=rows["img_filename"], target=numbers_of(rows, "y", {"0": 0, "1": 1}),
-                       sensitive=numbers_of(rows, "place", {"0": 0, "1": 1}),
-                       split=numbers_of(rows, "split", {"0": 0, "1": 1, "2": 2}))
-    return pictures(root, root / FOLDER, rows, NAMES, image_size, name="waterbirds", default_groups=ABOUT.default_groups)
+    rows = rows.assign(
+        path=rows["img_filename"],
+        target=numbers_of(rows, "y", {"0": 0, "1": 1}),
+        sensitive=numbers_of(rows, "place", {"0": 0, "1": 1}),
+        split=numbers_of(rows, "split", {"0": 0, "1": 1, "2": 2}),
+    )
+    return pictures(
+        root, root / FOLDER, rows, NAMES, image_size, name="waterbirds", default_groups=ABOUT.default_groups
+    )
 
 
 def write_example_tree(
-    root: str | Path, counts: tuple = ((60, 6), (6, 40)), val_count: int = 10, test_count: int = 15, seed: int = 0
+    root: str | Path,
+    counts: tuple = ((60, 6), (6, 40)),
+    val_count: int = 10,
+    test_count: int = 15,
+    seed: int = 0,
 ) -> None:
     """Write a tree in the format of the download, to try things on: WaterDigits as JPEGs of various sizes.
 
     Args:
         root: folder in which the folder of the data set is made.
-        counts: 2 x 2 samples of each (target, sensitive) in train; a digit with a hole stands for a waterbird.
+        counts: 2 x 2 samples of each (target, sensitive) in train; a digit with a hole stands for a
+            waterbird.
         val_count: samples of each group in validation.
         test_count: samples of each group in test.
         seed: integer >= 0.

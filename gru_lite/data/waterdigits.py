@@ -1,9 +1,9 @@
 """WaterDigits: real handwriting on land or water, in the shape of Waterbirds, generated in about a second.
 
-scikit-learn's 1,797 scanned digits are drawn at 32x32 over procedural texture. Target: has the digit a hole (0, 6, 8,
-9), or not? Sensitive attribute: the background. Most digits with a hole are on water and most others on land, so a
-model can read the background instead of the digit; the two small groups show whether it does. No glyph is shared
-between train, validation and test.
+scikit-learn's 1,797 scanned digits are drawn at 32x32 over procedural texture. Target: has the digit a hole
+(0, 6, 8, 9), or not? Sensitive attribute: the background. Most digits with a hole are on water and most
+others on land, so a model can read the background instead of the digit; the two small groups show whether it
+does. No glyph is shared between train, validation and test.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ def waterdigits(
         test_count: samples of each group in test.
 
     Returns:
-        train, val and test, whose images are uint8 (N, 3, 32, 32); `source` is the scanned digit an image was drawn from.
+        train, val and test, whose images are uint8 (N, 3, 32, 32); `source` is the scanned digit an image was
+        drawn from.
     """
     digits = load_digits()
     glyphs = torch.from_numpy(digits.images).float().div_(16)  # 1797 x 8 x 8, in [0, 1]
@@ -74,7 +75,9 @@ def _draw(glyphs, digit, pool, counts, seed, part):
         members = pool[np.isin(digit[pool], HOLES) == bool(y)]
         for s in range(2):
             n = counts[y][s]
-            passes = [rng.permutation(members) for _ in range(max(1, -(-n // len(members))))]  # every glyph equally often
+            passes = [
+                rng.permutation(members) for _ in range(max(1, -(-n // len(members))))
+            ]  # every glyph equally often
             source.append(np.concatenate(passes)[:n])
             target.append(np.full(n, y))
             sensitive.append(np.full(n, s))
@@ -95,7 +98,9 @@ def _render(glyphs, background, rng):
     angle, scale = torch.deg2rad(uniform(-10, 10)), uniform(0.75, 1.15)
     cos, sin = torch.cos(angle) / scale, torch.sin(angle) / scale
     shift = uniform(-0.2, 0.2, 2)  # a tenth of the width: the grid runs from -1 to 1
-    matrix = torch.stack([torch.stack([cos, -sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)], 1)
+    matrix = torch.stack(
+        [torch.stack([cos, -sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)], 1
+    )
     ink = F.grid_sample(ink, F.affine_grid(matrix, list(ink.shape), align_corners=False), align_corners=False)
     stroke = torch.sigmoid((ink - uniform(0.35, 0.60, 1, 1, 1)) / 0.06)  # the threshold sets the stroke width
 
@@ -108,11 +113,16 @@ def _render(glyphs, background, rng):
 
 
 def _texture(background, rng):
-    """Smooth noise in two octaves, (N, 1, 32, 32): streaks along the height for land, along the width for water."""
+    """Smooth noise in two octaves, (N, 1, 32, 32).
+
+    Streaks along the height for land, along the width for water.
+    """
     n = len(background)
     total = torch.zeros(n, 1, SIZE, SIZE)
     for octave, amplitude in ((1, 1.0), (2, 0.5)):
         noise = torch.randn(n, 1, 3 * octave, 12 * octave, generator=rng)
         streaks = F.interpolate(noise, size=(SIZE, SIZE), mode="bicubic", align_corners=False)
-        total += amplitude * torch.where((background == 0)[:, None, None, None], streaks, streaks.transpose(2, 3))
+        total += amplitude * torch.where(
+            (background == 0)[:, None, None, None], streaks, streaks.transpose(2, 3)
+        )
     return total

@@ -1,4 +1,7 @@
-"""What a run, a tuning and a preparation are made of: every field is a flag of the command line, its help beside it."""
+"""What a run, a tuning and a preparation are made of.
+
+Every field is a flag of the command line, its help beside it.
+"""
 
 from __future__ import annotations
 
@@ -46,9 +49,15 @@ class Options:
     references: int = flag(1, "How many references: a second Avg. Gap is measured against their mean, which is a steadier "
         "yardstick than one.")  # fmt: skip
     epochs: int | None = flag(None, "Epochs of training; fewer for a trial run, which needs its own --out.")
-    image_size: int | None = flag(None, "Side of an image in pixels, as a model sees it. Smaller for a trial run.")
-    precision: str = flag("float32", "float32; bfloat16 where the hardware has it; float16 on a GPU that has no bfloat16.")
-    compile: bool = flag(False, "Compile the models with torch.compile: it takes minutes, and pays off in hours.")
+    image_size: int | None = flag(
+        None, "Side of an image in pixels, as a model sees it. Smaller for a trial run."
+    )
+    precision: str = flag(
+        "float32", "float32; bfloat16 where the hardware has it; float16 on a GPU that has no bfloat16."
+    )
+    compile: bool = flag(
+        False, "Compile the models with torch.compile: it takes minutes, and pays off in hours."
+    )
     jobs: int | None = flag(None, "Trainings at a time; by default one for each core, or one on a GPU. It does not change the "
         "table.")  # fmt: skip
     scheduler: str | None = flag(None, "Address of a Dask cluster that does the trainings, such as tcp://HOST:8786; its "
@@ -91,7 +100,9 @@ class Options:
         for name, low in LOWEST.items():
             value = getattr(self, name, None)
             if value is not None and (not isinstance(value, int) or value < low):
-                raise InputError(f"--{name.replace('_', '-')} {value!r} is not a whole number of {low} or more")
+                raise InputError(
+                    f"--{name.replace('_', '-')} {value!r} is not a whole number of {low} or more"
+                )
 
     def _set(self, **values):
         """Put what was left open, or was written in another way, into a frozen field."""
@@ -103,13 +114,16 @@ class Options:
 class RunOptions(Options):
     """Train the original model, what it is compared with, and the methods; score them; write one table.
 
-    Always computed: original (no-op), retrain with and without REWEIGHT, and ceiling (a second retrain with REWEIGHT).
-    Each method runs with and without REWEIGHT; one that never visits the retain set, such as gradient_ascent, runs once.
-    A folder that holds finished runs is extended by more seeds, ratios or methods; none is computed twice.
+    Always computed: original (no-op), retrain with and without REWEIGHT, and ceiling (a second retrain with
+    REWEIGHT). Each method runs with and without REWEIGHT; one that never visits the retain set, such as
+    gradient_ascent, runs once. A folder that holds finished runs is extended by more seeds, ratios or
+    methods; none is computed twice.
     """
 
     scored_on: ClassVar[str] = "test"
-    dataset: str | None = flag(None, f"Data set on disk: {', '.join(DATASETS)}. It is prepared once, see gru-lite prepare.")
+    dataset: str | None = flag(
+        None, f"Data set on disk: {', '.join(DATASETS)}. It is prepared once, see gru-lite prepare."
+    )
     root: Path | None = flag(None, "Folder that holds the data set.")
     target: str | None = flag(None, "Of celeba: Blond_Hair, the default, or Attractive.")
     preset: str | None = flag(None, "How a data set is trained and unlearnt: corrected, the default; or paper, as published "
@@ -130,7 +144,9 @@ class RunOptions(Options):
         else:
             for name in ("root", "target", "preset"):
                 if getattr(self, name) is not None:
-                    raise InputError(f"--{name} has no meaning for a benchmark or a manifest: it is for --dataset")
+                    raise InputError(
+                        f"--{name} has no meaning for a benchmark or a manifest: it is for --dataset"
+                    )
             self._check_manifest()
         super().__post_init__()
         if self.compare_with is not None:
@@ -154,14 +170,20 @@ class RunOptions(Options):
             raise InputError("--image-size is for images: multinli has none")
         self._check_size()
         if self.preset == "paper" and self.configs is not None:
-            raise InputError("--preset paper has values of its own: leave out --configs, or use --preset corrected")
+            raise InputError(
+                "--preset paper has values of its own: leave out --configs, or use --preset corrected"
+            )
         if self.preset == "paper" and self.reweight != ("replacement",):
-            raise InputError("--preset paper samples with replacement: leave out --reweight, or use --preset corrected")
+            raise InputError(
+                "--preset paper samples with replacement: leave out --reweight, or use --preset corrected"
+            )
 
     def _check_manifest(self):
         if self.model is None:
             if self.weights is not None:
-                raise InputError("--weights has no meaning for a benchmark or a small network: name a --model")
+                raise InputError(
+                    "--weights has no meaning for a benchmark or a small network: name a --model"
+                )
             return
         if self.manifest is None:
             raise InputError("--model has no meaning for a benchmark: it is for --dataset and --manifest")
@@ -179,11 +201,13 @@ class RunOptions(Options):
 
 @dataclass(frozen=True)
 class TuneOptions(Options):
-    """Try configurations of each method, as many for each; choose by Avg. Gap on validation. Test is never predicted.
+    """Try configurations of each method, as many for each; choose by Avg. Gap on validation. Test is never
+    predicted.
 
-    Every trial runs with REWEIGHT (a method that never visits the retain set without) on all ratios and seeds, from the
-    method's own search space; the first trial is its defaults. Choose seeds that no table will use: --first-seed 100 is the
-    default. The folder then holds tuning.csv, the log, and chosen.json, which `gru-lite run --configs` takes.
+    Every trial runs with REWEIGHT (a method that never visits the retain set without) on all ratios and
+    seeds, from the method's own search space; the first trial is its defaults. Choose seeds that no table
+    will use: --first-seed 100 is the default. The folder then holds tuning.csv, the log, and chosen.json,
+    which `gru-lite run --configs` takes.
     """
 
     scored_on: ClassVar[str] = "val"
@@ -195,7 +219,9 @@ class TuneOptions(Options):
     save_models: ClassVar[bool] = False
     trials: int = flag(6, "Configurations of each method, its defaults among them; 6 by default.")
     seeds: int = flag(4, "How many seeds to tune on; 4 by default.")
-    first_seed: int = flag(100, "The first of them; 100 by default. No table may report a seed that was tuned on.")
+    first_seed: int = flag(
+        100, "The first of them; 100 by default. No table may report a seed that was tuned on."
+    )
     references: int = flag(2, "How many references the trials are compared with; 2 by default.")
 
     def __post_init__(self):
@@ -208,9 +234,11 @@ class TuneOptions(Options):
 
 @dataclass(frozen=True)
 class PrepareOptions:
-    """Check a download, or the images of a manifest; decode them once into a cache beside them; print the groups.
+    """Check a download, or the images of a manifest; decode them once into a cache beside them; print the
+    groups.
 
-    What is missing is named with the place where to get it. Runs then read the cache; it is made again when a file changes.
+    What is missing is named with the place where to get it. Runs then read the cache; it is made again when a
+    file changes.
     """
 
     dataset: str | None = flag(None, f"{', '.join(DATASETS)} (multinli needs the extra `text`).")
@@ -227,7 +255,9 @@ class PrepareOptions:
         if (self.dataset is None) == (self.manifest is None):
             raise InputError("name the data: either --dataset NAME --root DIR or --manifest FILE")
         if self.manifest is not None and (self.root is not None or self.target is not None):
-            raise InputError("--root and --target belong to a --dataset: the paths of a manifest are relative to it")
+            raise InputError(
+                "--root and --target belong to a --dataset: the paths of a manifest are relative to it"
+            )
         if self.dataset is not None and self.model is not None:
             raise InputError("--model is for a manifest: a data set is prepared for all of its models")
         if self.model is not None:
@@ -249,5 +279,7 @@ def _ratio(text):
             f"--ratio {text!r} is not a number: give shares in (0, 1], separated by spaces, such as 0.1 0.5"
         )
     if not 0 < number <= 1:
-        raise InputError(f"--ratio {text} is outside (0, 1]: give the share of each group to forget, such as 0.5")
+        raise InputError(
+            f"--ratio {text} is outside (0, 1]: give the share of each group to forget, such as 0.5"
+        )
     return format(number.normalize(), "f")

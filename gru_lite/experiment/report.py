@@ -37,7 +37,9 @@ def summary(results: Results | pd.DataFrame, compare_with: str | None = None) ->
 
 def _title(results, ratio, block):
     seeds = block["seed"].nunique()
-    request = "the listed samples" if ratio == LISTED else f"{100 * float(ratio):g}% of {results.facts.request}"
+    request = (
+        "the listed samples" if ratio == LISTED else f"{100 * float(ratio):g}% of {results.facts.request}"
+    )
     n_forget = "/".join(str(n) for n in sorted(block["n_forget"].unique()))
     return f"Forgetting {request} ({n_forget} train samples), {seeds} seed{'s' * (seeds > 1)}, percent:"
 
@@ -122,7 +124,8 @@ def _survivors(block, compare_with, n_references, several):
 def beside_reported(results: Results) -> str:
     """Return the table beside the reported one, as text: ours, reported and the difference, a block a ratio.
 
-    Only rows that match in data set, target, model, ratio and groups are compared; of the others one line says why not.
+    Only rows that match in data set, target, model, ratio and groups are compared; of the others one line
+    says why not.
     """
     facts, published = results.facts, reported()
     published = published[published["dataset"] == facts.data]
@@ -181,7 +184,10 @@ def _beside(ours, theirs):
 def _columns(rows):
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     aligned = [
-        [cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
+        [
+            cell.ljust(w) if i == 0 else cell.rjust(w)
+            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ]
         for row in rows
     ]
     return ["  ".join(row).rstrip() for row in aligned]

@@ -1,4 +1,7 @@
-"""The table of an experiment: a row a run, with what it is compared with; and the numbers that its summary prints."""
+"""The table of an experiment.
+
+A row a run, with what it is compared with; and the numbers that its summary prints.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +76,10 @@ class Results:
         All references of the folder are among them: the gaps of the other rows were measured against them.
         """
         table = self.table
-        ratios, seeds = options.ratio or (LISTED,), range(options.first_seed, options.first_seed + options.seeds)
+        ratios, seeds = (
+            options.ratio or (LISTED,),
+            range(options.first_seed, options.first_seed + options.seeds),
+        )
         chosen = table["method"].isin({"original", "retrain", "ceiling", *options.methods})
         chosen |= table["method"].str.startswith("reference_")
         chosen &= table["sampling"].isin(["none", *options.reweight])
@@ -84,7 +90,9 @@ def make_table(out: str | Path) -> pd.DataFrame:
     """Build the table of a results folder from its finished runs, sorted by ratio, seed and method."""
     reference = read_recipe(Path(out))["reference"]
     records = [read_run(file) for file in sorted(Path(out).glob("runs/*/run.json"))]
-    records = {(r["ratio"], r["seed"], r["method"], r["sampling"]): r for r in records if r["ratio"] is not None}
+    records = {
+        (r["ratio"], r["seed"], r["method"], r["sampling"]): r for r in records if r["ratio"] is not None
+    }
     table = pd.DataFrame([_row(record, records, reference) for record in records.values()])
     groups = sorted(c for c in table.columns if c.startswith("acc_"))
     table = table.reindex(columns=COLUMNS + groups + ["n_forget", "seconds", "share", "status"])
@@ -96,15 +104,25 @@ def make_table(out: str | Path) -> pd.DataFrame:
 
 
 def _row(record, records, reference):
-    """One row of the table; `records` holds what it is compared with, `reference` how its reference samples."""
+    """One row of the table.
+
+    `records` holds what it is compared with, `reference` how its reference samples.
+    """
     at, scores = (record["ratio"], record["seed"]), record["scores"]
-    row = {"method": record["method"], "reweight": record["sampling"] != "none", "sampling": record["sampling"]}
+    row = {
+        "method": record["method"],
+        "reweight": record["sampling"] != "none",
+        "sampling": record["sampling"],
+    }
     row |= {"ratio": at[0], "seed": at[1]}
     if scores is not None:
         row |= {name: getattr(scores, name) for name in GAP_METRICS}
         first = records.get((*at, "retrain", reference))
         if first and first["scores"]:
-            row |= {"avg_gap": average_gap(scores, first["scores"]), "tow": tug_of_war(scores, first["scores"])}
+            row |= {
+                "avg_gap": average_gap(scores, first["scores"]),
+                "tow": tug_of_war(scores, first["scores"]),
+            }
             row["share"] = round(record["seconds"] / first["seconds"], 4)
         # The yardstick of avg_gap_refs: all references but, for a reference, itself; the ceiling is held out.
         yardstick = [
@@ -133,7 +151,10 @@ def select(table: pd.DataFrame, method: str, ratio: float | str, sampling: str =
 
 
 def is_reference(part: pd.DataFrame) -> bool:
-    """Return whether rows of one method and sampling are of a reference: each stands at 100 itself, or is a further one."""
+    """Return whether rows of one method and sampling are of a reference.
+
+    Each stands at 100 itself, or is a further one.
+    """
     gap = part["avg_gap"].dropna()
     is_first = part["method"].iloc[0] == "retrain" and len(gap) > 0 and bool((gap == 100).all())
     return is_first or part["method"].iloc[0].startswith("reference_")
@@ -146,17 +167,18 @@ def compare(
 
     Args:
         table: of `gru_lite.run` or `gru_lite.read_record`.
-        method: whose row it is; None: the method that is best by mean at each ratio. Who is best was then found by looking
-            at these seeds: only fresh ones can confirm it.
-        sampling: of that row; None: with REWEIGHT, as the table's reference samples, or without where it has no such row.
+        method: whose row it is; None: the method that is best by mean at each ratio. Who is best was then
+            found by looking at these seeds: only fresh ones can confirm it.
+        sampling: of that row; None: with REWEIGHT, as the table's reference samples, or without where it has
+            no such row.
         metric: column of which a higher value is better.
 
     Returns:
-        a row a rival (the original included; the references and the ceiling are no rivals) and ratio: ratio; method and
-        method_sampling, what is compared; rival and sampling; seeds (pairs); mean (method - rival) and half (of its 95%
-        interval); p_holm (corrected over the rivals of this ratio); smallest (the difference that so many pairs would have
-        found with 80% power); smallest_holm (the same at the first Holm step). Rivals with fewer than two common seeds are
-        left out.
+        a row a rival (the original included; the references and the ceiling are no rivals) and ratio: ratio;
+        method and method_sampling, what is compared; rival and sampling; seeds (pairs); mean (method - rival)
+        and half (of its 95% interval); p_holm (corrected over the rivals of this ratio); smallest (the
+        difference that so many pairs would have found with 80% power); smallest_holm (the same at the first
+        Holm step). Rivals with fewer than two common seeds are left out.
     """
     rows = []
     for ratio, block in table.groupby("ratio", sort=False):
@@ -239,12 +261,15 @@ def _calibrated(gap, no_op, ceiling):
 
 
 def harm_and_gain(block: pd.DataFrame) -> list[tuple[str, float, float]]:
-    """Return what the rows of one ratio show at one glance, in points of GA: [(sampling, mean, half of its 95% interval)].
+    """Return what the rows of one ratio show at one glance, in points of GA: [(sampling, mean, half of its
+    95% interval)].
 
-    With sampling "none" the change from the original to plain retraining; with another what REWEIGHT gives back.
+    With sampling "none" the change from the original to plain retraining; with another what REWEIGHT gives
+    back.
     """
     accuracy = {
-        key: part.set_index("seed")["GA"].dropna() for key, part in block.groupby(["method", "sampling"], sort=False)
+        key: part.set_index("seed")["GA"].dropna()
+        for key, part in block.groupby(["method", "sampling"], sort=False)
     }
     found = []
     for (method, sampling), after in accuracy.items():
@@ -258,7 +283,10 @@ def harm_and_gain(block: pd.DataFrame) -> list[tuple[str, float, float]]:
 
 
 def spread_of_references(block: pd.DataFrame) -> pd.Series | None:
-    """Return how far references of one seed are from each other: the mean over seeds of their standard deviation."""
+    """Return how far references of one seed are from each other.
+
+    The mean over seeds of their standard deviation.
+    """
     parts = [part for _, part in block.groupby(["method", "sampling"]) if is_reference(part)]
     if len(parts) < 2:
         return None

@@ -29,7 +29,8 @@ COLUMNS = [
 def tune(options: TuneOptions, progress: bool = True) -> pd.DataFrame:
     """Compute what is asked for and is not there yet.
 
-    Every score is measured on the validation set in the place of test, and Avg. Gap against the mean of the references.
+    Every score is measured on the validation set in the place of test, and Avg. Gap against the mean of the
+    references.
 
     Args:
         options: TuneOptions.
@@ -55,7 +56,9 @@ def tune(options: TuneOptions, progress: bool = True) -> pd.DataFrame:
         for seed in seeds
     ]
     originals = [Run("original", "none", None, seed) for seed in seeds]
-    by_seed = sorted(trials, key=lambda item: item.seed)  # so that each process generates the data of a seed once
+    by_seed = sorted(
+        trials, key=lambda item: item.seed
+    )  # so that each process generates the data of a seed once
     first = originals + sum(references.values(), [])
     with planned(options, first + trials, progress) as (plan, _):
         execute(plan, first, "training", options, progress)
@@ -81,8 +84,8 @@ def tune(options: TuneOptions, progress: bool = True) -> pd.DataFrame:
 def chosen(log: pd.DataFrame) -> dict[str, dict]:
     """Return {method: {field: value}} of each method's best trial, from the log alone.
 
-    The best has the highest mean Avg. Gap over all ratios and seeds; of equal ones the earliest. A trial that diverged
-    anywhere is out; a method all of whose trials are out is missing.
+    The best has the highest mean Avg. Gap over all ratios and seeds; of equal ones the earliest. A trial that
+    diverged anywhere is out; a method all of whose trials are out is missing.
     """
     best = {}
     for method, gaps in _mean_gaps(log).items():
@@ -105,12 +108,17 @@ def tuning_summary(log: pd.DataFrame) -> str:
             continue
         values = ", ".join(f"{field} {value}" for field, value in best[method].items())
         default = "diverged" if np.isnan(gaps.loc[0]) else f"{gaps.loc[0]:.1f}"
-        lines.append(f"  {name_of(method):16} {gaps.max():.1f} (defaults {default}{out})  trial {gaps.idxmax()}: {values}")
+        lines.append(
+            f"  {name_of(method):16} {gaps.max():.1f} (defaults {default}{out})  trial {gaps.idxmax()}: {values}"
+        )
     return "\n".join(lines)
 
 
 def _mean_gaps(log):
-    """{method: mean Avg. Gap of each trial, NaN for one that diverged anywhere}; rounded: no sum's last bit decides."""
+    """{method: mean Avg. Gap of each trial, NaN for one that diverged anywhere}.
+
+    Rounded: no sum's last bit decides.
+    """
     fine = log["avg_gap"].where(log["status"] == "ok")
     diverged = (log["status"] != "ok").groupby([log["method"], log["trial"]], sort=False).any()
     means = fine.groupby([log["method"], log["trial"]], sort=False).mean().round(6).mask(diverged)

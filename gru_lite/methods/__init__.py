@@ -1,9 +1,10 @@
 """Approximate unlearning: one method a file, found by being here.
 
-The file NAME.py defines a function `NAME(original, data, split, config, *, weights, sampling, seed)` that returns a model,
-and its configuration, a frozen dataclass that extends TrainConfig. Two class attributes of the configuration say what its
-fields cannot: SPACE, what `gru-lite tune` searches, and RETAINS, False when the method never visits the retain set, so that
-REWEIGHT means nothing. `finetune` is the smallest example; CONTRIBUTING.md has another, step by step.
+The file NAME.py defines a function `NAME(original, data, split, config, *, weights, sampling, seed)` that
+returns a model, and its configuration, a frozen dataclass that extends TrainConfig. Two class attributes of
+the configuration say what its fields cannot: SPACE, what `gru-lite tune` searches, and RETAINS, False when
+the method never visits the retain set, so that REWEIGHT means nothing. `finetune` is the smallest example;
+CONTRIBUTING.md has another, step by step.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ def _found() -> dict:
         configs = [
             value
             for value in vars(module).values()
-            if isinstance(value, type) and issubclass(value, TrainConfig) and value.__module__ == module.__name__
+            if isinstance(value, type)
+            and issubclass(value, TrainConfig)
+            and value.__module__ == module.__name__
         ]
         if not callable(getattr(module, name, None)) or len(configs) != 1:
             raise InputError(
@@ -51,7 +54,9 @@ def _found() -> dict:
 
 
 def __getattr__(name):
-    if name == "METHODS":  # when it is first asked for: the command line lists the names without waiting for torch
+    if (
+        name == "METHODS"
+    ):  # when it is first asked for: the command line lists the names without waiting for torch
         globals()["METHODS"] = _found()
         return globals()["METHODS"]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -92,8 +97,8 @@ def unlearn(
         seed: integer >= 0.
 
     Raises:
-        InputError: an unknown method (the nearest is named), the config of another, a split of other data, or options that
-            contradict each other.
+        InputError: an unknown method (the nearest is named), the config of another, a split of other data, or
+            options that contradict each other.
         DivergedError: it stopped being finite; says when and what to lower, and carries the last good model.
     """
     methods = importlib.import_module(__name__).METHODS
@@ -104,7 +109,9 @@ def unlearn(
     if not np.array_equal(split.group, data.group):
         raise InputError(f"the split is of other data: {len(split.train)} samples, and this has {len(data)}")
     if not reweight and sampling not in ("none", "replacement"):
-        raise InputError(f"reweight=False and sampling={sampling!r} contradict each other: {sampling} draws by weights")
+        raise InputError(
+            f"reweight=False and sampling={sampling!r} contradict each other: {sampling} draws by weights"
+        )
     weights = reweight_split(split) if reweight and getattr(config_class, "RETAINS", True) else None
     sampling = sampling if weights is not None else "none"
     return function(

@@ -1,4 +1,5 @@
-"""EU-k (Goel et al., 2022, *Towards adversarial evaluations for inexact machine unlearning*): exact, but for the first blocks.
+"""EU-k (Goel et al., 2022, *Towards adversarial evaluations for inexact machine unlearning*): exact, but for
+the first blocks.
 
 The last k blocks and the head are reset and trained on R alone; what the first blocks learnt from F stays.
 """
@@ -29,7 +30,11 @@ class EUkConfig(TrainConfig):
     warmup_epochs: int = 0
     blocks: int = 1
 
-    SPACE: ClassVar = {"lr": ("log", 0.005, 0.1), "shift": ("choice", (0, 2)), "blocks": ("choice", (0, 1, 2))}
+    SPACE: ClassVar = {
+        "lr": ("log", 0.005, 0.1),
+        "shift": ("choice", (0, 2)),
+        "blocks": ("choice", (0, 1, 2)),
+    }
 
 
 def eu_k(original, data, split, config, *, weights, sampling, seed):
@@ -60,8 +65,8 @@ def reset_last(model: Classifier, n_blocks: int, seed: int) -> int:
     Returns:
         how many layers of the backbone are kept.
 
-    A block is a child of the backbone (a Sequential) that has parameters, or one of the modules that `backbone.blocks` names;
-    what follows the last block goes with it.
+    A block is a child of the backbone (a Sequential) that has parameters, or one of the modules that
+    `backbone.blocks` names; what follows the last block goes with it.
     """
     backbone = model.backbone
     if hasattr(backbone, "blocks"):
@@ -69,8 +74,10 @@ def reset_last(model: Classifier, n_blocks: int, seed: int) -> int:
     elif isinstance(backbone, torch.nn.Sequential):
         blocks = [child for child in backbone if any(True for _ in child.parameters())]
     else:
-        raise InputError(f"eu_k needs a backbone that is a Sequential of blocks, not {type(backbone).__name__}, or that names "
-                         "its `blocks`")
+        raise InputError(
+            f"eu_k needs a backbone that is a Sequential of blocks, not {type(backbone).__name__}, or that names "
+            "its `blocks`"
+        )
     if not 0 <= n_blocks <= len(blocks):
         raise InputError(f"blocks {n_blocks} is not 0 to {len(blocks)}, the blocks of this backbone")
     layers = layers_of(backbone)

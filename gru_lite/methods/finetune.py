@@ -27,9 +27,14 @@ def finetune(original, data, split, config, *, weights, sampling, seed):
 
 
 def retain_sampler(
-    data: GroupedDataset, split: ForgetSplit, config: TrainConfig, weights: np.ndarray | None, sampling: str | None
+    data: GroupedDataset,
+    split: ForgetSplit,
+    config: TrainConfig,
+    weights: np.ndarray | None,
+    sampling: str | None,
 ) -> Sampler:
-    """Return the Sampler of every method's pass over R: as many steps with REWEIGHT as without, however it samples.
+    """Return the Sampler of every method's pass over R: as many steps with REWEIGHT as without, however it
+    samples.
 
     Args:
         data: GroupedDataset D.

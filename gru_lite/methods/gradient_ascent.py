@@ -19,7 +19,11 @@ class GradientAscentConfig(TrainConfig):
     warmup_epochs: int = 0
 
     RETAINS: ClassVar = False
-    SPACE: ClassVar = {"lr": ("log", 1e-4, 1e-2), "epochs": ("choice", (1, 2, 3, 5)), "shift": ("choice", (0, 2))}
+    SPACE: ClassVar = {
+        "lr": ("log", 1e-4, 1e-2),
+        "epochs": ("choice", (1, 2, 3, 5)),
+        "shift": ("choice", (0, 2)),
+    }
 
 
 def gradient_ascent(original, data, split, config, *, weights, sampling, seed):

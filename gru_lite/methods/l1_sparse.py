@@ -1,4 +1,5 @@
-"""L1-sparse (Jia et al., 2023, *Model sparsity can simplify machine unlearning*): fine-tune with a penalty on all weights.
+"""L1-sparse (Jia et al., 2023, *Model sparsity can simplify machine unlearning*): fine-tune with a penalty on
+all weights.
 
 The penalty fades linearly, so that the last epochs repair what it pruned.
 """

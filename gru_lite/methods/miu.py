@@ -1,11 +1,13 @@
-"""MIU, mutual information unlearning (paper, section 4): make features forget the group, as far as the original knew it.
+"""MIU, mutual information unlearning (paper, section 4): make features forget the group, as far as the
+original knew it.
 
-Two critics estimate I(Z; G) between the features Z and the group G: phi those of the model that unlearns, phi_0 those of
-the original. An epoch tunes phi, then lowers its estimate on F, then trains on R with REWEIGHT, where the penalty
-lambda * (I_phi - I_phi0)^2 holds the dependence on the group where the original had it.
+Two critics estimate I(Z; G) between the features Z and the group G: phi those of the model that unlearns,
+phi_0 those of the original. An epoch tunes phi, then lowers its estimate on F, then trains on R with
+REWEIGHT, where the penalty lambda * (I_phi - I_phi0)^2 holds the dependence on the group where the original
+had it.
 
-The defaults are a corrected reading; `MIUConfig.released()` has the values of the authors' release, which MIUConfig.RELEASED
-lists beside MIUConfig.CORRECTED.
+The defaults are a corrected reading; `MIUConfig.released()` has the values of the authors' release, which
+MIUConfig.RELEASED lists beside MIUConfig.CORRECTED.
 """
 
 from __future__ import annotations
@@ -30,24 +32,27 @@ class MIUConfig(TrainConfig):
     """How MIU unlearns. Fields given as None are corrected, or as released with as_released=True.
 
     Attributes:
-        forget_epochs: epochs that begin with a pass over F, of batches of forget_batch_size; 0 leaves forgetting out.
+        forget_epochs: epochs that begin with a pass over F, of batches of forget_batch_size; 0 leaves
+            forgetting out.
         lambda_mi: weight of the calibration term; 0 leaves it out.
         ce_weight: weight of the cross-entropy on R; 0 leaves it out.
         critic_lr: learning rate of the critics (SGD, momentum 0.9).
         first_steps: steps by which phi is tuned in the first epoch (released: 101).
         later_steps: and in each later one (released: 11).
-        marginal: "exact" sums over the groups by their share of D; "uniform" draws one group at random (released).
-        clip: the gradient of a mutual information with respect to the features is at most as long as that of the
-            cross-entropy on R (released: False, no clipping takes effect).
-        phi0_features: phi_0 is fitted once, on features of the "original"; or tuned along with phi, on those of the
-            "unlearned" model (released).
-        original_mode: the original's features in "eval" mode, computed once where no augmentation of images with a view
-            changes them; or in "train" mode, with the statistics of each batch (released).
+        marginal: "exact" sums over the groups by their share of D; "uniform" draws one group at random
+            (released).
+        clip: the gradient of a mutual information with respect to the features is at most as long as that of
+            the cross-entropy on R (released: False, no clipping takes effect).
+        phi0_features: phi_0 is fitted once, on features of the "original"; or tuned along with phi, on those
+            of the "unlearned" model (released).
+        original_mode: the original's features in "eval" mode, computed once where no augmentation of images
+            with a view changes them; or in "train" mode, with the statistics of each batch (released).
         statistics: BatchNorm's are "held" while critics are tuned, or "moving" (released).
-        average: MINE's moving average corrects steps of the "critic" alone, or is "shared" by all steps (released).
+        average: MINE's moving average corrects steps of the "critic" alone, or is "shared" by all steps
+            (released).
         loss_precision: logits are cast to this before the cross-entropy (released: "bfloat16").
-        as_released: only when it is made: True takes the released value of each of these. A value given beside it that
-            contradicts them is an error.
+        as_released: only when it is made: True takes the released value of each of these. A value given
+            beside it that contradicts them is an error.
     """
 
     epochs: int = 5
@@ -90,9 +95,14 @@ class MIUConfig(TrainConfig):
     def __post_init__(self, as_released):
         self._fill(as_released, self.CORRECTED, self.RELEASED)
         super().__post_init__()
-        for name, choices in (("phi0_features", ("original", "unlearned")), ("original_mode", ("eval", "train")),
-                              ("statistics", ("held", "moving")), ("marginal", ("exact", "uniform")),
-                              ("average", ("critic", "shared")), ("loss_precision", ("float32", "bfloat16"))):
+        for name, choices in (
+            ("phi0_features", ("original", "unlearned")),
+            ("original_mode", ("eval", "train")),
+            ("statistics", ("held", "moving")),
+            ("marginal", ("exact", "uniform")),
+            ("average", ("critic", "shared")),
+            ("loss_precision", ("float32", "bfloat16")),
+        ):
             check_choice(getattr(self, name), choices, name)
 
 
@@ -104,7 +114,9 @@ def miu(original, data, split, config, *, weights, sampling, seed, watch: Callab
         theta_0 = Original(training, "features", keep=config.original_mode == "train")
         group = torch.from_numpy(data.group).to(training.device)
         phi, phi_0 = (TrainedCritic(name, training, split, config, seed) for name in ("phi", "phi_0"))
-        length = cross_entropy_length(training, theta_0, retain)  # of the cross-entropy's gradient: the limit of the others
+        length = cross_entropy_length(
+            training, theta_0, retain
+        )  # of the cross-entropy's gradient: the limit of the others
 
         for epoch in range(config.epochs):
             tune_critics(epoch, training, theta_0, phi, phi_0, group, config)
@@ -147,11 +159,15 @@ def clipped(value: torch.Tensor, z: torch.Tensor, limit: torch.Tensor, config: M
 
 
 def tune_critics(epoch, training, theta_0, phi, phi_0, group, config):
-    """Tune phi on features of the unlearned model, over batches of all of D; fit phi_0 once, on those of the original.
+    """Tune phi on features of the unlearned model, over batches of all of D; fit phi_0 once, on those of the
+    original.
 
     Features are detached: only the critics learn here.
     """
-    steps, most = config.later_steps if epoch else config.first_steps, max(config.first_steps, config.later_steps)
+    steps, most = (
+        config.later_steps if epoch else config.first_steps,
+        max(config.first_steps, config.later_steps),
+    )
     sampler = Sampler(training.dataset, None, config.batch_size, steps=most, name="critic")
     for batch in training.draw(epoch, sampler, main=False, steps=steps, augment=training.augmented):
         g, z_0 = group[batch.index], theta_0(batch) if epoch == 0 else None
@@ -190,7 +206,11 @@ class TrainedCritic:
         device, width = training.device, training.model.head.in_features
         law = torch.from_numpy(split.n_train / split.n_train.sum())
         self.log_prior = law.log().float().to(device)
-        self.net = Critic(width, len(law), seed=further_seed(seed, int(name == "phi_0"))).to(device).requires_grad_(False)
+        self.net = (
+            Critic(width, len(law), seed=further_seed(seed, int(name == "phi_0")))
+            .to(device)
+            .requires_grad_(False)
+        )
         self.optimizer = torch.optim.SGD(self.net.parameters(), config.critic_lr, momentum=0.9)
         self.average, self.draws, self.losses = MovingAverage(), torch_stream(seed, name), []
 
@@ -202,7 +222,10 @@ class TrainedCritic:
         return joint - log_marginal
 
     def tune(self, z, g):
-        """One step of the critic alone: the model's features are data to it, and its weights are fixed everywhere else."""
+        """One step of the critic alone.
+
+        The model's features are data to it, and its weights are fixed everywhere else.
+        """
         self.net.requires_grad_(True)
         loss = self.average.loss(*self._terms(z.detach(), g))
         self.optimizer.zero_grad()
@@ -219,8 +242,10 @@ class TrainedCritic:
         sound = torch.isfinite(losses)
         if not sound.all():
             step = int(sound.int().argmin())
-            training.diverged(f"the critic {self.name} diverged in epoch {epoch + 1}, step {step + 1} of {len(losses)}: its loss "
-                              f"is {losses[step].item():.4g}; lower critic_lr ({self.config.critic_lr})")
+            training.diverged(
+                f"the critic {self.name} diverged in epoch {epoch + 1}, step {step + 1} of {len(losses)}: its loss "
+                f"is {losses[step].item():.4g}; lower critic_lr ({self.config.critic_lr})"
+            )
 
     def _terms(self, z, g):
         if self.config.marginal == "exact":

@@ -1,6 +1,7 @@
 """SalUn (Fan et al., 2024, *SalUn: empowering machine unlearning via gradient-based weight saliency*).
 
-Only the weights to which the loss of F is most sensitive may move: they are trained on random labels of F, and on R.
+Only the weights to which the loss of F is most sensitive may move: they are trained on random labels of F,
+and on R.
 """
 
 from __future__ import annotations
@@ -27,12 +28,13 @@ class SalUnConfig(TrainConfig):
     Attributes:
         forget_batch_size: of the pass over F, which begins every epoch.
         share: of all weights that may move, those with the largest absolute gradient.
-        masked: the weights outside the mask keep the original's values exactly ("restored"); or only their gradients are
-            masked, and weight decay, carried by momentum, still moves them ("moving", released).
-        statistics: BatchNorm's stay the original's ("held"), or are "moving" (released), and with them what every weight
-            behind them computes.
-        as_released: only when it is made: True takes the authors' values of masked and statistics. A value given beside
-            it that contradicts them is an error.
+        masked: the weights outside the mask keep the original's values exactly ("restored"); or only their
+            gradients are masked, and weight decay, carried by momentum, still moves them ("moving",
+            released).
+        statistics: BatchNorm's stay the original's ("held"), or are "moving" (released), and with them what
+            every weight behind them computes.
+        as_released: only when it is made: True takes the authors' values of masked and statistics. A value
+            given beside it that contradicts them is an error.
     """
 
     epochs: int = 5
@@ -44,8 +46,12 @@ class SalUnConfig(TrainConfig):
     statistics: str | None = None
     as_released: InitVar[bool | None] = None
 
-    SPACE: ClassVar = {"lr": ("log", 0.002, 0.1), "shift": ("choice", (0, 2)), "forget_batch_size": ("choice", (16, 32, 64, 128)),
-                       "statistics": ("choice", ("held", "moving"))}
+    SPACE: ClassVar = {
+        "lr": ("log", 0.002, 0.1),
+        "shift": ("choice", (0, 2)),
+        "forget_batch_size": ("choice", (16, 32, 64, 128)),
+        "statistics": ("choice", ("held", "moving")),
+    }
 
     CORRECTED: ClassVar = {"masked": "restored", "statistics": "held"}
     RELEASED: ClassVar = {"masked": "moving", "statistics": "moving"}
@@ -61,7 +67,9 @@ class SalUnConfig(TrainConfig):
         check_choice(self.masked, ("restored", "moving"), "masked")
         check_choice(self.statistics, ("held", "moving"), "statistics")
         if not 0 < self.share <= 1:
-            raise InputError(f"share {self.share} is outside (0, 1]: give the share of the weights that may move")
+            raise InputError(
+                f"share {self.share} is outside (0, 1]: give the share of the weights that may move"
+            )
 
 
 def salun(original, data, split, config, *, weights, sampling, seed):
@@ -83,7 +91,9 @@ def salun(original, data, split, config, *, weights, sampling, seed):
 
         for epoch in range(config.epochs):
             drawn = torch.randint(data.n_targets, (forget.steps * forget.batch_size,), generator=labels)
-            random = iter(to_device(drawn, training.device).split(forget.batch_size))  # the whole pass at once: no wait per step
+            random = iter(
+                to_device(drawn, training.device).split(forget.batch_size)
+            )  # the whole pass at once: no wait per step
             for batch in training.batches(epoch, forget, main=False):
                 masked_step(F.cross_entropy(training.logits(batch), next(random)))
             for batch in training.batches(epoch, retain):

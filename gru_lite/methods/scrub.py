@@ -1,7 +1,8 @@
-"""SCRUB (Kurmanji et al., 2023, *Towards unbounded machine unlearning*): leave the teacher on F, stay with it on R.
+"""SCRUB (Kurmanji et al., 2023, *Towards unbounded machine unlearning*): leave the teacher on F, stay with it
+on R.
 
-The teacher is the original model. Its outputs are computed once, on the images as they are; where images with a view are
-augmented, on each batch.
+The teacher is the original model. Its outputs are computed once, on the images as they are; where images with
+a view are augmented, on each batch.
 """
 
 from dataclasses import dataclass
@@ -36,8 +37,12 @@ class SCRUBConfig(TrainConfig):
     ce_weight: float = 0.99
     temperature: float = 4.0
 
-    SPACE: ClassVar = {"lr": ("log", 0.001, 0.1), "shift": ("choice", (0, 2)), "forget_epochs": ("choice", (1, 2, 3, 4)),
-                       "forget_batch_size": ("choice", (16, 32, 64, 128))}
+    SPACE: ClassVar = {
+        "lr": ("log", 0.001, 0.1),
+        "shift": ("choice", (0, 2)),
+        "forget_epochs": ("choice", (1, 2, 3, 4)),
+        "forget_batch_size": ("choice", (16, 32, 64, 128)),
+    }
 
     def __post_init__(self):
         super().__post_init__()
@@ -70,5 +75,8 @@ def distillation(student: torch.Tensor, teacher: torch.Tensor, temperature: floa
         teacher: logits (B, Y).
         temperature: T > 0.
     """
-    student, teacher = F.log_softmax(student / temperature, dim=1), F.log_softmax(teacher / temperature, dim=1)
+    student, teacher = (
+        F.log_softmax(student / temperature, dim=1),
+        F.log_softmax(teacher / temperature, dim=1),
+    )
     return temperature**2 * F.kl_div(student, teacher, reduction="batchmean", log_target=True)

@@ -1,8 +1,8 @@
 """The configuration of every run: one function, `Recipe.config`, decides.
 
-Values of one's own are JSON, {"method": {"field": value}}: the chosen.json of `gru-lite tune`, and the packaged
-tuned/NAME.json. A config class may say what is worth trying, as SPACE = {field: ("log", low, high) | ("linear", low, high) |
-("choice", (a, b, ...))}.
+Values of one's own are JSON, {"method": {"field": value}}: the chosen.json of `gru-lite tune`, and the
+packaged tuned/NAME.json. A config class may say what is worth trying, as SPACE = {field: ("log", low, high) |
+("linear", low, high) | ("choice", (a, b, ...))}.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class Recipe:
         model: name of the architecture.
         preset: "paper", with the published values and methods as released, or "corrected".
         groups: as --groups is; the published values depend on how many there are.
-        values: {method: {field: value}} over those of the preset or the method's defaults; None: there are none.
+        values: {method: {field: value}} over those of the preset or the method's defaults; None: there are
+            none.
         epochs: at most so many, for a trial; None for all.
         precision: as in TrainConfig.
         compile: as in TrainConfig.
@@ -60,7 +61,8 @@ class Recipe:
         """Return what one run is configured with: a TrainConfig, or the method's own.
 
         Args:
-            method: name of a method, or of anything that is trained from the start: "original", "retrain", "ceiling" ...
+            method: name of a method, or of anything that is trained from the start: "original", "retrain",
+                "ceiling" ...
             ratio: text; None for the original.
             reweight: with REWEIGHT or without.
             trial: of a tuning, which point of the method's space.
@@ -91,16 +93,21 @@ class Recipe:
 def paper_config(
     dataset: str, model: str, groups: tuple[str, ...], ratio: str | None, method: str, reweight: bool
 ) -> TrainConfig:
-    """Return the published config of one run, MIU and SalUn as released; the arguments are those of `published_row`."""
+    """Return the published config of one run, MIU and SalUn as released.
+
+    The arguments are those of `published_row`.
+    """
     row = published_row(dataset, model, groups, ratio, method, reweight)
     return _from_row(method if method in published_methods() else None, row)
 
 
 def corrected_config(dataset: str, model: str, method: str) -> TrainConfig:
-    """Return our config of one run: trained like the paper's, unlearnt with what is corrected, for any request.
+    """Return our config of one run: trained like the paper's, unlearnt with what is corrected, for any
+    request.
 
-    Every method has the same batches of R and so the same number of steps; its learning rate stands to that of training
-    as its default does. A model that the paper does not train has its training, at a learning rate of 0.01 at most.
+    Every method has the same batches of R and so the same number of steps; its learning rate stands to that
+    of training as its default does. A model that the paper does not train has its training, at a learning
+    rate of 0.01 at most.
 
     Args:
         dataset: name in the published table.
@@ -116,7 +123,11 @@ def corrected_config(dataset: str, model: str, method: str) -> TrainConfig:
     config = find_method(method)[1]()
     if retains(method):
         config = replace(config, epochs=UNLEARNING_EPOCHS, batch_size=RETAIN_BATCH)
-    taken = {"weight_decay": training.weight_decay, "augment": training.augment, "optimizer": training.optimizer}
+    taken = {
+        "weight_decay": training.weight_decay,
+        "augment": training.augment,
+        "optimizer": training.optimizer,
+    }
     return replace(config, lr=float(f"{training.lr * config.lr / TrainConfig().lr:.3g}"), shift=0, **taken)
 
 
@@ -144,7 +155,10 @@ def _from_row(method, row):
 
 
 def tuned(method: str, benchmark: str = "waterdigits") -> TrainConfig:
-    """Return the config of a method with the values that were tuned on a benchmark; where none are, its defaults."""
+    """Return the config of a method with the values that were tuned on a benchmark.
+
+    Where none are, its defaults.
+    """
     find_method(method)
     check_choice(benchmark, BENCHMARKS, "benchmark")
     file = PACKAGED / f"{benchmark}.json"
@@ -200,9 +214,11 @@ def as_record(config: TrainConfig) -> dict:
 
 
 def trial_values(method: str, trial: int) -> dict:
-    """Return {field: value} of one trial of a tuning: of trial 0 the defaults, of a later one a point of SPACE.
+    """Return {field: value} of one trial of a tuning: of trial 0 the defaults, of a later one a point of
+    SPACE.
 
-    The points are a scrambled Sobol sequence: a few of them cover each field evenly, which independent draws do not.
+    The points are a scrambled Sobol sequence: a few of them cover each field evenly, which independent draws
+    do not.
     """
     config_class = find_method(method)[1]
     space, defaults = getattr(config_class, "SPACE", {}), asdict(config_class())
@@ -224,5 +240,7 @@ def _at(share, kind, *bounds, whole=False):
     check_choice(kind, ("log", "linear"), "kind of search space")
     low, high = map(math.log, bounds) if kind == "log" else bounds
     value = low + share * (high - low)
-    value = float(f"{math.exp(value) if kind == 'log' else value:.1e}")  # two digits: to be read, and written down
+    value = float(
+        f"{math.exp(value) if kind == 'log' else value:.1e}"
+    )  # two digits: to be read, and written down
     return round(value) if whole else value

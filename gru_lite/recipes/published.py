@@ -1,6 +1,8 @@
-"""The paper's numbers, as data: published hyperparameters and reported scores. Facts, in the folder published/.
+"""The paper's numbers, as data: published hyperparameters and reported scores. Facts, in the folder
+published/.
 
-Hyperparameters: a row for each data set, model, scenario ("one group", "9 groups", "25 groups"), ratio, method and REWEIGHT.
+Hyperparameters: a row for each data set, model, scenario ("one group", "9 groups", "25 groups"), ratio,
+method and REWEIGHT.
 """
 
 from __future__ import annotations
@@ -27,18 +29,26 @@ def hyperparameters() -> tuple[dict[str, str], ...]:
 
 def published_methods() -> tuple[str, ...]:
     """Return the methods that the table has values of, in its order."""
-    return tuple(dict.fromkeys(r["method"] for r in hyperparameters() if r["method"] not in ("pretrain", "retrain")))
+    return tuple(
+        dict.fromkeys(r["method"] for r in hyperparameters() if r["method"] not in ("pretrain", "retrain"))
+    )
 
 
 def reported() -> pd.DataFrame:
-    """Return what the first version of the paper reports (arXiv v1, CelebA with target Attractive): seed means."""
+    """Return what the first version of the paper reports (arXiv v1, CelebA with target Attractive).
+
+    Seed means.
+    """
     import pandas as pd
 
     return pd.read_csv(FOLDER / "reported_v1.csv")
 
 
 def scenario(groups: tuple[str, ...]) -> str:
-    """Return the table's name of a request, given as --groups is: () or one group, a set by its number, or several."""
+    """Return the table's name of a request, given as --groups is.
+
+    () or one group, a set by its number, or several.
+    """
     n = int(groups[0]) if len(groups) == 1 and groups[0].isdigit() else len(groups) or 1
     return "one group" if n == 1 else f"{n} groups"
 

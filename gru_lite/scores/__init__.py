@@ -13,14 +13,7 @@ from .scores import (
     score,
     tug_of_war,
 )
-from .statistics import (
-    calibrated_gap,
-    check_claim,
-    holm,
-    mean_interval,
-    paired_test,
-    smallest_difference,
-)
+from .statistics import calibrated_gap, check_claim, holm, mean_interval, paired_test, smallest_difference
 
 __all__ = [
     "GAP_METRICS", "Predictions", "Scores", "accuracy_table", "average_gap", "balanced_attack", "calibrated_gap",

@@ -1,4 +1,7 @@
-"""Membership inference: can an attacker who sees only the loss of a sample tell that the model was trained on it?"""
+"""Membership inference.
+
+Can an attacker who sees only the loss of a sample tell that the model was trained on it?
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,18 @@ CRITERIA = ("gini", "entropy")
 
 
 def paper_attack(
-    member_loss: np.ndarray, nonmember_loss: np.ndarray, forget_loss: np.ndarray, seed: int = 0, n_jobs: int = 1
+    member_loss: np.ndarray,
+    nonmember_loss: np.ndarray,
+    forget_loss: np.ndarray,
+    seed: int = 0,
+    n_jobs: int = 1,
 ) -> float:
     """Return the share of F that the paper's attacker calls "not a member", in percent (paper, section 5).
 
     A random forest on the per-sample loss is trained on retained samples (members) against validation samples
-    (non-members): six forests, of 20, 50 and 100 trees with Gini and entropy, of which the one that calls most of F
-    non-member is kept. That is a weak attacker, chosen on the very samples it is judged on, and it does not correct
-    for there being more members than non-members: read it beside `balanced_attack`.
+    (non-members): six forests, of 20, 50 and 100 trees with Gini and entropy, of which the one that calls
+    most of F non-member is kept. That is a weak attacker, chosen on the very samples it is judged on, and it
+    does not correct for there being more members than non-members: read it beside `balanced_attack`.
 
     Args:
         member_loss: (n,) finite losses of R.
@@ -33,10 +40,15 @@ def paper_attack(
     is_member = np.repeat([1, 0], [len(member_loss), len(nonmember_loss)])
     highest = 0.0
     for criterion in CRITERIA:
-        # With one random state the trees of a smaller forest are the first trees of a larger one: three in one.
-        forest = RandomForestClassifier(max(FOREST_SIZES), criterion=criterion, random_state=seed, n_jobs=n_jobs)
+        # With one random state the trees of a smaller forest are the first trees of a larger one: three in
+        # one.
+        forest = RandomForestClassifier(
+            max(FOREST_SIZES), criterion=criterion, random_state=seed, n_jobs=n_jobs
+        )
         forest.fit(train, is_member)
-        votes = np.stack([tree.predict_proba(np.float32(forget_loss[:, None])) for tree in forest.estimators_])
+        votes = np.stack(
+            [tree.predict_proba(np.float32(forget_loss[:, None])) for tree in forest.estimators_]
+        )
         for size in FOREST_SIZES:
             # a forest averages probabilities and gives a tie to the first class: non-member
             highest = max(highest, float(np.mean(votes[:size].mean(axis=0).argmax(axis=1) == 0)))
@@ -53,11 +65,13 @@ def balanced_attack(
     n_bootstrap: int = 1000,
     seed: int = 0,
 ) -> tuple[float, float, float]:
-    """Return (AUC, low, high) in percent: how well a low loss gives away F among non-members of the same groups.
+    """Return (AUC, low, high) in percent: how well a low loss gives away F among non-members of the same
+    groups.
 
-    Non-members outside the forgotten groups are left out, and within each group the non-members weigh together as
-    much as its forgotten samples: guessing scores 50, whatever the sizes and however hard the groups. The 95% interval
-    is a bootstrap that resamples sources (all images of one glyph together), because they are what is independent.
+    Non-members outside the forgotten groups are left out, and within each group the non-members weigh
+    together as much as its forgotten samples: guessing scores 50, whatever the sizes and however hard the
+    groups. The 95% interval is a bootstrap that resamples sources (all images of one glyph together), because
+    they are what is independent.
 
     Args:
         forget_loss: (n,) finite losses of F.
@@ -79,7 +93,9 @@ def balanced_attack(
     loss = np.concatenate([forget_loss, nonmember_loss[keep]])
     group = np.concatenate([forget_group, nonmember_group[keep]])
     forgotten = np.arange(len(loss)) < len(forget_loss)
-    n_forgotten, n_outside = (np.bincount(group[part], minlength=group.max() + 1) for part in (forgotten, ~forgotten))
+    n_forgotten, n_outside = (
+        np.bincount(group[part], minlength=group.max() + 1) for part in (forgotten, ~forgotten)
+    )
     weight = np.where(forgotten, 1.0, n_forgotten[group] / np.maximum(n_outside[group], 1))
     values, rank = np.unique(loss, return_inverse=True)
 
@@ -89,8 +105,10 @@ def balanced_attack(
         above = outside.sum() - np.cumsum(outside)  # non-members with a higher loss
         return 100 * (inside @ (above + outside / 2)) / max(inside.sum() * outside.sum(), 1e-12)
 
-    sources = [np.arange(len(forget_loss)) if forget_source is None else forget_source,
-               np.arange(len(nonmember_loss)) if nonmember_source is None else nonmember_source]
+    sources = [
+        np.arange(len(forget_loss)) if forget_source is None else forget_source,
+        np.arange(len(nonmember_loss)) if nonmember_source is None else nonmember_source,
+    ]
     clusters = [np.unique(source, return_inverse=True)[1] for source in (sources[0], sources[1][keep])]
     rng = stream(seed, "bootstrap")
     draws = []

@@ -62,7 +62,9 @@ class Scores:
     @classmethod
     def from_flat(cls, numbers: dict[str, float]) -> Scores:
         """Return the Scores that `flat` made a dict of."""
-        cells = {tuple(map(int, name[4:].split("_"))): v for name, v in numbers.items() if name.startswith("acc_")}
+        cells = {
+            tuple(map(int, name[4:].split("_"))): v for name, v in numbers.items() if name.startswith("acc_")
+        }
         table = np.full(np.max(list(cells), axis=0) + 1, np.nan)
         for cell, value in cells.items():
             table[cell] = value
@@ -87,7 +89,9 @@ def predictions(model: Classifier, bench: DatasetParts, threads: int = 1) -> Pre
         bench: DatasetParts.
         threads: CPU threads.
     """
-    return Predictions(*(predict(model, part, threads=threads) for part in (bench.train, bench.val, bench.test)))
+    return Predictions(
+        *(predict(model, part, threads=threads) for part in (bench.train, bench.val, bench.test))
+    )
 
 
 def score(
@@ -107,14 +111,18 @@ def score(
         InputError: a split of other data, or a test set without a sample of the forgotten groups.
     """
     if not np.array_equal(split.group, bench.train.group):
-        raise InputError(f"the split is of other data: {len(split.train)} samples, and train has {len(bench.train)}")
+        raise InputError(
+            f"the split is of other data: {len(split.train)} samples, and train has {len(bench.train)}"
+        )
     logits = model if isinstance(model, Predictions) else predictions(model, bench)
     correct, loss = {}, {}
     for part in ("train", "val", "test"):
         target, values = getattr(bench, part).target, getattr(logits, part)
         if not np.isfinite(values).all():
             row = int(np.argmin(np.isfinite(values).all(axis=1)))
-            raise DivergedError(f"the model's outputs are not finite (first on {part} sample {row}): it has diverged")
+            raise DivergedError(
+                f"the model's outputs are not finite (first on {part} sample {row}): it has diverged"
+            )
         correct[part] = values.argmax(axis=1) == target
         loss[part] = logsumexp(values.astype(np.float64), axis=1) - values[np.arange(len(target)), target]
     forgotten = [y * bench.train.n_sensitive + s for y, s in split.groups]
@@ -142,7 +150,9 @@ def score(
         EO_worst=equalized_odds(*test, aggregate="worst"),
         EO_paper=equalized_odds(*test, variant="paper", groups=split.groups),
         worst_group=float(np.nanmin(table)),
-        MIA_auc=auc, MIA_auc_low=low, MIA_auc_high=high,
+        MIA_auc=auc,
+        MIA_auc_low=low,
+        MIA_auc_high=high,
         group_accuracy=table,
     )
 
@@ -191,10 +201,10 @@ def equalized_odds(
         correct: (N,) whether a prediction is right.
         target: (N,) y.
         sensitive: (N,) s.
-        aggregate: "mean" over targets and pairs of attributes, or the "worst" of them. For two targets and two
-            attributes these are fairlearn's agg="mean" and agg="worst_case".
-        variant: "full", or "paper": groups collapsed to 2 x 2, y among the forgotten targets or not, s among the
-            forgotten attributes or not, as in the paper's FairFace and MultiNLI numbers.
+        aggregate: "mean" over targets and pairs of attributes, or the "worst" of them. For two targets and
+            two attributes these are fairlearn's agg="mean" and agg="worst_case".
+        variant: "full", or "paper": groups collapsed to 2 x 2, y among the forgotten targets or not, s among
+            the forgotten attributes or not, as in the paper's FairFace and MultiNLI numbers.
         groups: with "paper", the forgotten (target, sensitive) pairs.
 
     Returns:
@@ -204,8 +214,10 @@ def equalized_odds(
     check_choice(variant, ("full", "paper"), "variant")
     correct, target, sensitive = (np.asarray(a) for a in (correct, target, sensitive))
     if not len(correct) == len(target) == len(sensitive) or len(correct) == 0:
-        raise InputError(f"correct, target and sensitive have {len(correct)}, {len(target)}, {len(sensitive)} entries: "
-                         "give one of each for every sample")
+        raise InputError(
+            f"correct, target and sensitive have {len(correct)}, {len(target)}, {len(sensitive)} entries: "
+            "give one of each for every sample"
+        )
     if variant == "paper":
         if groups is None:
             raise InputError("variant='paper' needs groups: the forgotten (target, sensitive) pairs")
@@ -222,8 +234,13 @@ def equalized_odds(
 
 
 def average_gap(scores: Scores, reference: Scores | SimpleNamespace) -> float:
-    """Return 100 - mean over {RA, UA, TA, MIA, EO, GA} of abs(score - reference) (paper, section 5); 100 is identical."""
-    return 100 - float(np.mean([abs(getattr(scores, name) - getattr(reference, name)) for name in GAP_METRICS]))
+    """Return 100 - mean over {RA, UA, TA, MIA, EO, GA} of abs(score - reference) (paper, section 5).
+
+    100 is identical.
+    """
+    return 100 - float(
+        np.mean([abs(getattr(scores, name) - getattr(reference, name)) for name in GAP_METRICS])
+    )
 
 
 def mean_reference(references: Iterable[Scores]) -> SimpleNamespace:
@@ -231,9 +248,13 @@ def mean_reference(references: Iterable[Scores]) -> SimpleNamespace:
 
     One reference is a noisy yardstick; the mean of N varies sqrt(N) times less.
     """
-    return SimpleNamespace(**{name: float(np.mean([getattr(one, name) for one in references])) for name in GAP_METRICS})
+    return SimpleNamespace(
+        **{name: float(np.mean([getattr(one, name) for one in references])) for name in GAP_METRICS}
+    )
 
 
 def tug_of_war(scores: Scores, reference: Scores | SimpleNamespace) -> float:
     """Return ToW, 100 * product over {RA, UA, TA} of (1 - abs(score - reference) / 100); 100 is identical."""
-    return 100 * float(np.prod([1 - abs(getattr(scores, m) - getattr(reference, m)) / 100 for m in ("RA", "UA", "TA")]))
+    return 100 * float(
+        np.prod([1 - abs(getattr(scores, m) - getattr(reference, m)) / 100 for m in ("RA", "UA", "TA")])
+    )

@@ -1,7 +1,8 @@
-"""What several seeds allow one to say: intervals, paired tests, Holm's correction, power, and claims that are checked.
+"""What several seeds allow one to say: intervals, paired tests, Holm's correction, power, and claims that are
+checked.
 
-A table that ranks methods also needs the original model unchanged (*no-op*), and a second reference trained with other
-randomness (*ceiling*): `calibrated_gap` reads a distance on the scale between the two.
+A table that ranks methods also needs the original model unchanged (*no-op*), and a second reference trained
+with other randomness (*ceiling*): `calibrated_gap` reads a distance on the scale between the two.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ def mean_interval(values: Sequence, level: float = 0.95) -> tuple[float, float]:
 def paired_test(first: Sequence, second: Sequence) -> tuple[float, float, float]:
     """Return (mean of first - second, half width of its 95% Student interval, p) of values paired by seed.
 
-    p is of the two-sided paired t-test; NaN for a single pair. Correct it with `holm` when there are several rivals.
+    p is of the two-sided paired t-test; NaN for a single pair. Correct it with `holm` when there are several
+    rivals.
     """
     difference = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
     mean, half = mean_interval(difference)
@@ -57,9 +59,9 @@ def holm(p_values: Sequence) -> np.ndarray:
 def smallest_difference(differences: Sequence, power: float = 0.8, level: float = 0.05) -> float:
     """Return the smallest true mean difference that these pairs could have shown; NaN for fewer than two.
 
-    A two-sided paired t-test at `level`, of as many pairs with this standard deviation, finds a difference of this size
-    with probability `power` (exactly: the statistic has a noncentral t distribution). Where a table shows no
-    difference, a larger one is unlikely to have been missed; about smaller ones it says nothing.
+    A two-sided paired t-test at `level`, of as many pairs with this standard deviation, finds a difference of
+    this size with probability `power` (exactly: the statistic has a noncentral t distribution). Where a table
+    shows no difference, a larger one is unlikely to have been missed; about smaller ones it says nothing.
 
     Args:
         differences: (n,) paired differences.
@@ -73,7 +75,9 @@ def smallest_difference(differences: Sequence, power: float = 0.8, level: float 
     critical = stats.t.ppf(1 - level / 2, n - 1)
 
     def missing_power(shift):
-        wrong_side = np.nan_to_num(stats.nct.cdf(-critical, n - 1, shift))  # scipy gives NaN where it is almost 0
+        wrong_side = np.nan_to_num(
+            stats.nct.cdf(-critical, n - 1, shift)
+        )  # scipy gives NaN where it is almost 0
         return stats.nct.sf(critical, n - 1, shift) + wrong_side - power
 
     upper = 1.0
@@ -85,7 +89,8 @@ def smallest_difference(differences: Sequence, power: float = 0.8, level: float 
 def calibrated_gap(
     gap: Sequence, no_op: Sequence, ceiling: Sequence, n_bootstrap: int = 2000, seed: int = 0
 ) -> tuple[float, float, float]:
-    """Return (value, low, high): 0 is as far from the reference as doing nothing, 100 as near as a second reference.
+    """Return (value, low, high): 0 is as far from the reference as doing nothing, 100 as near as a second
+    reference.
 
     100 * (gap - no-op) / (ceiling - no-op) on seed means, with a 95% bootstrap interval over seeds, paired.
 
@@ -97,8 +102,8 @@ def calibrated_gap(
         seed: of the draws.
 
     Returns:
-        Three NaN ("n/a") when there are fewer than two seeds, or when the 95% Student interval of ceiling - no-op
-        contains 0: then the benchmark cannot tell doing nothing from perfection.
+        Three NaN ("n/a") when there are fewer than two seeds, or when the 95% Student interval of ceiling -
+        no-op contains 0: then the benchmark cannot tell doing nothing from perfection.
     """
     gap, no_op, ceiling = (np.asarray(a, dtype=float) for a in (gap, no_op, ceiling))
     room, half = mean_interval(ceiling - no_op)
@@ -113,9 +118,10 @@ def calibrated_gap(
 def check_claim(statement: str, values: Sequence, least: float = 2.0) -> None:
     """Assert what a lesson says: that (n,) paired differences are positive.
 
-    Their mean must be at least `least` standard errors, and its 95% interval must exclude 0. A single value asserts the
-    direction alone. A run that disagrees stops the lesson, so that its prose has to change; on Colab, whose hardware and
-    seeds are the reader's, it warns instead. Prints the statement with the mean that was measured and its 95% interval.
+    Their mean must be at least `least` standard errors, and its 95% interval must exclude 0. A single value
+    asserts the direction alone. A run that disagrees stops the lesson, so that its prose has to change; on
+    Colab, whose hardware and seeds are the reader's, it warns instead. Prints the statement with the mean
+    that was measured and its 95% interval.
 
     Args:
         statement: what is claimed.

@@ -30,7 +30,11 @@ def fingerprint(
     digest = hashlib.sha256(json.dumps([asdict(config), sampler.sampling, int(seed), sampler.steps]).encode())
     for data in (dataset, keep_best) if keep_best is not None else (dataset,):
         # Of a data set on disk, which can have many gigabytes, a thousand samples stand for all.
-        inputs = data.inputs if data.view is None and data.tokens is None else data.inputs[:: -(-len(data) // 1000)]
+        inputs = (
+            data.inputs
+            if data.view is None and data.tokens is None
+            else data.inputs[:: -(-len(data) // 1000)]
+        )
         for array in (inputs, data.target, data.group, data.aspect):
             digest.update(np.ascontiguousarray(array if array is not None else np.empty(0)))
         if data.view is not None:
@@ -42,7 +46,9 @@ def fingerprint(
     return digest.hexdigest()
 
 
-def write_checkpoint(path: str | Path, mark: str, training: Training, epoch: int, best: tuple[float, dict]) -> None:
+def write_checkpoint(
+    path: str | Path, mark: str, training: Training, epoch: int, best: tuple[float, dict]
+) -> None:
     """Write where a training is, atomically.
 
     Args:
@@ -56,7 +62,12 @@ def write_checkpoint(path: str | Path, mark: str, training: Training, epoch: int
     tensors |= {f"best.{name}": tensor for name, tensor in best[1].items()}
     for i, state in training.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{i}.{name}": tensor for name, tensor in state.items() if tensor is not None}
-    about = {"fingerprint": mark, "epoch": str(epoch), "seconds": repr(training.seconds), "best": repr(best[0])}
+    about = {
+        "fingerprint": mark,
+        "epoch": str(epoch),
+        "seconds": repr(training.seconds),
+        "best": repr(best[0]),
+    }
     about["scaler"] = json.dumps(training.scaler.state_dict())
     write_tensors(path, tensors, about)
 

@@ -7,7 +7,13 @@ from dataclasses import dataclass, fields
 
 from ..errors import InputError, check_choice
 
-LEAST = {"epochs": 1, "batch_size": 2, "forget_batch_size": 1, "threads": 1, "first_steps": 1}  # whole numbers; else 0
+LEAST = {
+    "epochs": 1,
+    "batch_size": 2,
+    "forget_batch_size": 1,
+    "threads": 1,
+    "first_steps": 1,
+}  # whole numbers; else 0
 
 
 @dataclass(frozen=True)
@@ -15,18 +21,22 @@ class TrainConfig:
     """How a model is trained. The defaults are those of the embedded benchmarks.
 
     Attributes:
-        epochs: passes over the data; an epoch has ceil(samples / batch_size) optimiser steps, each a full batch.
+        epochs: passes over the data; an epoch has ceil(samples / batch_size) optimiser steps, each a full
+            batch.
         batch_size: samples of a step.
         lr: highest learning rate.
         momentum: of SGD.
         weight_decay: of either optimiser.
         schedule: "cosine" (to zero) or "const", after the warm-up.
         warmup_epochs: epochs in which the learning rate rises linearly from zero.
-        shift: largest random shift of an image in pixels; 0 switches it off. Images with a view are never shifted.
-        precision: "float32"; or autocast to "bfloat16" where the hardware has it, or to "float16", with scaled
-            gradients, on a GPU that has not; never switched by itself.
-        threads: CPU threads of this training. Part of the configuration because sums depend on it, bit by bit.
-        augment: images with a view are cropped and flipped at random in training; or they are seen as in evaluation.
+        shift: largest random shift of an image in pixels; 0 switches it off. Images with a view are never
+            shifted.
+        precision: "float32"; or autocast to "bfloat16" where the hardware has it, or to "float16", with
+            scaled gradients, on a GPU that has not; never switched by itself.
+        threads: CPU threads of this training. Part of the configuration because sums depend on it, bit by
+            bit.
+        augment: images with a view are cropped and flipped at random in training; or they are seen as in
+            evaluation.
         optimizer: "sgd" or "adamw".
         compile: compile the backbone with torch.compile; it pays off after minutes.
     """
@@ -81,7 +91,8 @@ class TrainConfig:
         """Give every field that was left None its value, corrected or released, and refuse a contradiction.
 
         Args:
-            as_released: what the caller said, or None. True asks for the released values, False for corrected ones.
+            as_released: what the caller said, or None. True asks for the released values, False for corrected
+                ones.
             corrected: {field: our value}.
             released: {field: the authors' value} of the same fields.
         """

@@ -13,17 +13,19 @@ SCALE, RATIO, TRIES = (0.08, 1.0), (3 / 4, 4 / 3), 10  # of torchvision's Random
 def resample(images: torch.Tensor, windows: torch.Tensor, size: int, cropped: bool = False) -> torch.Tensor:
     """Resize a window of each image to size x size: bilinear with antialiasing.
 
-    A row of the result is a weighted mean of a few rows of the image, so that resizing is a product with a matrix for
-    each image. Measured on photographs in arrays of 256 pixels, against torchvision's antialiased crops to 224, in levels
-    of 255: 0.001 at most; `grid_sample` is off by up to 22 (whole images: 0.5 on average) and `torchvision.ops.roi_align`
-    by up to 26 (0.35), which changes logits. On one core this takes 6% of the forward pass of ResNet-18, those 2 and 5%.
+    A row of the result is a weighted mean of a few rows of the image, so that resizing is a product with a
+    matrix for each image. Measured on photographs in arrays of 256 pixels, against torchvision's antialiased
+    crops to 224, in levels of 255: 0.001 at most; `grid_sample` is off by up to 22 (whole images: 0.5 on
+    average) and `torchvision.ops.roi_align` by up to 26 (0.35), which changes logits. On one core this takes
+    6% of the forward pass of ResNet-18, those 2 and 5%.
 
     Args:
         images: uint8 (B, C, H, W).
-        windows: float32 (B, 4) or (1, 4), top, left, height and width in pixels of the array; a negative width, with left
-            at the right edge, flips the image.
+        windows: float32 (B, 4) or (1, 4), top, left, height and width in pixels of the array; a negative
+            width, with left at the right edge, flips the image.
         size: side of the result in pixels.
-        cropped: the filter sees nothing outside of the window (crop, then resize); else it does (resize, then crop).
+        cropped: the filter sees nothing outside of the window (crop, then resize); else it does (resize, then
+            crop).
 
     Returns:
         float32 (B, C, size, size) in [0, 255], channels_last.
@@ -49,7 +51,8 @@ def _weights(start, length, n_in, n_out, cropped):
 
 
 def picture_sizes(shape: tuple, aspect: np.ndarray | None, short: int, whole=np.round) -> np.ndarray:
-    """Return height and width of pictures in whole pixels when their short side is `short`: (N, 2), or (1, 2) without aspect.
+    """Return height and width of pictures in whole pixels when their short side is `short`: (N, 2), or (1, 2)
+    without aspect.
 
     Args:
         shape: (height, width) of the array.
@@ -94,5 +97,7 @@ def random_crops(sizes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     high = np.where(found, high[first], np.minimum(height, np.round(width / RATIO[0])))
     wide = np.where(found, wide[first], np.minimum(width, np.round(height * RATIO[1])))
     box = np.stack([high, wide], 1)
-    corner = np.where(found[:, None], np.floor(rng.random(sizes.shape) * (sizes - box + 1)), (sizes - box) // 2)
+    corner = np.where(
+        found[:, None], np.floor(rng.random(sizes.shape) * (sizes - box + 1)), (sizes - box) // 2
+    )
     return np.hstack([corner, box])

@@ -1,7 +1,8 @@
 """Batches are made on the device: the data set lies there once, as bytes, and a batch is a gather from it.
 
-One small class for each kind of data; all of them share `take` and `stream`. No worker processes, no per-image Python.
-A set that does not fit into a GPU's memory is streamed from the host, a block ahead of what is being computed.
+One small class for each kind of data; all of them share `take` and `stream`. No worker processes, no
+per-image Python. A set that does not fit into a GPU's memory is streamed from the host, a block ahead of what
+is being computed.
 """
 
 from __future__ import annotations
@@ -53,9 +54,11 @@ def device_data(
     Args:
         dataset: GroupedDataset of N samples.
         device: torch device that will hold it, or the batches of it.
-        shift: largest shift of an image without a view in pixels, in both directions; the border is mirrored. 0: none.
-        resident: whether all of it lies on the device; None: on a GPU when it takes less than what is free beyond half of
-            the memory. On the CPU, images with a view stay in their array or memory map, and are not copied.
+        shift: largest shift of an image without a view in pixels, in both directions; the border is mirrored.
+            0: none.
+        resident: whether all of it lies on the device; None: on a GPU when it takes less than what is free
+            beyond half of the memory. On the CPU, images with a view stay in their array or memory map, and
+            are not copied.
     """
     kind = Rows if dataset.images is None else Images if dataset.view is None else Views
     return kind(dataset, torch.device(device), shift, resident)
@@ -73,9 +76,13 @@ class DeviceData:
 
     pass_size = 1024
     pass_name = "shift"  # of the stream that `windows` draws from
-    augments = False  # whether the model sees other images in training than in evaluation, so that outputs differ
+    augments = (
+        False  # whether the model sees other images in training than in evaluation, so that outputs differ
+    )
 
-    def __init__(self, dataset: GroupedDataset, device: torch.device, shift: int = 0, resident: bool | None = None):
+    def __init__(
+        self, dataset: GroupedDataset, device: torch.device, shift: int = 0, resident: bool | None = None
+    ):
         self.device, self.shift = device, shift
         self.host = np.ascontiguousarray(dataset.inputs)  # of a memory map this is no copy
         self.target = torch.from_numpy(dataset.target).to(device)
@@ -107,12 +114,16 @@ class DeviceData:
         return [slice(start, start + n) for start in range(0, len(self.host), n)]
 
     def _copy(self):
-        inputs = torch.empty(self.host.shape, dtype=torch.from_numpy(self.host[:0].copy()).dtype, device=self.device)
+        inputs = torch.empty(
+            self.host.shape, dtype=torch.from_numpy(self.host[:0].copy()).dtype, device=self.device
+        )
         for rows in self._blocks():
             inputs[rows] = torch.from_numpy(_writeable(self.host[rows]))
         return inputs
 
-    def take(self, index: torch.Tensor, windows: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    def take(
+        self, index: torch.Tensor, windows: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (x, y) of some samples, as a model sees them.
 
         Args:
@@ -120,7 +131,8 @@ class DeviceData:
             windows: (B, .) rows of what `windows` drew; None shows the samples as in evaluation.
 
         Returns:
-            x: features float32 (B, D), tokens int32 (B, 3, L), or images float32 (B, C, H, W) in [-1, 1], channels_last.
+            x: features float32 (B, D), tokens int32 (B, 3, L), or images float32 (B, C, H, W) in [-1, 1],
+                channels_last.
             y: int64 (B,).
         """
         if self.inputs is None:
@@ -170,7 +182,10 @@ class DeviceData:
                     yield self._seen(rows[cut.start - first : cut.stop - first], *of(cut))
 
     def _load(self, rows):
-        """Gather rows on the host; return them on the device and, of a GPU, the event of their copy, on another stream."""
+        """Gather rows on the host.
+
+        Return them on the device and, of a GPU, the event of their copy, on another stream.
+        """
         on_gpu = self.device.type == "cuda"
         dtype = torch.from_numpy(self.host[:0].copy()).dtype
         block = torch.empty((len(rows), *self.host.shape[1:]), dtype=dtype, pin_memory=on_gpu)
@@ -182,7 +197,10 @@ class DeviceData:
             return block.to(self.device, non_blocking=True), stream.record_event()
 
     def windows(self, draws: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
-        """Return a random window of each of the samples `draws`, int64 (n,): what `take` shows. None: there are none."""
+        """Return a random window of each of the samples `draws`, int64 (n,).
+
+        What `take` shows. None: there are none.
+        """
         return None
 
     def _taken(self, index, windows):
@@ -211,8 +229,8 @@ class Rows(DeviceData):
 class Images(DeviceData):
     """Images of the size that a model sees, with random shifts.
 
-    Where they lie on the device they have a mirrored border, and a shifted image is a window of it: taking all windows of a
-    batch is one indexing operation on a strided view, and none is copied before.
+    Where they lie on the device they have a mirrored border, and a shifted image is a window of it: taking
+    all windows of a batch is one indexing operation on a strided view, and none is copied before.
     """
 
     def __init__(self, dataset, device, shift=0, resident=None):
@@ -230,9 +248,15 @@ class Images(DeviceData):
     def _copy(self):
         n, channels, height, width = self.host.shape
         border = ((0, 0), (0, 0), (self.shift,) * 2, (self.shift,) * 2)
-        # N x H x W x C: a batch is then channels_last for free. Block by block: at no time are there two copies.
+        # N x H x W x C: a batch is then channels_last for free. Block by block: at no time are there two
+        # copies.
         padded = torch.empty(
-            n, height + 2 * self.shift, width + 2 * self.shift, channels, dtype=torch.uint8, device=self.device
+            n,
+            height + 2 * self.shift,
+            width + 2 * self.shift,
+            channels,
+            dtype=torch.uint8,
+            device=self.device,
         )
         for rows in self._blocks():
             block = np.pad(self.host[rows], border, mode="reflect") if self.shift else self.host[rows]
@@ -251,11 +275,16 @@ class Images(DeviceData):
     def _seen(self, raw, index, windows):
         """The same of rows without a border: mirrored pixels are looked up where they come from."""
         if windows is not None:
-            first, rows, columns = torch.arange(len(raw), device=raw.device), *(
-                _mirrored(windows[:, i, None] - self.shift + torch.arange(n, device=raw.device), n)
-                for i, n in enumerate(raw.shape[2:])
+            first, rows, columns = (
+                torch.arange(len(raw), device=raw.device),
+                *(
+                    _mirrored(windows[:, i, None] - self.shift + torch.arange(n, device=raw.device), n)
+                    for i, n in enumerate(raw.shape[2:])
+                ),
             )
-            raw = raw.permute(0, 2, 3, 1)[first[:, None, None], rows[:, :, None], columns[:, None]].permute(0, 3, 1, 2)
+            raw = raw.permute(0, 2, 3, 1)[first[:, None, None], rows[:, :, None], columns[:, None]].permute(
+                0, 3, 1, 2
+            )
         return _normalised(raw.contiguous(memory_format=torch.channels_last).float())
 
 
@@ -271,7 +300,9 @@ class Views(DeviceData):
         super().__init__(dataset, device, 0, resident)
         self.view, shape = dataset.view, self.host.shape[2:]
         self.sizes = picture_sizes(shape, dataset.aspect, min(shape))
-        self.evaluation = to_device(torch.from_numpy(evaluation_windows(shape, dataset.aspect, self.view)), device)
+        self.evaluation = to_device(
+            torch.from_numpy(evaluation_windows(shape, dataset.aspect, self.view)), device
+        )
 
     def windows(self, draws, rng):
         """float32 (n, 4), see `resample`: the law of torchvision's RandomResizedCrop and a flip."""
@@ -292,7 +323,9 @@ class Views(DeviceData):
 def fits(n_bytes: int, device: torch.device) -> bool:
     """Whether so many bytes leave half of a GPU's memory to the model and what it computes."""
     free, total = torch.cuda.mem_get_info(device)
-    free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # kept by torch for reuse
+    free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(
+        device
+    )  # kept by torch for reuse
     return n_bytes <= free - total / 2
 
 
@@ -302,7 +335,10 @@ def _normalised(levels):
 
 
 def _mirrored(position, n):
-    """Pixel positions outside of 0..n-1 as those inside that they mirror; the border itself is not repeated."""
+    """Pixel positions outside of 0..n-1 as those inside that they mirror.
+
+    The border itself is not repeated.
+    """
     return (n - 1) - ((n - 1) - position.abs()).abs()
 
 

@@ -45,14 +45,16 @@ def fit(
         weights: (n,) REWEIGHT weights of those samples, or None to visit each once per pass.
         sampling: with weights, "replacement" (None, too) or "top_up" (see `gru_lite.groups.draw_pass`).
         seed: integer >= 0, the stream of training: order, draws and shifts.
-        steps_per_epoch: optimiser steps of an epoch, to compare trainings at equal steps; None for ceil(draws / batch).
+        steps_per_epoch: optimiser steps of an epoch, to compare trainings at equal steps; None for ceil(draws
+            / batch).
         device: torch device; None takes the GPU when there is one.
         checkpoint: file that is written after each epoch and, when it exists, continued from: the result is
-            bit-identical to an uninterrupted training on the same CPU. From that of a finished training it returns at
-            once. On a GPU, sums of a step are added in no fixed order, and results agree to rounding.
+            bit-identical to an uninterrupted training on the same CPU. From that of a finished training it
+            returns at once. On a GPU, sums of a step are added in no fixed order, and results agree to
+            rounding.
         progress: True for a progress bar, or its label.
-        keep_best: validation set; the model of the epoch with the highest accuracy on it is returned, of equal ones the
-            first. None: the last epoch.
+        keep_best: validation set; the model of the epoch with the highest accuracy on it is returned, of
+            equal ones the first. None: the last epoch.
 
     Raises:
         InputError: weights or indices that do not fit the data, or a checkpoint of another training.
@@ -77,9 +79,13 @@ def fit(
             training.end_epoch(epoch)
             if keep_best is not None:
                 # One process decides: the sums of several may differ in their last bit.
-                right = predict(training.model, keep_best, device=training.device).argmax(1) == keep_best.target
+                right = (
+                    predict(training.model, keep_best, device=training.device).argmax(1) == keep_best.target
+                )
                 accuracy = broadcast(float(right.mean()))
-                best = max(best, (accuracy, copy.deepcopy(training.model.state_dict())), key=lambda kept: kept[0])
+                best = max(
+                    best, (accuracy, copy.deepcopy(training.model.state_dict())), key=lambda kept: kept[0]
+                )
             if checkpoint is not None and is_main():
                 write_checkpoint(checkpoint, mark, training, epoch + 1, best)
     if keep_best is not None:

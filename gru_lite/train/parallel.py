@@ -1,7 +1,8 @@
 """One training on several GPUs: `torchrun` starts a process for each, and the result is that of one process.
 
-Every process draws the same batches and makes features of its own part of each. The features are gathered, so that each
-computes the same loss of the whole batch; the average of the gradients is then the gradient of one process.
+Every process draws the same batches and makes features of its own part of each. The features are gathered, so
+that each computes the same loss of the whole batch; the average of the gradients is then the gradient of one
+process.
 """
 
 import os
@@ -14,7 +15,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def world() -> tuple[int, int]:
-    """Return (number of this process, how many there are); the first call joins the group of torchrun's variables."""
+    """Return (number of this process, how many there are).
+
+    The first call joins the group of torchrun's variables.
+    """
     if int(os.environ.get("WORLD_SIZE", 1)) == 1 or "RANK" not in os.environ:
         return 0, 1
     if not dist.is_initialized():
@@ -51,7 +55,10 @@ def part(n: int) -> slice:
 
 
 def gather(z: torch.Tensor, n: int) -> torch.Tensor:
-    """Return all n rows from each process's part of them; their gradient is right for a loss that all compute alike."""
+    """Return all n rows from each process's part of them.
+
+    Their gradient is right for a loss that all compute alike.
+    """
     if world()[1] == 1:
         return z
     whole = z.new_zeros(n, *z.shape[1:])  # a sum with zeros: parts may differ in length
@@ -85,7 +92,9 @@ class SyncedBatchNorm(_BatchNorm):
 
     def forward(self, x):
         if not self.training:
-            return nn.functional.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+            return nn.functional.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
         axes, shape = [0, *range(2, x.dim())], [1, -1, *[1] * (x.dim() - 2)]
         count = x.new_full((1,), x.numel() / x.shape[1], dtype=torch.float32)
         *sums, count = _Sum.apply(torch.cat([x.float().sum(axes), count])).split([x.shape[1], 1])
@@ -102,7 +111,10 @@ class SyncedBatchNorm(_BatchNorm):
 
 
 def synchronise(model: nn.Module, device: torch.device) -> None:
-    """Let every BatchNorm of `model` take its statistics from all processes, in place; `desynchronise` undoes it."""
+    """Let every BatchNorm of `model` take its statistics from all processes, in place.
+
+    `desynchronise` undoes it.
+    """
     if world()[1] > 1:
         for module in model.modules():
             if isinstance(module, _BatchNorm):  # another class, not another module: names and parameters stay

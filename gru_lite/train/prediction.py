@@ -1,4 +1,7 @@
-"""The only prediction pass: logits or features of every sample, in eval mode; every score is a function of them."""
+"""The only prediction pass.
+
+Logits or features of every sample, in eval mode; every score is a function of them.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,8 @@ def predict(
 ) -> np.ndarray:
     """Return the logits of every sample, in eval mode and without augmentation: float32 (n, Y).
 
-    The model is left where and as it was. Use it once per data set: every score is a function of these arrays.
+    The model is left where and as it was. Use it once per data set: every score is a function of these
+    arrays.
 
     Args:
         model: Classifier, on any device.
@@ -67,7 +71,8 @@ def outputs(
     batch_size: int | None = None,
     threads: int = 1,
 ) -> torch.Tensor:
-    """Return what `function(model, x)` makes of some samples, in eval mode: float32 (n, .) on the device of both.
+    """Return what `function(model, x)` makes of some samples, in eval mode: float32 (n, .) on the device of
+    both.
 
     Args:
         model: on the device of `data`; its mode is left as it was.
@@ -78,7 +83,9 @@ def outputs(
         threads: CPU threads.
     """
     with evaluating(model), cpu_threads(threads):
-        return torch.cat([function(model, x).float() for x in data.stream(index, batch_size or data.pass_size)])
+        return torch.cat(
+            [function(model, x).float() for x in data.stream(index, batch_size or data.pass_size)]
+        )
 
 
 @contextmanager

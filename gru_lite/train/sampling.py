@@ -1,4 +1,7 @@
-"""Where batches come from: which samples a pass over the data draws, as a function of seed and epoch alone."""
+"""Where batches come from.
+
+Which samples a pass over the data draws, as a function of seed and epoch alone.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +25,14 @@ class Sampler:
         indices: (n,) samples, or None for all.
         batch_size: samples of a step; n at most.
         weights: (n,) REWEIGHT weights of those samples, or None to visit each once per pass.
-        sampling: "replacement" or "top_up" with weights, "none" without (see `gru_lite.groups.draw_pass`); None is
-            "replacement" with weights and "none" without.
+        sampling: "replacement" or "top_up" with weights, "none" without (see `gru_lite.groups.draw_pass`);
+            None is "replacement" with weights and "none" without.
         steps: batches of an epoch; None for ceil(draws / batch_size).
         name: of the random stream, so that the draws of one sampler do not depend on those of another.
 
     Raises:
-        InputError: weights or indices that do not fit the data, or weights and sampling that contradict each other.
+        InputError: weights or indices that do not fit the data, or weights and sampling that contradict each
+            other.
     """
 
     def __init__(
@@ -41,10 +45,14 @@ class Sampler:
         steps: int | None = None,
         name: str = "order",
     ):
-        sampling = check_choice(sampling or ("none" if weights is None else "replacement"), SAMPLING, "sampling")
+        sampling = check_choice(
+            sampling or ("none" if weights is None else "replacement"), SAMPLING, "sampling"
+        )
         if (sampling == "none") != (weights is None):
             given = "weights=None" if weights is None else "weights"
-            raise InputError(f"sampling={sampling!r} and {given} contradict each other: replacement and top_up draw by weights")
+            raise InputError(
+                f"sampling={sampling!r} and {given} contradict each other: replacement and top_up draw by weights"
+            )
         index = np.arange(len(dataset)) if indices is None else np.asarray(indices)
         if (
             len(index) == 0
@@ -58,7 +66,12 @@ class Sampler:
         self.index = index.astype(np.int64)
         if weights is not None:
             weights = np.asarray(weights, dtype=np.float64)
-            good = weights.shape == index.shape and np.isfinite(weights).all() and (weights >= 0).all() and weights.any()
+            good = (
+                weights.shape == index.shape
+                and np.isfinite(weights).all()
+                and (weights >= 0).all()
+                and weights.any()
+            )
             if not good:
                 raise InputError(
                     f"weights must be {len(index)} finite numbers of 0 or more, not all of them 0: one for each sample"
@@ -72,8 +85,8 @@ class Sampler:
     def draw(self, epoch: int, seed: int) -> np.ndarray:
         """Return the samples of one epoch: int64 (steps * batch_size,), a function of seed and epoch alone.
 
-        Full batches are cut from one endless sequence of passes: no ragged batch upsets BatchNorm, and any step can be
-        recomputed from its number.
+        Full batches are cut from one endless sequence of passes: no ragged batch upsets BatchNorm, and any
+        step can be recomputed from its number.
         """
         count = self.steps * self.batch_size
         start = epoch * count
@@ -89,8 +102,8 @@ class Batch(NamedTuple):
     """A batch on the device.
 
     Attributes:
-        x: inputs, float32 images (B, C, H, W) or features (B, D), or int32 tokens (B, 3, L). Of several processes, each
-            has its own part of them.
+        x: inputs, float32 images (B, C, H, W) or features (B, D), or int32 tokens (B, 3, L). Of several
+            processes, each has its own part of them.
         y: int64 (B,) targets, in every process all of them.
         index: int64 (B,) which samples of the data set they are, likewise.
         whole: each of several processes has all of x, and computes all of it.

@@ -1,4 +1,7 @@
-"""Training: a copy of a model that learns, step by step. fit() and every unlearning method are loops over it."""
+"""Training: a copy of a model that learns, step by step.
+
+Fit() and every unlearning method are loops over it.
+"""
 
 from __future__ import annotations
 
@@ -71,9 +74,9 @@ class Training:
             return torch.optim.AdamW(self.model.parameters(), **common)
         optimizer = torch.optim.SGD(self.model.parameters(), momentum=config.momentum, **common)
         if config.momentum:
-            # Fused SGD wants all momentum buffers or none, but a step of features alone gives the head no gradient; and
-            # a first step that overflows in float16 would leave its new ones as they lay in memory. From zero, the first
-            # step is the same.
+            # Fused SGD wants all momentum buffers or none, but a step of features alone gives the head no
+            # gradient; and a first step that overflows in float16 would leave its new ones as they lay in
+            # memory. From zero, the first step is the same.
             for weight in self.model.parameters():
                 optimizer.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
         return optimizer
@@ -98,8 +101,8 @@ class Training:
             epoch: counted from 0.
             sampler: whose steps the learning rate follows.
             others: walked side by side with it; each needs a name of its own and as many steps.
-            main: False for a pass beside the main one: the learning rate stands still in it, at the value of the schedule
-                counted in epochs.
+            main: False for a pass beside the main one: the learning rate stands still in it, at the value of
+                the schedule counted in epochs.
 
         Raises:
             InputError: samplers of different numbers of steps, or of one name.
@@ -154,11 +157,12 @@ class Training:
         return torch.autocast(self.device.type, half, enabled and self.config.precision != "float32")
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return (features (B, D), logits (B, Y)) in float32, whatever the precision of the backbone's arithmetic.
+        """Return (features (B, D), logits (B, Y)) in float32, whatever the precision of the backbone's
+        arithmetic.
 
-        The head is outside of autocast: in half precision, gradients with respect to the features could underflow. Of
-        several processes, each computes its part of the batch and gets features and logits of all of it; or each computes
-        all by itself, where the batch is whole.
+        The head is outside of autocast: in half precision, gradients with respect to the features could
+        underflow. Of several processes, each computes its part of the batch and gets features and logits of
+        all of it; or each computes all by itself, where the batch is whole.
         """
         network, rows = self._alone, None
         if self.processes > 1 and not batch.whole:
@@ -169,9 +173,13 @@ class Training:
             with self.autocast():
                 z = network(batch.x, rows)
         except Exception as error:
-            if self.config.compile and type(error).__module__.startswith("torch._"):  # its errors have many classes
+            if self.config.compile and type(error).__module__.startswith(
+                "torch._"
+            ):  # its errors have many classes
                 reason = str(error).strip().splitlines()[0]
-                raise InputError(f"this model cannot be compiled here ({reason}): leave out compile") from error
+                raise InputError(
+                    f"this model cannot be compiled here ({reason}): leave out compile"
+                ) from error
             raise
         return z, self.model.head(z)
 
@@ -180,9 +188,11 @@ class Training:
         return self.forward(batch)[1]
 
     def outputs(self, function: Callable) -> torch.Tensor:
-        """Return what a function of the model, such as `Classifier.features`, makes of every sample: (N, .) on the device.
+        """Return what a function of the model, such as `Classifier.features`, makes of every sample: (N, .)
+        on the device.
 
-        In eval mode, without augmentation, in float32; the data set is on the device already, and processes share it.
+        In eval mode, without augmentation, in float32; the data set is on the device already, and processes
+        share it.
         """
         index = np.arange(len(self.dataset))
         return gather(outputs(self.model, function, self.data, index[part(len(index))]), len(index))
@@ -203,15 +213,21 @@ class Training:
         self.losses.append(loss.detach())
 
     def end_epoch(self, epoch: int) -> None:
-        """Check that losses and parameters are finite: the only wait for the device. The model is then the last good one.
+        """Check that losses and parameters are finite: the only wait for the device. The model is then the
+        last good one.
 
         Raises:
-            DivergedError: with the step, its loss and what to lower; its `model` is that of the last good epoch.
+            DivergedError: with the step, its loss and what to lower; its `model` is that of the last good
+                epoch.
         """
         losses = torch.stack(self.losses).cpu()
         sound = torch.isfinite(torch.stack([p.detach().sum() for p in self.model.parameters()]).sum())
         if not torch.isfinite(losses).all() or not sound:
-            bad = len(losses) - 1 if torch.isfinite(losses).all() else int(torch.isfinite(losses).int().argmin())
+            bad = (
+                len(losses) - 1
+                if torch.isfinite(losses).all()
+                else int(torch.isfinite(losses).int().argmin())
+            )
             self.diverged(
                 f"training diverged in epoch {epoch + 1}, step {bad + 1} of {len(losses)}: the loss is "
                 f"{losses[bad].item():.4g}; lower lr ({self.config.lr})"
@@ -237,15 +253,19 @@ class Training:
 
 
 class _Features(torch.nn.Module):
-    """The features of `rows` samples from this process's part of them, as DistributedDataParallel can wrap them.
+    """The features of `rows` samples from this process's part of them, as DistributedDataParallel can wrap
+    them.
 
-    The head stays outside: every process computes its gradient from the same features, and a loss need not use it.
+    The head stays outside: every process computes its gradient from the same features, and a loss need not
+    use it.
     """
 
     def __init__(self, model, compiled):
         super().__init__()
         self.backbone = model.backbone  # whose gradients are averaged
-        self.features = torch.compile(model.features) if compiled else model.features  # the names of the weights stay
+        self.features = (
+            torch.compile(model.features) if compiled else model.features
+        )  # the names of the weights stay
 
     def forward(self, x, rows):
         z = self.features(x).float()  # before the head, so that logits have a gradient with respect to it
@@ -255,8 +275,8 @@ class _Features(torch.nn.Module):
 class Original:
     """Outputs of a training's model as it is now, in eval mode.
 
-    Where no augmentation changes the images, they are computed once: `cached` (N, .). Images without a view are seen
-    unshifted. Else they are computed on the augmented images of the batch.
+    Where no augmentation changes the images, they are computed once: `cached` (N, .). Images without a view
+    are seen unshifted. Else they are computed on the augmented images of the batch.
 
     Args:
         training: Training.
@@ -267,7 +287,9 @@ class Original:
     def __init__(self, training: Training, what: str, keep: bool = False):
         self.training, self.what = training, what
         self.cached = None if training.augmented else training.outputs(getattr(self, f"_{what}"))
-        self.model = copy.deepcopy(training.model).requires_grad_(False) if training.augmented or keep else None
+        self.model = (
+            copy.deepcopy(training.model).requires_grad_(False) if training.augmented or keep else None
+        )
 
     @torch.no_grad()
     def __call__(self, batch: Batch, mode: str = "eval") -> torch.Tensor:
@@ -295,7 +317,11 @@ def hold_statistics_of(module: torch.nn.Module) -> None:
 
 def check_precision(precision: str, device: torch.device) -> None:
     """Raise InputError where the hardware has not this precision."""
-    if precision == "bfloat16" and device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+    if (
+        precision == "bfloat16"
+        and device.type == "cuda"
+        and not torch.cuda.is_bf16_supported(including_emulation=False)
+    ):
         raise InputError("bfloat16 is not supported by this GPU: use float16")
     if precision == "float16" and device.type == "cpu":
         raise InputError("float16 is for GPUs: use float32 or bfloat16 on the CPU")

@@ -106,7 +106,8 @@ def main():
     print("; ".join(f"{key}: {value}" for key, value in provenance().items()))
     print(
         f"\n{pictures} pictures of each shape, {SIZE} x {SIZE} views, cache {side} x {side}\n"
-        f"{'picture':>10}  {'view':17} {'levels: mean':>12} {'99.9%':>6} {'max':>6}   {'logits: mean':>12} {'max':>6}"
+        f"{'picture':>10}  {'view':17} {'levels: mean':>12} {'99.9%':>6} {'max':>6}   {'logits: mean':>12} "
+        f"{'max':>6}"
     )
     for width, height in SHAPES:
         for what, pair in views(list(photographs(pictures, (width, height))), side).items():
@@ -115,7 +116,8 @@ def main():
             moved = (logits[0] - logits[1]).abs() / logits[0].std(0)
             tail = np.quantile(off.numpy(), 0.999)
             print(
-                f"{f'{width} x {height}':>10}  {what:17} {off.mean():12.2f} {tail:6.1f} {off.max():6.1f}   {moved.mean():12.3f} "
+                f"{f'{width} x {height}':>10}  {what:17} {off.mean():12.2f} {tail:6.1f} {off.max():6.1f}   "
+                f"{moved.mean():12.3f} "
                 f"{moved.max():6.3f}"
             )
 

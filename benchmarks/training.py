@@ -97,7 +97,8 @@ def table(title, alternatives, rounds=ROUNDS):
     print(f"\n{title}")
     for name, values in seconds.items():
         print(
-            f"  {name:45} {statistics.median(values) * 1000:8.1f} ms   ratio {statistics.median(values) / first:5.2f}"
+            f"  {name:45} {statistics.median(values) * 1000:8.1f} ms   ratio "
+            f"{statistics.median(values) / first:5.2f}"
         )
 
 

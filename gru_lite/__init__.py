@@ -19,10 +19,10 @@ _HOME = {
     "TrainConfig": "train", "fit": "train", "predict": "train", "extract_features": "train",
     "Critic": "information", "donsker_varadhan": "information", "mutual_information": "information",
     "METHODS": "methods", "unlearn": "methods",
-    "Scores": "scores", "Predictions": "scores", "score": "scores", "predictions": "scores", "accuracy_table": "scores",
-    "average_gap": "scores", "equalized_odds": "scores", "balanced_attack": "scores", "paper_attack": "scores",
-    "mean_reference": "scores", "tug_of_war": "scores", "calibrated_gap": "scores", "check_claim": "scores",
-    "holm": "scores", "mean_interval": "scores", "paired_test": "scores", "smallest_difference": "scores",
+    "Scores": "scores", "Predictions": "scores", "score": "scores", "predictions": "scores",
+    "accuracy_table": "scores", "average_gap": "scores", "equalized_odds": "scores", "balanced_attack": "scores",
+    "paper_attack": "scores", "mean_reference": "scores", "tug_of_war": "scores", "calibrated_gap": "scores",
+    "check_claim": "scores", "holm": "scores", "mean_interval": "scores", "paired_test": "scores", "smallest_difference": "scores",
     "tuned": "recipes.configs", "reported": "recipes.published",
     "RunOptions": "experiment.options", "TuneOptions": "experiment.options", "run": "experiment.runs",
     "Results": "experiment.table", "read_record": "experiment.store", "compare": "experiment.table",
@@ -30,8 +30,8 @@ _HOME = {
     "chosen": "experiment.tuning",
 }  # fmt: skip
 _ROOMS = {
-    "errors", "files", "seeding", "groups", "data", "models", "train", "information", "methods", "scores", "recipes",
-    "experiment", "labels", "plots", "cli",
+    "errors", "files", "seeding", "groups", "data", "models", "train", "information", "methods", "scores",
+    "recipes", "experiment", "labels", "plots", "cli",
 }  # fmt: skip
 __all__ = [*_HOME, "labels", "plots"]
 

@@ -28,7 +28,7 @@ commands:
   run      train the original, its references and methods, score them, write a table
            for example: gru-lite run --benchmark waterdigits --ratio 0.5 --seeds 3
   tune     choose the methods' configurations on validation, for run --configs
-           for example: gru-lite tune --benchmark waterdigits --methods all --trials 6 --seeds 4 --first-seed 100
+           for example: gru-lite tune --benchmark waterdigits --methods all --trials 6 --first-seed 100
 
 gru-lite COMMAND --help lists the options."""
 

@@ -12,15 +12,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
 from .errors import InputError, check_choice
 from .seeding import stream
-
-if TYPE_CHECKING:  # data stands below groups in the house
-    from .data.dataset import GroupedDataset
 
 MISSING_GROUP = ("error", "renormalise")
 SAMPLING = ("none", "replacement", "top_up")
@@ -35,6 +32,19 @@ def group_ids(target: np.ndarray, sensitive: np.ndarray, n_sensitive: int) -> np
         n_sensitive: S.
     """
     return np.asarray(target, dtype=np.int64) * n_sensitive + np.asarray(sensitive, dtype=np.int64)
+
+
+class Grouped(Protocol):
+    """What a request needs to know of a train set: any `gru_lite.GroupedDataset` says it."""
+
+    group: np.ndarray
+    group_counts: np.ndarray
+    group_names: tuple
+    target_names: tuple
+    sensitive_names: tuple
+    n_sensitive: int
+
+    def __len__(self) -> int: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +117,7 @@ def parse_group(group: str | Sequence, target_names: Sequence, sensitive_names: 
 
 
 def forget_split(
-    dataset: GroupedDataset,
+    dataset: Grouped,
     groups: Sequence | None = None,
     ratio: float | str | None = None,
     seed: int = 0,
@@ -149,7 +159,8 @@ def forget_split(
             n_forget = int(share * int(n_train[g]))  # floor, exactly
             if n_forget == 0:
                 raise InputError(
-                    f"ratio {ratio} of group ({y}, {s}) ({dataset.group_names[g]}) comes to no sample: it has "
+                    f"ratio {ratio} of group ({y}, {s}) ({dataset.group_names[g]}) comes to no sample: it "
+                    "has "
                     f"{n_train[g]}, so the smallest ratio that works is {_smallest_ratio(int(n_train[g]))}"
                 )
             members = stream(seed, "forget", g).permutation(np.flatnonzero(group == g))
@@ -259,7 +270,8 @@ def group_weights(
         g = int(np.argmax(missing))
         name = g if group_names is None else group_names[g]
         raise InputError(
-            f"group {name} is forgotten whole: none of its {n_train[g]} samples is retained, so no weight can stand in "
+            f"group {name} is forgotten whole: none of its {n_train[g]} samples is retained, so no weight "
+            "can stand in "
             "for it; forget less of it, or use missing_group='renormalise' (flag --missing-group renormalise)"
         )
     weights = np.divide(n_train, n_retain, out=np.zeros(n_train.shape), where=n_retain > 0)
@@ -337,6 +349,7 @@ def _top_up_targets(weights, group):
     if (targets < counts).any():
         g = int(np.argmax(targets < counts))
         raise InputError(
-            f"top_up needs weights n_D(g) / n_R(g): those of group {g} add up to {targets[g]}, for {counts[g]} samples"
+            f"top_up needs weights n_D(g) / n_R(g): those of group {g} add up to {targets[g]}, for "
+            f"{counts[g]} samples"
         )
     return targets

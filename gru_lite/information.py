@@ -240,7 +240,7 @@ def mutual_information(
 
 
 def _fit(train, first, second, log_prior, estimator, marginal, rng, hidden, steps, lr):
-    """Train one critic; return T of `first` where `second` says to stop, and T of `second` where `first` does."""
+    """Train one critic; return T of `first`, stopped by `second`, and T of `second`, stopped by `first`."""
     z, group, _ = train
     n_groups = len(log_prior)
     mean, scale = z.mean(0), z.std(0)

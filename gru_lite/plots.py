@@ -164,7 +164,7 @@ def ratio_curves(
     """
     of = dict(list(table.groupby(["method", "sampling"])))
     parts = {key: of[key].astype({"ratio": float}) for key in rows or STYLES if key in of}
-    several = len({sampling for method, sampling in parts if sampling and method != "ceiling"}) > 1
+    several = len({sampling for method, sampling in parts if sampling != "none" and method != "ceiling"}) > 1
     named = [part.assign(name=label(*key, several).replace("_", "-")) for key, part in parts.items()]
     tidy = pd.concat(named, ignore_index=True)
     if axes is None:

@@ -1,4 +1,4 @@
-"""Sphinx extension: links, provenance and measured minutes of the lessons, and their Colab notebooks inside the site."""
+"""Sphinx extension: links, provenance, measured minutes of the lessons; Colab notebooks inside the site."""
 
 import json
 import shutil
@@ -18,7 +18,8 @@ def provenance_line(about):
     versions = about["versions"]
     gpu = "no GPU" if about["gpu"] == "none" else about["gpu"]
     return (
-        f"Executed on {about['date']} in {about['seconds']} s, profile {about['profile']}, seed {about['seed']}, "
+        f"Executed on {about['date']} in {about['seconds']} s, profile {about['profile']}, seed "
+        f"{about['seed']}, "
         f"with Python {versions['python']}, torch {versions['torch']}, NumPy {versions['numpy']} and "
         f"gru_lite {versions['gru_lite']} on {about['cpu']} ({about['cores']} cores, {gpu}). "
         f"Source {about['source'][:12]}, package {about['package'][:12]}."

@@ -198,7 +198,7 @@ def is_stale(script, folder=EXECUTED):
 def provenance(script, profile, seed, seconds):
     import torch
 
-    from gru_lite.experiment import cpu_model
+    from gru_lite.experiment.store import cpu_model
 
     return {
         "source": source_hash(script),
@@ -271,7 +271,8 @@ def failure(script, profile, error):
     plain = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in error.traceback]
     tail = "\n".join("\n".join(plain).splitlines()[-15:])
     code = "\n".join(f"    {line}" for line in error.source.splitlines()[:20])
-    message = f"{script.name}, profile {profile}, cell [{error.exec_count}] failed: {error.ename}: {error.evalue}\n\n{code}\n\n{tail}"
+    what = f"cell [{error.exec_count}] failed: {error.ename}: {error.evalue}"
+    message = f"{script.name}, profile {profile}, {what}\n\n{code}\n\n{tail}"
     return message.replace(f"{ROOT}{os.sep}", "").replace(str(Path.home()), "~")
 
 
@@ -287,7 +288,7 @@ def clean(nb, script):
         "ipykernel_",
         socket.gethostname(),
     } - {"", "localhost"}
-    for number, cell in enumerate(nb.cells):
+    for cell in nb.cells:
         for key in ("papermill", "execution", "collapsed"):
             cell.metadata.pop(key, None)
         if not cell.metadata.get("tags", True):

@@ -60,7 +60,8 @@ def load(root: str | Path, image_size: int | None = None, target: str = "Blond_H
     splits = _lines(partition)
     if len(splits) != len(lines):
         raise InputError(
-            f"{partition} has {len(splits)} lines, {file.name} {len(lines)} pictures: is the download complete?"
+            f"{partition} has {len(splits)} lines, {file.name} {len(lines)} pictures: is the download "
+            "complete?"
         )
     at = {name: header.index(name) + 1 for name in (target, "Male")}
     table = []

@@ -17,7 +17,8 @@ from .dataset import DatasetParts, GroupedDataset, View
 from .images import Decoder, check_image_size, check_paths, kept_images
 from .rows import SPLITS, by_split, split_slices
 
-SIDE = 256  # pictures are kept at this short side, as the paper's evaluation resizes them, for a view of VIEW pixels
+# Pictures are kept at the short side SIDE, as the paper's evaluation resizes them, for a view of VIEW pixels.
+SIDE = 256
 VIEW = 224
 
 
@@ -108,7 +109,7 @@ def _published(name):
 
 
 def group_table(bench: DatasetParts) -> str:
-    """Return the samples of each group and split, and of all, as text, beside the published ones where they are known."""
+    """Return the samples of each group and split, as text, beside the published ones where they are known."""
     published = _published(bench.name)
     names = [f"{divmod(g, bench.train.n_sensitive)} {group}" for g, group in enumerate(bench.group_names)] + [
         "all"
@@ -140,7 +141,8 @@ def warn_of_counts(bench: DatasetParts) -> None:
     ]
     if other:
         print(
-            f"gru-lite: warning: the groups of {bench.name} differ from the published counts in {', '.join(other)}: "
+            f"gru-lite: warning: the groups of {bench.name} differ from the published counts in "
+            f"{', '.join(other)}: "
             "is the download complete?",
             file=sys.stderr,
         )

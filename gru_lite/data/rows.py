@@ -59,7 +59,7 @@ def check_unique(rows, column):
 
 
 def by_split(rows, name):
-    """Return `rows` with train first, then val, then test (0, 1, 2 in the column `split`), each in its own order."""
+    """Return `rows` sorted by the column `split` (0 train, 1 val, 2 test), each split in its own order."""
     for i, split in enumerate(SPLITS):
         if not (rows["split"] == i).any():
             raise InputError(f"{name}: no row is of split {split}: train, val and test are all needed")

@@ -1,1 +1,1 @@
-"""One experiment: what is asked for (options), the folder (store), the runs, the table, its summary, and a tuning."""
+"""One experiment: options, plan and runs, the folder (store), the table and its report, and a tuning."""

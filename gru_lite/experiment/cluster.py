@@ -29,7 +29,8 @@ def connect(address: str):
         return Client(address, timeout=10)
     except (OSError, ValueError):
         raise InputError(
-            f"--scheduler {address} cannot be reached: start one with `dask scheduler`, and give the address that it "
+            f"--scheduler {address} cannot be reached: start one with `dask scheduler`, and give the "
+            "address that it "
             "prints, such as tcp://127.0.0.1:8786"
         ) from None
 

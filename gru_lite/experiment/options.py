@@ -29,25 +29,45 @@ def flag(default, help: str):
 class Options:
     """What `run` and `tune` have in common."""
 
-    benchmark: str | None = flag(None, f"Embedded benchmark, nothing is downloaded: {', '.join(BENCHMARKS)} (the large one "
-        "has a larger request and more test images).")  # fmt: skip
-    manifest: Path | None = flag(None, "Your own images: a CSV with the columns path,target,sensitive,split; paths are "
-        "relative to it.")  # fmt: skip
-    groups: tuple[str, ...] = flag((), "Groups that ask to be forgotten, as TARGET,SENSITIVE: numbers, or names unless it is "
-        "a manifest; a data set has a default. For fairface also 9 or 25, the paper's sets.")  # fmt: skip
-    forget: Path | None = flag(None, "Instead of groups and ratio: a file that lists the train samples to forget, one a line "
-        "(numbers; for a manifest paths).")  # fmt: skip
+    benchmark: str | None = flag(
+        None,
+        f"Embedded benchmark, nothing is downloaded: {', '.join(BENCHMARKS)} (the large one has a larger "
+        "request and more test images).",
+    )
+    manifest: Path | None = flag(
+        None, "Your own images: a CSV with the columns path,target,sensitive,split; paths are relative to it."
+    )
+    groups: tuple[str, ...] = flag(
+        (),
+        "Groups that ask to be forgotten, as TARGET,SENSITIVE: numbers, or names unless it is a manifest;"
+        " a data set has a default. For fairface also 9 or 25, the paper's sets.",
+    )
+    forget: Path | None = flag(
+        None,
+        "Instead of groups and ratio: a file that lists the train samples to forget, one a line (numbers;"
+        " for a manifest paths).",
+    )
     ratio: tuple[str, ...] = flag((), "Shares of each group to forget, each in (0, 1]; 0.5 by default.")
     methods: tuple[str, ...] = flag((), f"Unlearning methods: {', '.join(method_names())}; or all.")
-    seeds: int = flag(3, "How many seeds. A seed fixes the generated data, the request, the initial weights and the training; "
-        "3 by default.")  # fmt: skip
+    seeds: int = flag(
+        3,
+        "How many seeds. A seed fixes the generated data, the request, the initial weights and the "
+        "training; 3 by default.",
+    )
     first_seed: int = flag(0, "The first of them; 0 by default.")
-    reweight: tuple[str, ...] = flag(("replacement",), "How REWEIGHT samples: replacement (the paper's, and the default), "
-        "top_up, or both; the first is the reference of Avg. Gap.")  # fmt: skip
-    missing_group: str = flag("error", "When a group is forgotten whole: error, or renormalise (spread its share over the "
-        "others).")  # fmt: skip
-    references: int = flag(1, "How many references: a second Avg. Gap is measured against their mean, which is a steadier "
-        "yardstick than one.")  # fmt: skip
+    reweight: tuple[str, ...] = flag(
+        ("replacement",),
+        "How REWEIGHT samples: replacement (the paper's, and the default), top_up, or both; the first is "
+        "the reference of Avg. Gap.",
+    )
+    missing_group: str = flag(
+        "error", "When a group is forgotten whole: error, or renormalise (spread its share over the others)."
+    )
+    references: int = flag(
+        1,
+        "How many references: a second Avg. Gap is measured against their mean, which is a steadier "
+        "yardstick than one.",
+    )
     epochs: int | None = flag(None, "Epochs of training; fewer for a trial run, which needs its own --out.")
     image_size: int | None = flag(
         None, "Side of an image in pixels, as a model sees it. Smaller for a trial run."
@@ -58,31 +78,41 @@ class Options:
     compile: bool = flag(
         False, "Compile the models with torch.compile: it takes minutes, and pays off in hours."
     )
-    jobs: int | None = flag(None, "Trainings at a time; by default one for each core, or one on a GPU. It does not change the "
-        "table.")  # fmt: skip
-    scheduler: str | None = flag(None, "Address of a Dask cluster that does the trainings, such as tcp://HOST:8786; its "
-        "workers see the same files as you do.")  # fmt: skip
+    jobs: int | None = flag(
+        None,
+        "Trainings at a time; by default one for each core, or one on a GPU. It does not change the table.",
+    )
+    scheduler: str | None = flag(
+        None,
+        "Address of a Dask cluster that does the trainings, such as tcp://HOST:8786; its workers see the "
+        "same files as you do.",
+    )
     out: Path | None = flag(None, "Results folder; runs/NAME by default (runs/NAME-tune for a tuning).")
-    record: Path | None = flag(None, "Also write the table to this CSV, with command, commit, versions and device as comments "
-        "above it.")  # fmt: skip
+    record: Path | None = flag(
+        None,
+        "Also write the table to this CSV, with command, commit, versions and device as comments above it.",
+    )
 
     def __post_init__(self):
         """Check what needs no data, so that nothing is loaded or written for a slip of the pen."""
         if [self.benchmark, self.manifest, self.dataset].count(None) != 2:
             raise InputError(
-                "name the data: either --benchmark waterdigits or --manifest FILE or --dataset NAME --root DIR"
+                "name the data: either --benchmark waterdigits or --manifest FILE or --dataset NAME "
+                "--root DIR"
             )
         if self.benchmark is not None:
             check_choice(self.benchmark, BENCHMARKS, "benchmark")
             if self.image_size is not None:
                 raise InputError(
-                    "--image-size is for a manifest or a data set: the images of a benchmark have their own size"
+                    "--image-size is for a manifest or a data set: the images of a benchmark have their "
+                    "own size"
                 )
         if self.forget is not None and (self.groups or self.ratio):
             raise InputError("--forget lists the samples itself: leave out --groups and --ratio")
         if self.manifest is not None and not self.groups and self.forget is None:
             raise InputError(
-                "--manifest needs --groups TARGET,SENSITIVE: which group asks to be forgotten? (or --forget FILE)"
+                "--manifest needs --groups TARGET,SENSITIVE: which group asks to be forgotten? (or "
+                "--forget FILE)"
             )
         ratios = () if self.forget is not None else tuple(map(_ratio, self.ratio or ("0.5",)))
         self._set(ratio=tuple(dict.fromkeys(ratios)))
@@ -126,16 +156,30 @@ class RunOptions(Options):
     )
     root: Path | None = flag(None, "Folder that holds the data set.")
     target: str | None = flag(None, "Of celeba: Blond_Hair, the default, or Attractive.")
-    preset: str | None = flag(None, "How a data set is trained and unlearnt: corrected, the default; or paper, as published "
-        "and released, for its requests.")  # fmt: skip
-    model: str | None = flag(None, "For a data set or a manifest: resnet18, the default of a data set, or vit_b_16; bert for "
-        "multinli. A manifest without it trains a small network.")  # fmt: skip
-    weights: str | None = flag(None, "Where such a model starts: imagenet, published weights (the default; of bert, its own), "
-        "or none, from scratch.")  # fmt: skip
-    configs: Path | None = flag(None, "Values of the methods' configurations: the chosen.json of a tuning, or one like it; by "
-        "default the packaged ones.")  # fmt: skip
-    compare_with: str | None = flag(None, "Method that the summary compares with every other row; by default the one that is "
-        "best by mean.")  # fmt: skip
+    preset: str | None = flag(
+        None,
+        "How a data set is trained and unlearnt: corrected, the default; or paper, as published and "
+        "released, for its requests.",
+    )
+    model: str | None = flag(
+        None,
+        "For a data set or a manifest: resnet18, the default of a data set, or vit_b_16; bert for "
+        "multinli. A manifest without it trains a small network.",
+    )
+    weights: str | None = flag(
+        None,
+        "Where such a model starts: imagenet, published weights (the default; of bert, its own), or none,"
+        " from scratch.",
+    )
+    configs: Path | None = flag(
+        None,
+        "Values of the methods' configurations: the chosen.json of a tuning, or one like it; by default "
+        "the packaged ones.",
+    )
+    compare_with: str | None = flag(
+        None,
+        "Method that the summary compares with every other row; by default the one that is best by mean.",
+    )
     save_models: bool = flag(False, "Keep every trained model, not only the originals.")
 
     def __post_init__(self):
@@ -244,12 +288,18 @@ class PrepareOptions:
     dataset: str | None = flag(None, f"{', '.join(DATASETS)} (multinli needs the extra `text`).")
     root: Path | None = flag(None, "Folder of the download; the cache is its folder .gru_lite.")
     target: str | None = flag(None, "Of celeba: Blond_Hair (default) or Attractive.")
-    image_size: int | None = flag(None, "Side in pixels of what a model sees; smaller for a trial run. Of a manifest: the side "
-        "to which images are resized.")  # fmt: skip
-    manifest: Path | None = flag(None, "Instead of a data set, your own images: a CSV with the columns "
-        "path,target,sensitive,split.")  # fmt: skip
-    model: str | None = flag(None, "Of a manifest: the model that it is prepared for, as in gru-lite run; by default a small "
-        "network.")  # fmt: skip
+    image_size: int | None = flag(
+        None,
+        "Side in pixels of what a model sees; smaller for a trial run. Of a manifest: the side to which "
+        "images are resized.",
+    )
+    manifest: Path | None = flag(
+        None, "Instead of a data set, your own images: a CSV with the columns path,target,sensitive,split."
+    )
+    model: str | None = flag(
+        None,
+        "Of a manifest: the model that it is prepared for, as in gru-lite run; by default a small network.",
+    )
 
     def __post_init__(self):
         if (self.dataset is None) == (self.manifest is None):

@@ -1,4 +1,4 @@
-"""Plan an experiment: check everything that can be wrong before anything is written, then say what every run needs."""
+"""Plan an experiment: check all that can be wrong before anything is written; say what every run needs."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The results folder, and tables that are recorded beside how they were made::
 
     OUT/recipe.json   what the folder's runs share; another recipe is refused
-    OUT/runs/NAME/    one run: run.json (scores, seconds, configuration) once it is finished, its model where that is
-                      kept, and a checkpoint while it trains
+    OUT/runs/NAME/    one run: run.json (scores, seconds, configuration) once it is finished, its model where
+                      that is kept, and a checkpoint while it trains
     OUT/table.csv     a row for each method, reweight, ratio and seed; made from the runs, never edited
                       (of a tuning: tuning.csv and chosen.json, see `gru_lite.experiment.tuning`)
 
@@ -99,7 +99,8 @@ def claim_folder(out: Path, recipe: dict) -> None:
                 theirs, ours = theirs.get(name), ours.get(name)
             if theirs != ours:
                 raise InputError(
-                    f"{out} belongs to another recipe: its {name} is {theirs}, yours {ours}; use another --out"
+                    f"{out} belongs to another recipe: its {name} is {theirs}, yours {ours}; use another "
+                    "--out"
                 )
     elif out.is_dir() and any(not found.name.startswith(".") for found in out.iterdir()):
         raise InputError(

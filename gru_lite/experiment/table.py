@@ -27,11 +27,12 @@ from .options import LISTED, Options
 from .store import read_recipe, read_run, reference_number
 
 COLUMNS = [
-    "method", "reweight", "sampling", "ratio", "seed", *GAP_METRICS, "avg_gap", "avg_gap_refs", "tow", "EO_worst", "EO_paper",
-    "worst_group", "MIA_auc", "MIA_auc_low", "MIA_auc_high",
+    "method", "reweight", "sampling", "ratio", "seed", *GAP_METRICS, "avg_gap", "avg_gap_refs", "tow",
+    "EO_worst", "EO_paper", "worst_group", "MIA_auc", "MIA_auc_low", "MIA_auc_high",
 ]  # fmt: skip
 COMPARISON = [
-    "ratio", "method", "method_sampling", "rival", "sampling", "seeds", "mean", "half", "p_holm", "smallest", "smallest_holm",
+    "ratio", "method", "method_sampling", "rival", "sampling", "seeds", "mean", "half", "p_holm", "smallest",
+    "smallest_holm",
 ]  # fmt: skip
 
 

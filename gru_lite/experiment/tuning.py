@@ -1,7 +1,7 @@
 """Tuning: as many configurations for each method, compared on validation, on seeds that no table reports::
 
-    OUT/tuning.csv    a row for each method, trial, ratio and seed: the searched values as JSON, and Avg. Gap on validation
-    OUT/chosen.json   {"method": {"field": value}} of the best trial of each method: for `gru-lite run --configs`
+    OUT/tuning.csv    a row for each method, trial, ratio and seed: values as JSON, Avg. Gap on validation
+    OUT/chosen.json   {"method": {"field": value}} of each best trial, for `gru-lite run --configs`
 
 The runs lie in the folder like those of an experiment, and a killed tuning continues in the same way.
 """
@@ -109,7 +109,8 @@ def tuning_summary(log: pd.DataFrame) -> str:
         values = ", ".join(f"{field} {value}" for field, value in best[method].items())
         default = "diverged" if np.isnan(gaps.loc[0]) else f"{gaps.loc[0]:.1f}"
         lines.append(
-            f"  {name_of(method):16} {gaps.max():.1f} (defaults {default}{out})  trial {gaps.idxmax()}: {values}"
+            f"  {name_of(method):16} {gaps.max():.1f} (defaults {default}{out})  trial {gaps.idxmax()}: "
+            f"{values}"
         )
     return "\n".join(lines)
 

@@ -55,7 +55,7 @@ def eu_k(original, data, split, config, *, weights, sampling, seed):
 
 
 def layers_of(backbone: torch.nn.Module) -> list[torch.nn.Module]:
-    """The modules that hold weights or statistics of their own, in the order in which they were registered."""
+    """Return the modules that hold weights or statistics of their own, in the order of their registration."""
     return [module for module in backbone.modules() if module._parameters or module._buffers]
 
 
@@ -75,7 +75,8 @@ def reset_last(model: Classifier, n_blocks: int, seed: int) -> int:
         blocks = [child for child in backbone if any(True for _ in child.parameters())]
     else:
         raise InputError(
-            f"eu_k needs a backbone that is a Sequential of blocks, not {type(backbone).__name__}, or that names "
+            f"eu_k needs a backbone that is a Sequential of blocks, not {type(backbone).__name__}, or that "
+            "names "
             "its `blocks`"
         )
     if not 0 <= n_blocks <= len(blocks):

@@ -10,7 +10,7 @@ from ..train import Sampler, TrainConfig, Training
 
 @dataclass(frozen=True)
 class GradientAscentConfig(TrainConfig):
-    """A few passes over F; there is no pass over R, so REWEIGHT has nothing to act on, and nothing holds the model together."""
+    """A few passes over F. There is no pass over R: REWEIGHT has nothing to act on."""
 
     epochs: int = 3
     batch_size: int = 64

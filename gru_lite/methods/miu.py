@@ -78,8 +78,9 @@ class MIUConfig(TrainConfig):
         "original_mode": "eval", "statistics": "held", "average": "critic", "loss_precision": "float32",
     }  # fmt: skip
     RELEASED: ClassVar = {
-        "first_steps": 101, "later_steps": 11, "marginal": "uniform", "clip": False, "phi0_features": "unlearned",
-        "original_mode": "train", "statistics": "moving", "average": "shared", "loss_precision": "bfloat16",
+        "first_steps": 101, "later_steps": 11, "marginal": "uniform", "clip": False,
+        "phi0_features": "unlearned", "original_mode": "train", "statistics": "moving", "average": "shared",
+        "loss_precision": "bfloat16",
     }  # fmt: skip
     SPACE: ClassVar = {
         "lr": ("log", 0.005, 0.1), "shift": ("choice", (0, 2)), "forget_epochs": ("choice", (1, 2, 3, 4)),
@@ -215,7 +216,7 @@ class TrainedCritic:
         self.average, self.draws, self.losses = MovingAverage(), torch_stream(seed, name), []
 
     def estimate(self, z, g):
-        """I(Z; G) on a batch, in nats, (B, D) features and (B,) groups, as a scalar that the features have a gradient of."""
+        """Return I(Z; G) in nats, a scalar, from (B, D) features, which get its gradient, and (B,) groups."""
         joint, log_marginal = self._terms(z, g)
         if self.config.average == "shared":
             return -self.average.loss(joint, log_marginal)
@@ -243,7 +244,8 @@ class TrainedCritic:
         if not sound.all():
             step = int(sound.int().argmin())
             training.diverged(
-                f"the critic {self.name} diverged in epoch {epoch + 1}, step {step + 1} of {len(losses)}: its loss "
+                f"the critic {self.name} diverged in epoch {epoch + 1}, step {step + 1} of {len(losses)}: "
+                "its loss "
                 f"is {losses[step].item():.4g}; lower critic_lr ({self.config.critic_lr})"
             )
 

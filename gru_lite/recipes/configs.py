@@ -23,7 +23,8 @@ from ..train.config import TrainConfig
 from .published import hyperparameters, published_methods, published_row
 
 PACKAGED = Path(__file__).parent / "tuned"
-RETAIN_BATCH = 128  # of SCRUB, where the table names the batch of its ascent; and of every method of the corrected preset
+# Of SCRUB, where the table names the batch of its ascent; and of every method of the corrected preset.
+RETAIN_BATCH = 128
 UNLEARNING_EPOCHS = 10
 HIGHEST_LR = 0.01  # of a model that the paper does not train
 

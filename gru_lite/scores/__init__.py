@@ -16,7 +16,7 @@ from .scores import (
 from .statistics import calibrated_gap, check_claim, holm, mean_interval, paired_test, smallest_difference
 
 __all__ = [
-    "GAP_METRICS", "Predictions", "Scores", "accuracy_table", "average_gap", "balanced_attack", "calibrated_gap",
-    "check_claim", "equalized_odds", "holm", "mean_interval", "mean_reference", "paired_test", "paper_attack",
-    "predictions", "score", "smallest_difference", "tug_of_war",
+    "GAP_METRICS", "Predictions", "Scores", "accuracy_table", "average_gap", "balanced_attack",
+    "calibrated_gap", "check_claim", "equalized_odds", "holm", "mean_interval", "mean_reference",
+    "paired_test", "paper_attack", "predictions", "score", "smallest_difference", "tug_of_war",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from .sampling import Batch, Sampler
 from .training import Original, Training, check_precision, hold_statistics_of
 
 __all__ = [
-    "Batch", "Original", "Sampler", "TrainConfig", "Training", "check_precision", "default_device", "device_data",
-    "extract_features", "fingerprint", "fit", "hold_statistics_of", "predict", "resume", "write_checkpoint",
+    "Batch", "Original", "Sampler", "TrainConfig", "Training", "check_precision", "default_device",
+    "device_data", "extract_features", "fingerprint", "fit", "hold_statistics_of", "predict", "resume",
+    "write_checkpoint",
 ]  # fmt: skip

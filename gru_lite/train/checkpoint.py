@@ -92,7 +92,7 @@ def resume(path: str | Path, mark: str, training: Training) -> tuple[int, float,
         weight = weights[int(number)]
         if key == "step":  # of AdamW: beside the weights where the optimiser is fused
             kept = tensor.to(weight.device if training.on_gpu else "cpu")
-        else:  # laid out like its weight, channels_last included: fused optimisers walk both as they lie in memory
+        else:  # laid out like its weight, channels_last included: fused optimisers need both alike
             kept = torch.empty_like(weight).copy_(tensor)
         training.optimizer.state[weight][key] = kept
     if training.scaler.is_enabled():

@@ -1,4 +1,4 @@
-"""Views of pictures: crops of a whole batch are resampled by two matrix products, as Pillow and torchvision do it."""
+"""Views of pictures: crops of a whole batch are resampled by two matrix products."""
 
 from __future__ import annotations
 

@@ -289,7 +289,7 @@ class Images(DeviceData):
 
 
 class Views(DeviceData):
-    """Pictures of which a model sees a window, cropped at random or as in evaluation (see `gru_lite.train.crops`)."""
+    """Pictures of which a model sees a window, cropped at random or as in evaluation (see `crops`)."""
 
     pass_size = 128
     pass_name = "crop"

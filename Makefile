@@ -3,13 +3,17 @@ SHELL := /bin/sh
 PYTHON ?= python3
 PY := .venv/bin/python
 LESSONS := $(PY) book/_tools/lessons.py
+# Two processes on two cores; a free one takes the next test.
+PARALLEL := -n auto --dist worksteal
 LOCK := --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url
 START := $(shell date +%s)
 elapsed = @echo "make $@: done in $$(( $$(date +%s) - $(START) )) s"
 # What the built site depends on. The notebooks are written by `make book` before this list is read again.
 SITE := $(shell find _config.yml _toc.yml book gru_lite notebooks -type f ! -name '*.pyc' ! -name '*.partial' 2>/dev/null)
 
-.PHONY: help venv twins lessons book figure site test units smoke lock pdf clean
+.PHONY: help venv twins lessons book figure site test lint units smoke claims oldest lock pdf clean
+# Where the lowest versions of pyproject.toml are installed, and what is measured for the claims.
+OLDEST := _build/oldest
 
 help: ## list the targets (at once)
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
@@ -62,7 +66,8 @@ _build/.site: .venv/.stamp $(SITE)
 	@NO_COLOR=1 .venv/bin/jupyter-book build . --all -W --keep-going > _build/site.log 2>&1 || { grep -E 'WARNING|ERROR|Error' _build/site.log || tail -20 _build/site.log; echo "the site was not built; all of it: _build/site.log"; exit 1; }
 	@touch $@
 
-test: .venv/.stamp ## everything that CI runs: units, lessons in profile smoke, the site in a browser (25 min on two cores)
+test: .venv/.stamp ## everything that CI runs: lint, units, lessons in profile smoke, the site in a browser (15 min on two cores)
+	@$(MAKE) --no-print-directory lint
 	@$(LESSONS) check
 	@$(MAKE) --no-print-directory units
 	@$(MAKE) --no-print-directory smoke
@@ -70,12 +75,30 @@ test: .venv/.stamp ## everything that CI runs: units, lessons in profile smoke, 
 	$(PY) -m pytest tests -m site
 	$(elapsed)
 
-units: .venv/.stamp ## the unit tests alone (12 min on two cores; without the slow ones: .venv/bin/python -m pytest -m "not slow")
-	$(PY) -m pytest tests -m "not lessons and not site"
+lint: .venv/.stamp ## format, lint and spelling (seconds; to mend: .venv/bin/ruff format, .venv/bin/ruff check --fix)
+	@.venv/bin/ruff format --check --quiet . || { .venv/bin/ruff format --check .; exit 1; }
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/codespell
 	$(elapsed)
 
-smoke: .venv/.stamp ## execute every lesson twice in profile smoke; both must print the same (1 min for each lesson)
-	$(PY) -m pytest tests -m lessons
+units: .venv/.stamp ## the unit tests alone, on all cores (8 min on two; without the slow ones: .venv/bin/python -m pytest -m "not slow")
+	$(PY) -m pytest tests -m "not lessons and not site" $(PARALLEL)
+	$(elapsed)
+
+smoke: .venv/.stamp ## execute every lesson twice in profile smoke; both must print the same (4 min on two cores)
+	$(PY) -m pytest tests -m lessons $(PARALLEL)
+	$(elapsed)
+
+claims: .venv/.stamp ## every checked claim under other arithmetics and seeds (hours; continues where it was stopped)
+	$(PY) book/_tools/claims.py
+	$(elapsed)
+
+oldest: .venv/.stamp ## the units with the lowest versions that pyproject.toml allows (15 min, 6 GB)
+	@test -x $(OLDEST)/bin/python || .venv/bin/uv venv --quiet --python $(PY) $(OLDEST)
+	.venv/bin/uv pip compile --quiet --resolution lowest-direct $(LOCK:--universal=) --extra test --extra text --extra cluster pyproject.toml -o $(OLDEST)/requirements.txt
+	.venv/bin/uv pip sync --quiet --python $(OLDEST)/bin/python $(OLDEST)/requirements.txt
+	.venv/bin/uv pip install --quiet --python $(OLDEST)/bin/python --no-deps -e .
+	$(OLDEST)/bin/python -m pytest tests -m "not lessons and not site and not book" $(PARALLEL)
 	$(elapsed)
 
 lock: .venv/.stamp ## write requirements.txt from pyproject.toml, keeping pins that still fit (10 s; newest: rm requirements.txt first)

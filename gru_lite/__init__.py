@@ -9,26 +9,30 @@ import importlib
 __version__ = "0.1.0"
 
 # Names are imported when they are first used: `gru-lite --help` need not wait for torch.
-_HOME = {
-    "InputError": "errors", "DivergedError": "errors", "further_seed": "seeding",
-    "ForgetSplit": "groups", "forget_split": "groups", "group_weights": "groups", "reweight": "groups",
-    "effective_sample_size": "groups", "draw_pass": "groups",
-    "GroupedDataset": "data", "DatasetParts": "data", "View": "data", "load": "data",
-    "load_manifest": "data.manifest", "waterdigits": "data.waterdigits",
-    "Classifier": "models", "build_model": "models", "load_model": "models", "save": "models",
-    "TrainConfig": "train", "fit": "train", "predict": "train", "extract_features": "train",
-    "Critic": "information", "donsker_varadhan": "information", "mutual_information": "information",
-    "METHODS": "methods", "unlearn": "methods",
-    "Scores": "scores", "Predictions": "scores", "score": "scores", "predictions": "scores",
-    "accuracy_table": "scores", "average_gap": "scores", "equalized_odds": "scores", "balanced_attack": "scores",
-    "paper_attack": "scores", "mean_reference": "scores", "tug_of_war": "scores", "calibrated_gap": "scores",
-    "check_claim": "scores", "holm": "scores", "mean_interval": "scores", "paired_test": "scores", "smallest_difference": "scores",
-    "tuned": "recipes.configs", "reported": "recipes.published",
-    "RunOptions": "experiment.options", "TuneOptions": "experiment.options", "run": "experiment.runs",
-    "Results": "experiment.table", "read_record": "experiment.store", "compare": "experiment.table",
-    "select": "experiment.table", "summary": "experiment.report", "tune": "experiment.tuning",
-    "chosen": "experiment.tuning",
-}  # fmt: skip
+_NAMES = {
+    "errors": "InputError DivergedError",
+    "seeding": "further_seed",
+    "groups": "ForgetSplit forget_split group_weights reweight effective_sample_size draw_pass",
+    "data": "GroupedDataset DatasetParts View load",
+    "data.manifest": "load_manifest",
+    "data.waterdigits": "waterdigits",
+    "models": "Classifier build_model load_model save",
+    "train": "TrainConfig fit predict extract_features",
+    "information": "Critic donsker_varadhan mutual_information",
+    "methods": "METHODS unlearn",
+    "scores": "Scores Predictions score predictions accuracy_table average_gap equalized_odds "
+    "balanced_attack paper_attack mean_reference tug_of_war calibrated_gap check_claim holm mean_interval "
+    "paired_test smallest_difference",
+    "recipes.configs": "tuned",
+    "recipes.published": "reported",
+    "experiment.options": "RunOptions TuneOptions",
+    "experiment.runs": "run",
+    "experiment.table": "Results compare select",
+    "experiment.store": "read_record",
+    "experiment.report": "summary",
+    "experiment.tuning": "tune chosen",
+}
+_HOME = {name: room for room, names in _NAMES.items() for name in names.split()}
 _ROOMS = {
     "errors", "files", "seeding", "groups", "data", "models", "train", "information", "methods", "scores",
     "recipes", "experiment", "labels", "plots", "cli",

@@ -124,10 +124,11 @@ class _Bert(nn.Module):
 
     def forward(self, x):
         ids, types, mask = x.unbind(1)
-        # A mask for each query is used as it is; of one for each token, transformers asks whether it is
-        # needed: a wait.
-        mask = mask.bool()[:, None, None].expand(-1, 1, ids.shape[1], -1)
-        return self.bert(input_ids=ids, token_type_ids=types, attention_mask=mask).pooler_output
+        z = self.bert.embeddings(input_ids=ids, token_type_ids=types)
+        # What its forward() does, but for a look at the mask (is it needed at all?), which would wait for a
+        # GPU. This number is exp(.) = 0 in every precision.
+        away = (1 - mask[:, None, None].to(z.dtype)) * torch.finfo(torch.float16).min
+        return self.bert.pooler(self.bert.encoder(z, attention_mask=away)[0])
 
 
 def _bert(n_classes, weights, vocabulary):

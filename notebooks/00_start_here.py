@@ -18,6 +18,8 @@ profile = "full"  # or "smoke": one epoch, so numbers mean nothing
 seed = 0
 
 # %%
+import pandas as pd
+
 import gru_lite as gru
 from gru_lite import plots
 
@@ -85,7 +87,7 @@ scores = {name: gru.score(model, bench, split) for name, model in models.items()
 # *The overall test accuracy of the three is printed above the figure. Before you look at the bars: which group do you expect
 # to lose, and will the other three notice?*
 
-# %% mystnb={"image": {"alt": "Bars of test accuracy for four groups and three models. For digits with a hole on land the retrained model falls far below the original, and the reweighted one lies between them. Digits without a hole on water lose about 12 points; the two common groups hardly change."}, "figure": {"caption": "Test accuracy of each group (600 images each) before and after 90% of the images of one group, in bold, were removed from training.", "name": "fig-problem"}}
+# %% mystnb={"image": {"alt": "Bars of test accuracy for four groups and three models. For digits with a hole on land the retrained model falls far below the original, and the reweighted one lies between them. Digits without a hole on water lose accuracy, too; the two common groups hardly change."}, "figure": {"caption": "Test accuracy of each group (600 images each) before and after 90% of the images of one group, in bold, were removed from training.", "name": "fig-problem"}}
 for name, score in scores.items():  # TA, GA: accuracy on all of test, on the group
     print(f"{name:20} all of test {score.TA:5.1f}   the group {score.GA:5.1f}")
 
@@ -96,24 +98,39 @@ plots.plt.show()
 # %% [markdown]
 # The people who stayed in the group pay. Their data was not removed, and nobody decided against them. A likely reason is that
 # the group has become so rare in training that the model falls back on the background for it. The other rare group, which
-# nobody asked about, loses about twelve points too; the two common ones do not notice. The average over the whole test set
-# hides most of that. REWEIGHT gives part of it back without using a single forgotten image, and not all of it: drawing 18 images ten
+# nobody asked about, loses accuracy, too (13 points in the mean of the recorded seeds below); the two common ones hardly
+# notice. The average over the whole test set hides most of that. REWEIGHT gives part of it back without using a single forgotten image, and not all of it: drawing 18 images ten
 # times as often does not make 180 of them.
 #
-# What this page says is checked whenever it is executed:
+# One seed is an anecdote, and another computer, which rounds otherwise, trains a slightly different model of it. So what
+# this page says is checked twice whenever it is executed: on the models above, where the difference is too large for
+# that to matter, and on twenty recorded seeds.
 
 # %% tags=["claim"]
 if profile == "full":
     before, plain, weighted = (score.GA for score in scores.values())
-    gru.check_claim("retraining costs the group accuracy", [before - plain])
-    gru.check_claim("REWEIGHT gives part of it back", [weighted - plain])
-    gru.check_claim("but not all", [before - weighted])
+    gru.check_claim("in the figure retraining costs the group accuracy", [before - plain])
+    gru.check_claim("in the figure REWEIGHT does not give back all of it", [before - weighted])
     change = tables["retrain"] - tables["original"]
-    gru.check_claim("the other rare group loses, too", [-change[0, 1]])
-    gru.check_claim("the common ones hardly", [2 - abs(change.diagonal()).max()])
+    gru.check_claim("in the figure the other rare group loses, too", [-change[0, 1]])
+    largest = abs(change.diagonal()).max()
+    gru.check_claim("in the figure a common group moves by less than 5 points, margin", [5 - largest])
+
+names = ("waterdigits_requests", "waterdigits_fresh_seeds")
+recorded = pd.concat(gru.read_record(name)[0] for name in names)
+rows = [("original", "none"), ("retrain", "none"), ("retrain", "replacement")]
+parts = [gru.select(recorded, method, 0.9, sampling) for method, sampling in rows]
+before, plain, weighted = (part["GA"] for part in parts)
+gru.check_claim("retraining costs the group accuracy", before - plain)
+gru.check_claim("REWEIGHT gives part of it back", weighted - plain)
+gru.check_claim("but not all", before - weighted)
+for difference in (before - plain, weighted - plain, before - weighted):
+    assert (difference > 0).all(), "not in each of the recorded seeds"
+gru.check_claim("the other rare group loses, too", parts[0]["acc_0_1"] - parts[1]["acc_0_1"])
 
 # %% [markdown]
-# One seed is an anecdote. (In all of the twenty seeds that lesson 3 uses, the first three directions are the same.) The next lessons repeat this over ten seeds, with intervals, before they conclude anything.
+# In each of the twenty seeds, which lesson 3 uses, the first three directions are the same. The next lessons look at such
+# records, with intervals, before they conclude anything.
 
 # %% [markdown]
 # ## Summary

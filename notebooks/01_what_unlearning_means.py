@@ -66,7 +66,7 @@ models = {
     "original": original,
     "retrain": gru.fit(start, **plain, seed=seed, progress="retrain"),
     "reference": gru.fit(start, **weighted, seed=seed, progress="reference"),
-    "ceiling": gru.fit(start, **weighted, seed=seed + 2**32, progress="ceiling"),
+    "ceiling": gru.fit(start, **weighted, seed=gru.further_seed(seed), progress="ceiling"),
     "finetune": gru.unlearn("finetune", original, bench.train, split, seed=seed),
 }
 

@@ -58,8 +58,9 @@ for key, value in about.items():
 
 # %% [markdown]
 # Why believe a file? Here is one of its seeds again, live: the original and the retrained model at ratio 0.5, beside the
-# recorded rows. On the hardware that recorded them they agree in every digit; elsewhere sums are rounded
-# differently, and training amplifies that to a few points.
+# recorded rows. On the hardware that recorded them they agree in every digit. Elsewhere sums are rounded
+# differently, and training amplifies that to points: the same seed is then another draw of the training randomness. So what
+# is checked is that the live value lies where the recorded seeds lie.
 
 # %%
 start = gru.build_model("small_resnet", n_classes=2, seed=seed)
@@ -78,8 +79,10 @@ print(comparison.round(1))
 
 # %% tags=["claim"]
 if profile == "full":
-    distance = comparison.loc["retrain"].diff().abs().loc["live", "GA"]
-    gru.check_claim("live and recorded GA agree to five points", [5 - distance])
+    seeds = gru.select(table, "retrain", 0.5)["GA"]
+    off = abs(comparison.loc[("retrain", "live"), "GA"] - seeds.mean())
+    statement = "live GA is within three standard deviations of the recorded seeds' mean, margin"
+    gru.check_claim(statement, [3 * seeds.std() - off])
 
 # %% [markdown]
 # ## Harm against ratio
@@ -198,7 +201,7 @@ plots.paired_dots(changes, "change of GA (points)")
 plots.plt.show()
 
 # %% [markdown]
-# The uniform dots lie at zero or a little above: three to eight images of the group left there, not 162. The number of people who
+# The uniform dots lie near zero: three to eight images of the group left there, not 162. The number of people who
 # leave is the same. What harms the group is that they are all *its* people. An evaluation with
 # uniform forget sets alone cannot see this, whatever method it evaluates.
 

@@ -29,9 +29,9 @@ import torch.nn.functional as F
 import gru_lite as gru
 from gru_lite import plots
 from gru_lite.information import MovingAverage, exact_terms
-from gru_lite.methods import miu
 from gru_lite.methods.finetune import retain_sampler
-from gru_lite.train import Sampler, Training
+from gru_lite.methods.miu import MIUConfig, miu
+from gru_lite.train import Batch, Sampler, Training
 
 torch.set_num_threads(1)  # small tensors: more threads only cost time
 full = profile == "full"
@@ -108,9 +108,9 @@ def tune(critic, optimizer, average, z, g):
 
 @torch.no_grad()
 def features_now(training, index):
-    images, _ = training.data.take(index)
+    batch = Batch(*training.data.take(index), index)
     training.model.eval()  # the model's BatchNorm statistics do not move
-    z, _ = training.forward(images)
+    z, _ = training.forward(batch)
     training.model.train()
     return z
 
@@ -146,13 +146,13 @@ retain = retain_sampler(bench.train, split, short, weights, "replacement")
 
 def forget_pass(training, epoch, phi):
     for batch in training.batches(epoch, forget, main=False):
-        z, _ = training.forward(batch.x)
+        z, _ = training.forward(batch)
         training.step(information(phi, z, group[batch.index]))
 
 
 def retain_pass(training, epoch, phi, phi_0):
     for batch in training.batches(epoch, retain):
-        z, logits = training.forward(batch.x)
+        z, logits = training.forward(batch)
         g = group[batch.index]
         target = information(phi_0, z_0[batch.index], g).detach()
         drift = information(phi, z, g) - target
@@ -166,7 +166,7 @@ def retain_pass(training, epoch, phi, phi_0):
 
 # %%
 with Training(original, bench.train, short, seed) as training:
-    phi, phi_0 = new_critic(seed), new_critic(seed + (1 << 32))
+    phi, phi_0 = new_critic(seed), new_critic(gru.further_seed(seed))
     for epoch in range(short.epochs):
         tune_critics(training, epoch, phi, phi_0)
         if epoch < short.forget_epochs:
@@ -209,11 +209,11 @@ critic = phi[0]
 with Training(original, bench.train, short, seed) as training:
     lengths = {"forget score": [], "calibration": [], "cross-entropy": []}
     for batch in training.batches(0, forget, main=False):
-        z, _ = training.forward(batch.x)
+        z, _ = training.forward(batch)
         score = information(critic, z, group[batch.index])
         lengths["forget score"].append(length(score, z))
     for batch in training.batches(0, retain):
-        z, logits = training.forward(batch.x)
+        z, logits = training.forward(batch)
         g = group[batch.index]
         target = information(phi_0[0], z_0[batch.index], g).detach()
         drift = information(critic, z, g) - target
@@ -336,8 +336,8 @@ print(f"an epoch with features from each batch takes {ratio:.2f} times as long")
 #
 # The authors' release is the only evidence of how the published numbers came about, and in places it does something
 # else than the algorithm says. None of this is unusual: most code of this kind has such places, and they can be found
-# because it was published. The package can do either; `as_released=True` sets the middle column (and 101 and 11
-# critic steps for 100 and 10).
+# because it was published. The package can do either: `MIUConfig.released()` has the middle column (and 101 and 11
+# critic steps for 100 and 10), as `MIUConfig.RELEASED` lists it.
 #
 # | field of `MIUConfig` | as released | corrected (default) | what could go wrong |
 # |---|---|---|---|
@@ -488,7 +488,7 @@ assert p_salun["masked"] > 0.05 > p_salun["statistics"] and salun["statistics"].
 # Two of the recorded rows, computed now (the first of them above, while it was watched):
 
 # %%
-settings = {"corrected": tuned, "as released": replace(tuned, as_released=True)}
+settings = {"corrected": tuned, "as released": replace(tuned, **MIUConfig.RELEASED)}
 comparison = {}
 of_group = bench.test.group == 2
 for variant, setting in settings.items():

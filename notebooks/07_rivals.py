@@ -27,10 +27,10 @@ import torch.nn.functional as F
 
 import gru_lite as gru
 from gru_lite import labels, plots
-from gru_lite.batches import DeviceData
-from gru_lite.methods.salun import saliency_mask
+from gru_lite.methods.salun import SalUnConfig, saliency_mask
 from gru_lite.methods.scrub import distillation
 from gru_lite.train import Sampler, Training
+from gru_lite.train.device import device_data
 
 FULL = profile == "full"
 config = gru.TrainConfig(epochs=15 if FULL else 1)
@@ -58,7 +58,7 @@ retained = common | {"indices": split.retain, "weights": weights}
 
 original = gru.fit(start, **common, seed=seed, progress="original")
 reference = gru.fit(start, **retained, seed=seed, progress="reference")
-ceiling = gru.fit(start, **retained, seed=seed + 2**32, progress="ceiling")
+ceiling = gru.fit(start, **retained, seed=gru.further_seed(seed), progress="ceiling")
 print(f"|F| = {len(split.forget)}, |R| = {len(split.retain)}")
 
 
@@ -103,10 +103,10 @@ def by_hand(config, on_R, on_F=None, forget_epochs=0, watch=print):
         for epoch in range(config.epochs):
             if epoch < forget_epochs:
                 for batch in training.batches(epoch, forget, main=False):
-                    training.step(on_F(training.logits(batch.x), batch))
+                    training.step(on_F(training.logits(batch), batch))
                 watch(training.model, epoch + 0.5)
             for batch in training.batches(epoch, retain):
-                training.step(on_R(training.logits(batch.x), batch))
+                training.step(on_R(training.logits(batch), batch))
             training.end_epoch(epoch)
             watch(training.model, epoch + 1)
     return training.finish()
@@ -251,7 +251,7 @@ try:
     with Training(original, bench.train, longer, seed, **held) as training:
         for epoch in range(longer.epochs):
             for batch in training.batches(epoch, forget):
-                loss = cross_entropy(training.logits(batch.x), batch)
+                loss = cross_entropy(training.logits(batch), batch)
                 training.step(-loss)
                 look(training.model)
             training.end_epoch(epoch)
@@ -485,7 +485,7 @@ if FULL:
 tuned = settings("salun")
 device = next(original.parameters()).device
 index = torch.from_numpy(split.forget).to(device)
-x, y = DeviceData(bench.train, device).take(index)
+x, y = device_data(bench.train, device).take(index)
 loss = F.cross_entropy(original(x), y, reduction="sum")
 saliency = [g.abs() for g in torch.autograd.grad(loss, list(original.parameters()))]
 
@@ -558,8 +558,8 @@ predicted = shrinking(slower)
 print(f"outside of the mask a weight is multiplied by {predicted:.4f}")
 
 # %% [markdown]
-# The code released with the paper of this book masks gradients and does no more (`as_released=True`). The package puts
-# the weights outside of the mask back after each step (`masked="restored"`), and with `statistics="held"` it keeps
+# The code released with the paper of this book masks gradients and does no more (`SalUnConfig.released()`). The package
+# puts the weights outside of the mask back after each step (`masked="restored"`), and with `statistics="held"` it keeps
 # BatchNorm's statistics as well. *How large is what moves outside, beside what moves inside?*
 
 # %%
@@ -571,7 +571,7 @@ except gru.DivergedError as problem:
 
 restored = to_the_letter | {"statistics": "moving"}
 versions = {
-    "as released": unlearn("salun", replace(slower, as_released=True)),
+    "as released": unlearn("salun", replace(slower, **SalUnConfig.RELEASED)),
     "weights restored": unlearn("salun", replace(slower, **restored)),
     "and statistics held": unlearn("salun", replace(slower, **to_the_letter)),
 }
@@ -810,8 +810,7 @@ print(f"share of retraining's time: {share.min():.2f} to {share.max():.2f}")
 #    mask helps.
 # 3. Let SCRUB climb in every epoch (`forget_epochs=5`) and draw {numref}`fig-scrub` again. Why do its authors stop early?
 # 4. Write *NegGrad+*: in one step, minimise $\ell$ on a batch of $R$ minus $\beta\,\ell$ on a batch of $F$.
-#    `gru_lite/methods/scrub.py` shows how a method is written, and one line in `gru_lite/methods/__init__.py` registers
-#    it. Which $\beta$ keeps it stable?
+#    `gru_lite/methods/scrub.py` shows how a method is written; a file beside it is found by being there. Which $\beta$ keeps it stable?
 # 5. L1 and weight decay: set `weight_decay=0` in L1-sparse. How do the reach and the histogram of
 #    {numref}`fig-l1-weights` change?
 #

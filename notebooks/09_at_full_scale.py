@@ -35,10 +35,13 @@ from PIL import Image
 from torchvision.transforms.functional import resized_crop
 
 import gru_lite as gru
-from gru_lite import plots, presets, tables
-from gru_lite.batches import DeviceData
-from gru_lite.data.downloads import PUBLISHED, group_table
+from gru_lite import plots
+from gru_lite.data.downloads import group_table
+from gru_lite.data.registry import source
 from gru_lite.data.waterbirds import FOLDER, write_example_tree
+from gru_lite.experiment.report import beside_reported
+from gru_lite.recipes.configs import paper_config
+from gru_lite.train.device import device_data
 
 root = Path("data")  # the folder of your downloads, best as a full path
 size = 64 if profile == "full" else 32  # pixels; the paper's is 224
@@ -102,7 +105,7 @@ print(group_table(bench))
 
 # %% mystnb={"image": {"alt": "Two rows of six pictures of handwritten digits on textures. In each row: the file, higher than wide in the first row and wider than high in the second; the square that is kept; the central part that is seen in evaluation; and three random crops, some of them mirrored."}, "figure": {"caption": "Two training pictures: the file, what is kept of it, what a model sees in evaluation, and three random crops as it sees them in training. What the model sees has the shapes of the file again.", "name": "fig-prepared"}}
 rows = pd.read_csv(root / FOLDER / "metadata.csv").query("split == 0")
-data = DeviceData(bench.train, "cpu")
+data = device_data(bench.train, "cpu")
 rng = np.random.default_rng(seed)
 order = np.argsort(bench.train.aspect)  # width / height
 fig, grid = plots.figure(8, 3.0, columns=6, rows=2)
@@ -110,7 +113,7 @@ for k, i in enumerate(order[[3, -4]]):  # a tall picture, and a wide one
     index = torch.full((3,), i)
     file = Image.open(root / FOLDER / rows["img_filename"].iloc[i])
     evaluation, _ = data.take(index[:1])
-    crops = torch.from_numpy(data.draw(index.numpy(), rng))
+    crops = torch.from_numpy(data.windows(index.numpy(), rng))
     seen = torch.cat([evaluation, data.take(index, crops)[0]])
     pictures = [(x + 1).permute(1, 2, 0) / 2 for x in seen]
     kept = bench.train.images[i].transpose(1, 2, 0)
@@ -191,7 +194,7 @@ def run(options):
         return gru.run(options, progress=False)
 
 
-table = run(options)
+table = run(options).table
 columns = ["method", "reweight", "RA", "UA", "TA", "GA", "avg_gap", "status"]
 print(table[columns].round(1).to_string(index=False))
 
@@ -211,7 +214,7 @@ print(table[columns].round(1).to_string(index=False))
 # %%
 runs = {file: file.stat().st_mtime_ns for file in out.glob("runs/*/run.json")}
 more = replace(options, methods=("l1_sparse", "scrub"))
-table = run(more)
+results = run(more)
 later = {file: file.stat().st_mtime_ns for file in out.glob("runs/*/run.json")}
 new = sorted(file.parent.name for file in set(later) - set(runs))
 print(f"{len(runs)} folders were there; new: {', '.join(new)}")
@@ -219,7 +222,7 @@ print(f"{len(runs)} folders were there; new: {', '.join(new)}")
 # %% tags=["claim"]
 assert new == [f"scrub-r0.5-s{seed}", f"scrub-replacement-r0.5-s{seed}"]
 assert all(later[file] == when for file, when in runs.items()), "computed twice"
-assert (table["status"] == "ok").all()
+assert (results.table["status"] == "ok").all()
 
 # %% [markdown]
 # ## What it costs
@@ -235,10 +238,10 @@ for name in ("l1_sparse", "salun", "scrub", "miu"):
     models |= {name: (name, False), f"{name} + REWEIGHT": (name, True)}
 pictures = {}
 for dataset, published in counts.items():
-    n = sum(PUBLISHED[published]["train"])
+    n = sum(source(dataset).counts[published]["train"])
     for row, (name, reweight) in models.items():
         ratio = None if name == "original" else "0.5"
-        config = presets.paper(dataset, "resnet18", (), ratio, name, reweight)
+        config = paper_config(dataset, "resnet18", (), ratio, name, reweight)
         pictures.setdefault(dataset, {})[row] = config.epochs * n
 pictures = pd.DataFrame(pictures)
 print("pictures trained on, one seed, thousands")
@@ -308,7 +311,7 @@ assert (pictures.loc["miu + REWEIGHT"] == pictures.loc["retrain"] / 3).all()
 # line says why there is nothing to compare.
 
 # %%
-print(tables.beside_reported(table, "waterbirds"))
+print(beside_reported(results))
 
 # %% [markdown]
 # This one compares a trial with a paper, so its differences mean nothing. Of yours, read them in this order:
@@ -340,7 +343,7 @@ print(tables.beside_reported(table, "waterbirds"))
 # 1. Download Waterbirds, delete one JPEG, and run `gru-lite prepare`. What does it say? And when you cut one file to
 #    half its length? Restore both.
 # 2. Ask for `ratio=("0.5", "0.7")` with `preset="paper"`. Why is it refused, and which preset takes it?
-# 3. Put the paper's hyperparameters aside: which learning rate does `gru_lite.presets.corrected` give MIU on CelebA,
+# 3. Put the paper's hyperparameters aside: which learning rate does `gru_lite.recipes.configs.corrected_config` give MIU on CelebA,
 #    and why might the paper's with REWEIGHT (0.001 at ratio 0.5, 0.1 at 0.9) differ so much between two ratios?
 # 4. Measure `per_second` with a batch of 4 and of 128. Which would you choose on your device, and what else would then
 #    change in training?

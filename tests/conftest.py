@@ -1,11 +1,13 @@
-"""What the tests share: data and models that are small enough for a fraction of a second."""
+"""What the tests share: data and models that are small enough for a fraction of a second, and a hidden GPU."""
 
+import contextlib
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import settings
 from PIL import Image
 
@@ -15,6 +17,39 @@ import gru_lite as gru
 # examples each time.
 settings.register_profile("house", deadline=None, database=None, derandomize=True, max_examples=60)
 settings.load_profile("house")
+
+# A machine with a GPU hides it from the tests, because they compare numbers bit by bit. Those marked `gpu` see it, and
+# so does what lies in tests/gpu. Asked here, once: from now on a hidden GPU is hidden from other processes only.
+HAS_GPU = torch.cuda.is_available()
+
+
+@contextlib.contextmanager
+def _hidden_gpu():
+    """No GPU inside, neither here nor in the processes that are started."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cuda, "is_available", lambda: False)
+        patch.setenv("CUDA_VISIBLE_DEVICES", "")
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    seen = item.get_closest_marker("gpu") or item.path.parent.name == "gpu"
+    with contextlib.nullcontext() if seen else _hidden_gpu():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef):
+    # What several tests share is made without a GPU, even if a test that sees one is the first to ask for it.
+    shared = fixturedef.scope != "function" and "gpu" not in fixturedef.baseid.split("/")
+    with _hidden_gpu() if shared else contextlib.nullcontext():
+        return (yield)
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("gpu") and not HAS_GPU:
+        pytest.skip("no GPU")
 
 
 @pytest.fixture(scope="session")

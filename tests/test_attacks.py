@@ -10,8 +10,7 @@ from sklearn.metrics import roc_auc_score
 import gru_lite as gru
 
 
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("steps", [4, 10**6])  # many equal losses, and none
+@pytest.mark.parametrize("seed, steps", [(0, 4), (1, 4), (2, 10**6)])  # many equal losses, and none
 def test_paper_attack_is_six_forests(seed, steps):
     rng = np.random.default_rng(seed)
     member, outside, forget = (
@@ -23,7 +22,7 @@ def test_paper_attack_is_six_forests(seed, steps):
         for trees in (20, 50, 100):
             forest = RandomForestClassifier(trees, criterion=criterion, random_state=seed).fit(losses, label)
             shares.append(100 * np.mean(forest.predict(forget[:, None]) == 0))
-    assert gru.paper_attack(member, outside, forget, seed) == max(shares)
+    assert gru.paper_attack(member, outside, forget, seed, n_jobs=1 + seed % 2) == max(shares)
 
 
 def test_paper_attack_on_what_it_can_tell():
@@ -45,7 +44,7 @@ def test_one_group_is_the_usual_auc(inside, outside):
         np.repeat([1, 0], [len(inside), len(outside)]), -np.concatenate([inside, outside])
     )
     auc, low, high = gru.balanced_attack(
-        inside, outside, groups(len(inside)), groups(len(outside)), n_bootstrap=200
+        inside, outside, groups(len(inside)), groups(len(outside)), n_bootstrap=50
     )
     assert auc == pytest.approx(expected)
     assert 0 <= low <= high <= 100

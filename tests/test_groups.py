@@ -1,4 +1,4 @@
-"""Groups and forget requests."""
+"""Groups, forget requests and REWEIGHT: weights, effective sample size, and the two ways to sample."""
 
 import re
 from decimal import Decimal
@@ -7,32 +7,36 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from refusals import accepted
 
 import gru_lite as gru
 from gru_lite.errors import check_choice
-from gru_lite.groups import parse_group, parse_ratio
+from gru_lite.groups import group_ids, parse_group, parse_ratio, pass_length
+
+# (n_D, n_R) of a few groups, none forgotten whole
+GROUPS = st.lists(
+    st.integers(1, 40).flatmap(lambda n: st.tuples(st.just(n), st.integers(1, n))), min_size=1, max_size=5
+)
 
 
 def of_size(n):
     """Two groups: (0, 0) with n samples and (1, 0) with 3."""
-    return gru.GroupedDataset(
-        np.repeat([0, 1], [n, 3]),
-        np.zeros(n + 3, int),
-        ("a", "b"),
-        ("c",),
-        features=np.zeros((n + 3, 1), np.float32),
-    )
+    target, features = np.repeat([0, 1], [n, 3]), np.zeros((n + 3, 1), np.float32)
+    return gru.GroupedDataset(target, np.zeros(n + 3, int), ("a", "b"), ("c",), features=features)
+
+
+def forget(data, ratio, seed=0):
+    return gru.forget_split(data, [(0, 0)], ratio, seed).forget
 
 
 def test_group_ids_count_sensitive_first():
     # g = y * S + s with S = 3: (0, 2) -> 2, (1, 0) -> 3, (2, 1) -> 7
-    ids = gru.group_ids([0, 1, 2], [2, 0, 1], 3)
+    ids = group_ids([0, 1, 2], [2, 0, 1], 3)
     assert ids.tolist() == [2, 3, 7] and ids.dtype == np.int64
 
 
-@pytest.mark.parametrize(
-    "ratio, n, expected",
-    [
+def test_floor_is_exact():
+    cases = [
         (0.29, 100, 29),  # in binary floating point 0.29 * 100 is 28.999999999999996
         ("0.29", 100, 29),
         (0.7, 10, 7),
@@ -45,10 +49,9 @@ def test_group_ids_count_sensitive_first():
         (np.float64(0.29), 100, 29),
         (np.float32(0.3), 10, 3),
         (Decimal("0.29"), 100, 29),
-    ],
-)
-def test_floor_is_exact(ratio, n, expected):
-    assert len(gru.forget_split(of_size(n), [(0, 0)], ratio).forget) == expected
+    ]
+    assert [(ratio, n, len(forget(of_size(n), ratio))) for ratio, n, _ in cases] == cases
+    assert parse_ratio(0.1) * 10 == 1 and parse_ratio("1e-1") == parse_ratio(".10")  # read as written
 
 
 @given(st.integers(1, 300), st.integers(1, 10_000))
@@ -56,7 +59,7 @@ def test_floor_is_exact_for_every_decimal(n, ten_thousandths):
     ratio = Decimal(ten_thousandths) / 10_000
     expected = int(ratio * n)  # Decimal arithmetic is exact here
     assume(expected > 0)
-    assert len(gru.forget_split(of_size(n), [(0, 0)], float(ratio)).forget) == expected
+    assert len(forget(of_size(n), float(ratio))) == expected
 
 
 def test_a_split_partitions_train(bench, split):
@@ -71,32 +74,28 @@ def test_a_split_partitions_train(bench, split):
 @given(st.integers(0, 2**31), st.integers(10, 60), st.integers(1, 9), st.integers(1, 9))
 def test_smaller_ratios_are_nested(seed, n, first, second):
     small, large = sorted((first, second))
-    inner, outer = (gru.forget_split(of_size(n), [(0, 0)], r / 10, seed).forget for r in (small, large))
+    inner, outer = (forget(of_size(n), ratio / 10, seed) for ratio in (small, large))
     assert set(inner) <= set(outer)
 
 
 def test_the_seed_alone_decides(bench):
-    draw = [gru.forget_split(bench.train, [(0, 0)], 0.5, seed).forget for seed in (3, 3, 4)]
+    draw = [forget(bench.train, 0.5, seed) for seed in (3, 3, 4)]
     assert np.array_equal(draw[0], draw[1]) and not np.array_equal(draw[0], draw[2])
 
 
 def test_every_sample_is_equally_likely():
-    # 4,000 draws of 5 out of 10: each sample 2,000 times, standard deviation sqrt(4000 / 4) = 31.6; five of
-    # them
-    times = sum(
-        np.bincount(gru.forget_split(of_size(10), [(0, 0)], 0.5, seed).forget, minlength=13)
-        for seed in range(4000)
-    )
-    assert (np.abs(times[:10] - 2000) < 158).all() and not times[10:].any()
+    # 1,000 draws of 5 out of 10: each sample 500 times, within five standard deviations of sqrt(1000 / 4)
+    data = of_size(10)
+    times = sum(np.bincount(forget(data, 0.5, seed), minlength=13) for seed in range(1000))
+    assert (np.abs(times[:10] - 500) < 79).all() and not times[10:].any()
 
 
 def test_groups_are_drawn_one_by_one(bench):
     """What one group loses does not depend on which others are asked for, nor on their order."""
     both = gru.forget_split(bench.train, [(1, 0), (0, 0)], 0.5, 1)
     other = gru.forget_split(bench.train, [(0, 0), (1, 0)], 0.5, 1)
-    single = gru.forget_split(bench.train, [(0, 0)], 0.5, 1)
     assert np.array_equal(both.forget, other.forget)
-    assert np.array_equal(both.forget[bench.train.group[both.forget] == 0], single.forget)
+    assert np.array_equal(both.forget[bench.train.group[both.forget] == 0], forget(bench.train, 0.5, 1))
     assert both.n_retain.tolist() == [35, 30, 15, 70]  # floor of each group's own size
 
 
@@ -111,41 +110,22 @@ def test_explicit_indices(dataset):
     assert split.groups == ((0, 0), (1, 1)) and split.n_retain.tolist() == [1, 2, 2, 1]
 
 
-@pytest.mark.parametrize(
-    "group",
-    [
-        (1, 0),
-        ("1", "0"),
-        "1,0",
-        " 1 , 0 ",
-        "cat,land",
-        ("cat", "land"),
-        ("cat", 0),
-        "1,land",
-        [1, 0],
-        np.array([1, 0]),
-    ],
-)
-def test_a_group_has_names_and_numbers(group):
-    assert parse_group(group, ("dog", "cat"), ("land", "water")) == (1, 0)
+def test_a_group_has_names_and_numbers():
+    texts = ("1,0", " 1 , 0 ", "cat,land", "1,land")
+    pairs = ((1, 0), ("1", "0"), ("cat", "land"), ("cat", 0), [1, 0], np.array([1, 0]))
+    assert {parse_group(group, ("dog", "cat"), ("land", "water")) for group in (*texts, *pairs)} == {(1, 0)}
 
 
-@pytest.mark.parametrize(
-    "ratio", [0, 0.0, -0.5, 1.5, "0", float("nan"), float("inf"), "half", "", "0,5", None, True, False, [0.5]]
-)
-def test_ratios_that_are_refused(ratio, bench):
-    with pytest.raises(gru.InputError, match="ratio"):
-        gru.forget_split(bench.train, [(1, 0)], ratio)
+# What is refused
 
 
-def test_ratio_is_read_as_written():
-    assert parse_ratio(0.1) * 10 == 1
-    assert parse_ratio("1e-1") == parse_ratio(".10")
+def test_ratios_that_are_refused(bench):
+    ratios = [0, 0.0, -0.5, 1.5, "0", float("nan"), float("inf"), "half", "", "0,5", None, True, False, [0.5]]
+    assert not accepted(lambda ratio: forget(bench.train, ratio), [(ratio, "ratio") for ratio in ratios])
 
 
-@pytest.mark.parametrize(
-    "groups, culprit",
-    [
+def test_groups_that_are_refused(bench, dataset):
+    cases = [
         ([(2, 0)], r"there is no target 2; choose from 0 \(no hole\), 1 \(hole\)"),
         ([(0, 5)], "there is no sensitive 5"),
         ([(-1, 0)], "there is no target -1"),
@@ -161,32 +141,20 @@ def test_ratio_is_read_as_written():
         (3, "not a list of pairs"),
         ([], "groups is empty"),
         (None, "needs groups and a ratio"),
-    ],
-)
-def test_groups_that_are_refused(groups, culprit, bench):
-    with pytest.raises(gru.InputError, match=culprit):
-        gru.forget_split(bench.train, groups, 0.5)
+    ]
+    assert not accepted(lambda groups: gru.forget_split(bench.train, groups, 0.5), cases)
+    cases = [
+        (dataset([[3, 0], [3, 3]]), [(0, 1)], 0.5, r"\(0, 1\) \(t0 on s1\) is empty"),
+        (dataset([[3, 2]]), [(0, 0), (0, 1)], 1, "forgets every train sample"),
+        (bench.train, [(1, 0)], None, "needs groups and a ratio"),
+        *((bench.train, [(1, 0)], 0.5, seed, "seed") for seed in (-1, 0.5, "0", None, True)),
+        (bench.train, [(1, 0)], 0.5, 0, [0], "not both"),
+    ]
+    assert not accepted(gru.forget_split, cases)
 
 
-def test_an_empty_group_cannot_be_forgotten(dataset):
-    with pytest.raises(gru.InputError, match=r"\(0, 1\) \(t0 on s1\) is empty"):
-        gru.forget_split(dataset([[3, 0], [3, 3]]), [(0, 1)], 0.5)
-
-
-@given(st.integers(2, 5000))
-def test_a_request_for_nothing_names_a_ratio_that_works(n):
-    data = of_size(n)
-    with pytest.raises(gru.InputError) as caught:
-        gru.forget_split(data, [(0, 0)], str(Decimal(1) / (n + 1)))
-    assert "group (0, 0) (a on c)" in str(caught.value)
-    suggested = re.search(r"smallest ratio that works is ([\d.]+)$", str(caught.value))[1]
-    assert len(gru.forget_split(data, [(0, 0)], suggested).forget) == 1
-    assert Decimal(suggested) <= Decimal("1.01") / n  # it is the smallest, but for its rounding
-
-
-@pytest.mark.parametrize(
-    "indices, culprit",
-    [
+def test_indices_that_are_refused(bench):
+    cases = [
         ([], "empty"),
         (np.zeros(0, int), "empty"),
         ([200], "sample 200 .* 0 to 199"),
@@ -200,31 +168,135 @@ def test_a_request_for_nothing_names_a_ratio_that_works(n):
         ([[1], [1, 2]], "one-dimensional"),
         ([10**30], "not whole numbers"),
         (range(200), "forgets every train sample"),
-    ],
-)
-def test_indices_that_are_refused(indices, culprit, bench):
-    with pytest.raises(gru.InputError, match=culprit):
-        gru.forget_split(bench.train, indices=indices)
+    ]
+    assert not accepted(lambda indices: gru.forget_split(bench.train, indices=indices), cases)
 
 
-def test_indices_or_groups_not_both(bench):
-    with pytest.raises(gru.InputError, match="not both"):
-        gru.forget_split(bench.train, [(1, 0)], 0.5, indices=[0])
-    with pytest.raises(gru.InputError, match="needs groups and a ratio"):
-        gru.forget_split(bench.train, [(1, 0)])
-
-
-def test_everything_forgotten(dataset):
-    with pytest.raises(gru.InputError, match="forgets every train sample"):
-        gru.forget_split(dataset([[3, 2]]), [(0, 0), (0, 1)], 1)
-
-
-@pytest.mark.parametrize("seed", [-1, 0.5, "0", None, True])
-def test_seeds_that_are_refused(seed, bench):
-    with pytest.raises(gru.InputError, match="seed"):
-        gru.forget_split(bench.train, [(1, 0)], 0.5, seed)
+@given(st.integers(2, 5000))
+def test_a_request_for_nothing_names_a_ratio_that_works(n):
+    data = of_size(n)
+    with pytest.raises(gru.InputError) as caught:
+        forget(data, str(Decimal(1) / (n + 1)))
+    assert "group (0, 0) (a on c)" in str(caught.value)
+    suggested = re.search(r"smallest ratio that works is ([\d.]+)$", str(caught.value))[1]
+    assert len(forget(data, suggested)) == 1
+    assert Decimal(suggested) <= Decimal("1.01") / n  # it is the smallest, but for its rounding
 
 
 def test_a_wrong_name_is_answered_with_the_nearest():
-    with pytest.raises(gru.InputError, match="unknown fruit 'aple': did you mean 'apple'"):
-        check_choice("aple", ("pear", "apple"), "fruit")
+    cases = [("aple", ("pear", "apple"), "fruit", "unknown fruit 'aple': did you mean 'apple'")]
+    assert not accepted(check_choice, cases)
+
+
+# Weights
+
+
+def spread(counts):
+    """(n_D, n_R) of groups -> the weight and the group of every retained sample, in a fixed random order."""
+    n_train, n_retain = np.array(counts).T
+    group = np.random.default_rng(0).permutation(np.repeat(np.arange(len(counts)), n_retain))
+    return gru.group_weights(n_train, n_retain)[group], group, n_train, n_retain
+
+
+def test_weights_by_hand():
+    # 10 / 5, 4 / 4, 3 / 1; an empty group of both has no samples and weight 0
+    assert gru.group_weights([10, 4, 3, 0], [5, 4, 1, 0]).tolist() == [2, 1, 3, 0]
+
+
+def test_reweight_follows_retain(dataset):
+    # group 0: 0 and 2 of its 4 train samples are forgotten, so 1 and 3 weigh 4 / 2; the two of group 1 weigh 1
+    split = gru.forget_split(dataset([[4, 2]]), indices=[0, 2])
+    assert split.retain.tolist() == [1, 3, 4, 5]
+    assert gru.reweight(split).tolist() == [2, 2, 1, 1]
+
+
+@given(GROUPS)
+def test_weights_and_their_effective_sample_size(counts):
+    """They add up to the size of train; the effective sample size has a closed form."""
+    weights, _, n_train, n_retain = spread(counts)
+    assert weights.sum() == pytest.approx(n_train.sum())
+    closed = n_train.sum() ** 2 / (n_train**2 / n_retain).sum()
+    assert gru.effective_sample_size(weights) == pytest.approx(closed)
+
+
+# Waterbirds at r = .9: floor(.9 * 56) = 50 of the group are forgotten, 6 stay
+N_TRAIN, N_RETAIN = np.array([3498, 184, 56, 1057]), np.array([3498, 184, 6, 1057])
+
+
+def test_effective_sample_size_hides_the_group():
+    weights = np.repeat(gru.group_weights(N_TRAIN, N_RETAIN), N_RETAIN)
+    # |D| = 4795; sum n_D^2 / n_R = 3498 + 184 + 56 * 56 / 6 + 1057 = 5261.67; 4795^2 / 5261.67 = 4369.7
+    assert gru.effective_sample_size(weights) == pytest.approx(4369.7, abs=0.1)
+    assert len(weights) == 4745
+
+
+def test_effective_sample_size_by_hand():
+    assert gru.effective_sample_size([1, 1, 1, 1]) == 4
+    assert gru.effective_sample_size([2, 1, 1]) == pytest.approx(16 / 6)  # (2 + 1 + 1)^2 / (4 + 1 + 1)
+    assert gru.effective_sample_size([5, 0]) == 1
+
+
+def test_a_group_forgotten_whole():
+    # group 0 stands for all 14: 14 / 5; group 2 keeps its proportion to it
+    assert gru.group_weights([10, 4], [5, 0], "renormalise").tolist() == pytest.approx([2.8, 0])
+    weights = gru.group_weights([10, 4, 5], [5, 0, 5], "renormalise")
+    assert weights.tolist() == pytest.approx([2 * 19 / 15, 0, 19 / 15])
+    assert weights @ [5, 0, 5] == pytest.approx(19)
+
+
+def test_counts_and_weights_that_are_refused():
+    cases = [
+        ([3, 3], [1], "one length"),
+        ([[3]], [[1]], "one length"),
+        ([-1, 3], [0, 1], "of D are not whole"),
+        ([3], [1.5], "of R are not whole"),
+        ([np.nan], [1], "of D"),
+        ([3, 2], [3, 4], "group 1 has 4 retained samples but only 2"),
+        ([3], [0], "nothing is retained"),
+        ([10, 4], [5, 0], "group 1 is forgotten whole.*missing_group='renormalise'"),
+        ([1], [1], "renormalize", "missing_group 'renormalize': did you mean 'renormalise'"),
+    ]
+    assert not accepted(gru.group_weights, cases)
+    weights = [[], [0, 0], [1, -1], [1, np.nan], [np.inf], [[1, 1]]]
+    assert not accepted(gru.effective_sample_size, [(values, "weights") for values in weights])
+
+
+# Draws
+
+
+def test_draws_have_the_group_law_of_train():
+    """One pass of 4,745 draws at Waterbirds' r = .9: what is scarce now is drawn as often as before."""
+    group = np.repeat(np.arange(4), N_RETAIN)
+    draws = gru.draw_pass(np.random.default_rng(0), 4745, gru.group_weights(N_TRAIN, N_RETAIN)[group], group)
+    assert len(draws) == 4745
+    expected = 4745 * N_TRAIN / 4795
+    chi_square = ((np.bincount(group[draws]) - expected) ** 2 / expected).sum()
+    assert chi_square < 11.34  # the 99% point for 3 degrees of freedom
+
+
+@given(st.integers(0, 100))
+def test_replacement_never_draws_a_weight_of_zero(seed):
+    draws = gru.draw_pass(np.random.default_rng(seed), 5, np.array([0, 1.0, 0, 3.0, 0]), np.zeros(5, int))
+    assert set(draws) <= {1, 3}
+
+
+def test_without_weights_a_pass_is_a_permutation():
+    draws = gru.draw_pass(np.random.default_rng(0), 50)
+    assert sorted(draws) == list(range(50)) and draws.tolist() != list(range(50))
+
+
+@given(GROUPS, st.integers(0, 1000))
+def test_top_up(counts, seed):
+    weights, group, n_train, n_retain = spread(counts)
+    draws = gru.draw_pass(np.random.default_rng(seed), len(group), weights, group, "top_up")
+    times = np.bincount(draws, minlength=len(group))
+    assert len(draws) == pass_length(len(group), weights, group, "top_up") == n_train.sum()
+    assert times.min() >= 1
+    for g, n in enumerate(n_train):
+        assert times[group == g].sum() == n
+        assert np.ptp(times[group == g]) <= 1
+
+
+def test_top_up_needs_reweight_weights():
+    few = (np.random.default_rng(0), 2, np.array([0.5, 0.5]), np.zeros(2, int), "top_up")
+    assert not accepted(gru.draw_pass, [(*few, "those of group 0 add up to 1, for 2 samples")])

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import accepted
 from scipy.special import logsumexp
 
 import gru_lite as gru
@@ -42,7 +43,7 @@ def entropy(p):
     return -sum(q * math.log(q) for q in p if q)
 
 
-# ------------------------------------------------ the critic
+# the critic
 
 
 def test_critic_is_one_hidden_layer_on_z_and_one_hot_g():
@@ -77,7 +78,7 @@ def test_critic_stays_in_float32_inside_autocast():
     assert critic.table(z.double()).dtype == critic.table(z.bfloat16()).dtype == torch.float32
 
 
-# ------------------------------------------------ the bound
+# the bound
 
 
 @given(tables())
@@ -136,14 +137,14 @@ def test_no_critic_gets_above_the_information_of_a_finite_law(counts, seed):
     assert bound(np.random.default_rng(seed).normal(0, 2, law.shape)) <= information + 1e-4
 
 
-@pytest.mark.parametrize("value", [0.0, 1e4, math.inf])
-def test_a_group_of_probability_0_gives_no_nan(value):
-    table = torch.tensor([[0.3, -0.2, value], [0.1, 0.4, value]], requires_grad=True)
-    group = torch.tensor([0, 1])
-    bound = donsker_varadhan(table, group, log([0.5, 0.5, 0]))
-    bound.backward()
-    assert bound.item() == pytest.approx(donsker_varadhan(table[:, :2], group, log([0.5, 0.5])).item())
-    assert table.grad.isfinite().all() and (table.grad[:, 2] == 0).all()
+def test_a_group_of_probability_0_gives_no_nan():
+    for value in (0.0, 1e4, math.inf):
+        table = torch.tensor([[0.3, -0.2, value], [0.1, 0.4, value]], requires_grad=True)
+        group = torch.tensor([0, 1])
+        bound = donsker_varadhan(table, group, log([0.5, 0.5, 0]))
+        bound.backward()
+        assert bound.item() == pytest.approx(donsker_varadhan(table[:, :2], group, log([0.5, 0.5])).item())
+        assert table.grad.isfinite().all() and (table.grad[:, 2] == 0).all()
 
 
 def test_large_values_do_not_overflow():
@@ -203,7 +204,7 @@ def test_moving_average_does_not_overflow():
         assert loss.isfinite() and slope.isfinite().all() and slope.sum() <= 1 / 0.01 + 1e-3
 
 
-# ------------------------------------------------ estimates where the truth is known
+# estimates where the truth is known
 
 
 def overlap(m, n, seed):
@@ -323,20 +324,18 @@ def test_estimate_is_deterministic_and_leaves_torch_alone(small):
     assert gru.mutual_information(z, g, 2, seed=1) != value
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda z: 1e4 * z,
-        lambda z: 1e-12 * z,
-        lambda z: 20 * z + 1e5,
-        lambda z: np.hstack([z, np.full((300, 2), 3.3e7)]),
-        lambda z: np.hstack([z, np.eye(300)[:, :1] * 1e30]),  # constant wherever sample 0 is not
-    ],
-)
-def test_scale_and_constant_features_do_not_matter(small, change):
+def test_scale_and_constant_features_do_not_matter(small):
     z, g, value = small
     assert value > 0.1
-    assert gru.mutual_information(change(z), g, 2) == pytest.approx(value, abs=0.05)
+    changed = {
+        "large": 1e4 * z,
+        "small": 1e-12 * z,
+        "far": 20 * z + 1e5,
+        "constant": np.hstack([z, np.full((300, 2), 3.3e7)]),
+        "constant but for sample 0": np.hstack([z, np.eye(300)[:, :1] * 1e30]),
+    }
+    off = {what: gru.mutual_information(features, g, 2) - value for what, features in changed.items()}
+    assert np.abs(list(off.values())).max() < 0.05, off
 
 
 def test_groups_can_be_absent_or_single(small):
@@ -347,49 +346,40 @@ def test_groups_can_be_absent_or_single(small):
     assert gru.mutual_information(z, g, 3) == pytest.approx(value, abs=0.1)
 
 
-def broken(z, row, column, value):
-    z = z.copy()
-    z[row, column] = value
-    return z
+def test_what_is_refused(small):
+    z, g, _ = small
+
+    def broken(array, at, value):
+        array = array.astype(float)
+        array[at] = value
+        return array
+
+    cases = [
+        (z[:, 0], g, 2, r"features have shape \(300,\)"),
+        (z[:, :0], g, 2, "features have shape"),
+        (broken(z, (17, 1), np.nan), g, 2, "features of sample 17 are not finite"),
+        (broken(z, (290, 0), np.inf), g, 2, "sample 290"),
+        ([["a", "b"]] * 50, g[:50], 2, "features are not an array of numbers"),
+        (z, g[:-1], 2, r"groups have shape \(299,\) for 300 samples"),
+        (z, broken(g, 4, 0.5), 2, "group of sample 4 is 0.5: whole numbers from 0 to 1"),
+        (z, broken(g, 9, 2), 2, "group of sample 9 is 2"),
+        (z, broken(g, 3, -1), 2, "group of sample 3 is -1"),
+        (z, broken(g, 8, np.nan), 2, "group of sample 8 is nan"),
+        (z[:12], g[:12], 2, "12 samples are too few"),
+        (z, g, 0, "n_groups 0 is not a whole number of 1 or more"),
+        (z, g, 2, "mime", "unknown estimator 'mime': did you mean 'mine'"),
+        (z, g, 2, "mine", "uniforme", "unknown marginal 'uniforme': did you mean 'uniform'"),
+        (z, g, 2, "classifier", "uniform", "marginal 'uniform' is for estimator 'mine'"),
+        (z, g, 2, "mine", "exact", -1, "seed -1"),
+    ]
+    assert not accepted(gru.mutual_information, cases)
+    options = [{"steps": 0}, {"hidden": 1.5}, {"lr": 0}, {"lr": math.nan}]
+    cases = [(option, next(iter(option))) for option in options]
+    assert not accepted(lambda option: gru.mutual_information(z, g, 2, **option), cases)
 
 
-@pytest.mark.parametrize(
-    "given, message",
-    [
-        (lambda z, g: (z[:, 0], g, 2), r"features have shape \(300,\)"),
-        (lambda z, g: (z[:, :0], g, 2), "features have shape"),
-        (lambda z, g: (broken(z, 17, 1, np.nan), g, 2), "features of sample 17 are not finite"),
-        (lambda z, g: (broken(z, 290, 0, np.inf), g, 2), "sample 290"),
-        (lambda z, g: ([["a", "b"]] * 50, g[:50], 2), "features are not an array of numbers"),
-        (lambda z, g: (z, g[:-1], 2), r"groups have shape \(299,\) for 300 samples"),
-        (
-            lambda z, g: (z, np.where(np.arange(300) == 4, 0.5, g), 2),
-            "group of sample 4 is 0.5: whole numbers from 0 to 1",
-        ),
-        (lambda z, g: (z, np.where(np.arange(300) == 9, 2, g), 2), "group of sample 9 is 2"),
-        (lambda z, g: (z, np.where(np.arange(300) == 3, -1, g), 2), "group of sample 3 is -1"),
-        (lambda z, g: (z, np.where(np.arange(300) == 8, np.nan, g), 2), "group of sample 8 is nan"),
-        (lambda z, g: (z[:12], g[:12], 2), "12 samples are too few"),
-        (lambda z, g: (z, g, 0), "n_groups 0 is not a whole number of 1 or more"),
-        (lambda z, g: (z, g, 2, "mime"), "unknown estimator 'mime': did you mean 'mine'"),
-        (lambda z, g: (z, g, 2, "mine", "uniforme"), "unknown marginal 'uniforme': did you mean 'uniform'"),
-        (lambda z, g: (z, g, 2, "classifier", "uniform"), "marginal 'uniform' is for estimator 'mine'"),
-        (lambda z, g: (z, g, 2, "mine", "exact", -1), "seed -1"),
-    ],
-)
-def test_what_is_refused(small, given, message):
-    with pytest.raises(gru.InputError, match=message) as refused:
-        gru.mutual_information(*given(*small[:2]))
-    assert len(str(refused.value).splitlines()) == 1
-
-
-@pytest.mark.parametrize("option", [{"steps": 0}, {"hidden": 1.5}, {"lr": 0}, {"lr": math.nan}])
-def test_options_that_are_refused(small, option):
-    with pytest.raises(gru.InputError, match=next(iter(option))):
-        gru.mutual_information(*small[:2], 2, **option)
-
-
-@pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_a_critic_that_diverges_is_said_to(small, estimator):
-    with pytest.raises(gru.DivergedError, match=r"step \d+: its loss is .*; lower lr \(1000000.0\)"):
-        gru.mutual_information(*small[:2], 2, estimator, lr=1e6)
+def test_a_critic_that_diverges_is_said_to(small):
+    said = r"step \d+: its loss is .*; lower lr \(1000000.0\)"
+    cases = [(estimator, said) for estimator in ESTIMATORS]
+    estimate = lambda estimator: gru.mutual_information(*small[:2], 2, estimator, lr=1e6)
+    assert not accepted(estimate, cases, gru.DivergedError)

@@ -117,8 +117,9 @@ def saliency_mask(training: Training, forget: np.ndarray, share: float) -> list[
         model.zero_grad()
         # Where a pass without gradients has few samples, one with gradients has no more than a step.
         at_once = size if size > 128 else training.config.forget_batch_size
-        for index in to_device(torch.from_numpy(forget), training.device).split(at_once):
-            batch = Batch(*training.data.take(index), index, whole=True)
+        indices = to_device(torch.from_numpy(forget), training.device).split(at_once)
+        for x, index in zip(training.data.stream(forget, at_once), indices, strict=True):
+            batch = Batch(x, training.data.target[index], index, whole=True)
             F.cross_entropy(training.logits(batch), batch.y, reduction="sum").backward()
         weights = list(model.parameters())
         size = torch.cat([weight.grad.abs().flatten() for weight in weights])

@@ -38,7 +38,7 @@ def predict(
         threads: CPU threads; sums depend on it, bit by bit.
         device: where it is computed; None takes the GPU when there is one.
     """
-    return _of_dataset(model, Classifier.forward, dataset, indices, batch_size, threads, device)
+    return _of_dataset(model, lambda model, x: model(x), dataset, indices, batch_size, threads, device)
 
 
 def extract_features(
@@ -50,7 +50,9 @@ def extract_features(
     device: torch.device | str | None = None,
 ) -> np.ndarray:
     """Return the features of every sample, the input of the linear head, likewise: float32 (n, D)."""
-    return _of_dataset(model, Classifier.features, dataset, indices, batch_size, threads, device)
+    return _of_dataset(
+        model, lambda model, x: model.features(x), dataset, indices, batch_size, threads, device
+    )
 
 
 def _of_dataset(model, function, dataset, indices, batch_size, threads, device):

@@ -1,0 +1,435 @@
+"""A GPU on a machine that has none: what would fail or wait there fails or is counted here.
+
+Tensors stay in the host's memory and are only *said* to lie on cuda:0 or cuda:1. The mark is on their storage, so
+views share it. So all numbers are real, and can be compared with those of a CPU.
+
+How it works: a TorchFunctionMode answers what Python asks of a tensor (`.device`, `.to`, `device=...`), and a
+TorchDispatchMode sees every operation, those of a backward pass too.
+
+It imitates
+- devices: an operation that mixes two of them is refused. A scalar of the host may stand beside a GPU's tensors;
+- waits: whatever makes the host wait for the device is counted, with the function of the package that did it;
+- streams: a copy from pinned memory on a side stream happens when somebody waits for it, and no sooner;
+- random numbers: each GPU has a generator of its own, and the host's cannot draw on it;
+- fused optimisers: they want lists of tensors without holes, each group of them laid out alike in memory;
+- autocast and gradient scaling, by those of the CPU;
+- kernels that CUDA lacks for whole numbers: reflection padding and matrix products.
+
+It cannot see
+- other kernels that CUDA lacks, for a dtype or beyond a size (2**31 elements), and rounding of its own (TF32, atomic
+  sums in no fixed order, cuDNN's choices);
+- what autocast does to operations that CUDA and the CPU treat differently;
+- races inside one stream; a block that is freed while another stream reads it is told by `record_stream` alone;
+- how a wait inside of a kernel's own code comes about, and which memory is where: speed, peaks, fragmentation;
+- other processes: workers of joblib, torchrun and NCCL; and torch.compile.
+
+FakeTensorMode is no alternative: in a CUDA build without a driver, its backward pass asks the driver.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from unittest import mock
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+import gru_lite
+from gru_lite.train import device as device_module
+
+PACKAGE = str(Path(gru_lite.__file__).parent)
+CPU, GPU, SECOND = torch.device("cpu"), torch.device("cuda", 0), torch.device("cuda", 1)
+# Operations whose result the host must know before it can go on.
+WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "_unique2", "unique_dim", "unique_consecutive",
+           "bincount", "equal", "allclose", "repeat_interleave"}  # fmt: skip
+INDEXING = {"index", "index_put", "index_put_", "_index_put_impl_"}
+FLOATS_ONLY = {"reflection_pad1d", "reflection_pad2d", "reflection_pad3d", "mm", "bmm", "addmm", "baddbmm"}
+FUSED = {"_fused_sgd_", "_fused_adam_", "_fused_adamw_"}
+FROM_HOST_VALUES = (torch.tensor, torch.as_tensor, torch.asarray, Tensor.new_tensor)
+
+
+def tensors_of(anything) -> list[Tensor]:
+    """All tensors inside nested lists, tuples and dictionaries."""
+    return [leaf for leaf in tree_leaves(anything) if isinstance(leaf, Tensor)]
+
+
+def lies(tensor: Tensor) -> torch.device | None:
+    """Where a tensor is said to lie; None of one that was made inside an operation, which belongs anywhere."""
+    return getattr(tensor.untyped_storage(), "lies", None)
+
+
+def put(tensor: Tensor, device: torch.device | None) -> Tensor:
+    """Say where a tensor lies."""
+    tensor.untyped_storage().lies = device
+    return tensor
+
+
+def is_pinned(tensor: Tensor) -> bool:
+    """Whether a tensor is said to lie in pinned memory."""
+    return getattr(tensor.untyped_storage(), "pinned", False)
+
+
+class Stream:
+    """A side stream: what is put on it is done when somebody waits for it."""
+
+    def __init__(self, device: torch.device):
+        self.device, self.work, self.done = device, [], 0
+
+    def record_event(self):
+        return self, len(self.work)
+
+    def wait_event(self, event):
+        stream, until = event
+        while stream.done < until:
+            stream.work[stream.done]()
+            stream.work[stream.done] = None
+            stream.done += 1
+
+
+class Machine:
+    """Two GPUs, and what happened on them.
+
+    Attributes:
+        waits: how often the host waited, by (why, function of the package).
+        notes: how often something else happened, by its name.
+        pinned_by: the current device of each thread that pinned memory, by "main" or "other".
+    """
+
+    def __init__(self, free: int, total: int):
+        self.free, self.total = free << 30, total << 30
+        self.waits, self.notes, self.pinned_by = Counter(), Counter(), {"main": set(), "other": set()}
+        self.main = {device: Stream(device) for device in (GPU, SECOND)}
+        self.generators = {device: torch.Generator().manual_seed(999) for device in (GPU, SECOND)}
+        self.here = threading.local()  # the current device and stream belong to a thread
+
+    def device(self, device=None) -> torch.device:
+        """The device with its number; None and plain "cuda" are the current one."""
+        device = torch.device("cuda", device) if isinstance(device, int) else torch.device(device or "cuda")
+        if device.type == "cuda" and device.index is None:
+            return getattr(self.here, "device", GPU)
+        return device
+
+    def set_device(self, device):
+        self.here.device = self.device(device)
+
+    @contextlib.contextmanager
+    def on_device(self, device):
+        before = self.device()
+        self.set_device(device)
+        yield
+        self.set_device(before)
+
+    def make_stream(self, device=None):
+        self.notes[f"stream on {self.device(device)}"] += 1
+        return Stream(self.device(device))
+
+    def stream(self, device) -> Stream:
+        """The stream that this thread puts work for a device on."""
+        side = getattr(self.here, "stream", None)
+        return side if side is not None and side.device == device else self.main[device]
+
+    @contextlib.contextmanager
+    def on_stream(self, stream):
+        self.here.stream = stream
+        yield
+        self.here.stream = None
+
+    def wait(self, why: str):
+        frame = sys._getframe(1)
+        while frame is not None and not frame.f_code.co_filename.startswith(PACKAGE):
+            frame = frame.f_back
+        at = f"{Path(frame.f_code.co_filename).stem}.{frame.f_code.co_name}" if frame is not None else ""
+        self.waits[why, at] += 1
+
+    def pin(self, tensor: Tensor) -> Tensor:
+        thread = "main" if threading.current_thread() is threading.main_thread() else "other"
+        self.pinned_by[thread].add(self.device())
+        tensor.untyped_storage().pinned = True
+        return tensor
+
+    @contextlib.contextmanager
+    def drawing(self, device):
+        """What is drawn inside comes from the generator of this GPU."""
+        host, own = torch.default_generator, self.generators[device]
+        before = host.get_state()
+        host.set_state(own.get_state())
+        yield
+        own.set_state(host.get_state())
+        host.set_state(before)
+
+    def moved(self, tensor, device, dtype, copy, non_blocking, memory_format) -> Tensor:
+        """`tensor.to(...)`: with a wait, or from pinned memory without."""
+        now, dtype = lies(tensor) or CPU, dtype or tensor.dtype
+        device = now if device is None else self.device(device)
+        if device == now:
+            return Tensor.to(tensor, dtype, copy=copy, memory_format=memory_format)
+        if not (device.type == "cuda" and non_blocking and is_pinned(tensor)):
+            self.wait("copy to the device" if device.type == "cuda" else "copy to the host")
+            return put(Tensor.to(tensor, dtype, copy=True, memory_format=memory_format), device)
+        arrives = put(torch.full_like(tensor, 77, dtype=dtype), device)  # until the copy is made
+
+        def make():
+            with torch._C.DisableTorchFunction():
+                arrives.copy_(tensor)
+
+        stream = self.stream(device)
+        stream.work.append(make)
+        if stream is self.main[device]:
+            stream.wait_event(stream.record_event())
+        else:
+            self.notes["copies on a side stream"] += 1
+        return arrives
+
+
+class Functions(TorchFunctionMode):
+    """What Python asks of a tensor, and where it asks for one."""
+
+    def __init__(self, machine: Machine):
+        super().__init__()
+        self.machine = machine
+        self.answers = {
+            Tensor.device.__get__: lambda t: lies(t),
+            Tensor.is_cuda.__get__: lambda t: True,
+            Tensor.is_cpu.__get__: lambda t: False,
+            Tensor.get_device: lambda t: lies(t).index,
+            Tensor.numpy: self._refuse_numpy,
+            Tensor.__array__: self._refuse_numpy,
+            Tensor.pin_memory: self._refuse_pinning,
+            Tensor.tolist: lambda t: self._to(t, "cpu").tolist(),
+        }
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = dict(kwargs or {})
+        on_gpu = bool(args) and isinstance(args[0], Tensor) and (lies(args[0]) or CPU).type == "cuda"
+        if on_gpu and func in self.answers:
+            return self.answers[func](args[0])
+        if func is Tensor.to:
+            return self._to(*args, **kwargs)
+        if func in (Tensor.cpu, Tensor.cuda):
+            return self._to(args[0], "cpu" if func is Tensor.cpu else (args[1:] or ("cuda",))[0], **kwargs)
+        if func is Tensor.pin_memory:
+            return self.machine.pin(put(args[0].clone(), CPU))
+        if func is Tensor.is_pinned:
+            return is_pinned(args[0])
+        if func is Tensor.__deepcopy__:
+            return put(func(*args, **kwargs), lies(args[0]))
+        return self._made(func, args, kwargs)
+
+    def _made(self, func, args, kwargs):
+        """Call a function that may make a tensor on a device."""
+        device, pinned = kwargs.get("device"), kwargs.pop("pin_memory", False)
+        draws = contextlib.nullcontext()
+        if device is not None:
+            device = self.machine.device(device)
+            kwargs["device"] = CPU
+            if device.type == "cuda":
+                if kwargs.get("generator") is not None:
+                    raise RuntimeError("Expected a 'cuda' device type for generator but found 'cpu'")
+                if func in FROM_HOST_VALUES:
+                    self.machine.wait("copy to the device")
+                    if tensors_of(args):
+                        return self._to(args[0], device, dtype=kwargs.get("dtype"))
+                if not tensors_of((args, kwargs)):
+                    draws = self.machine.drawing(device)
+        with draws:
+            made = func(*args, **kwargs)
+        for tensor in tensors_of(made):
+            if device is not None or (lies(tensor) is None and not tensors_of((args, kwargs))):
+                put(tensor, device or CPU)
+            if pinned:
+                self.machine.pin(tensor)
+        return made
+
+    def _to(self, tensor, *args, device=None, dtype=None, non_blocking=False, copy=False,
+            memory_format=torch.preserve_format):  # fmt: skip
+        switches = [arg for arg in args if isinstance(arg, bool)]  # non_blocking, copy
+        for arg in (arg for arg in args if not isinstance(arg, bool)):
+            if isinstance(arg, torch.dtype):
+                dtype = arg
+            elif isinstance(arg, Tensor):
+                device, dtype = lies(arg) or CPU, arg.dtype
+            elif arg is not None:
+                device = arg
+        non_blocking, copy = [*switches, *[non_blocking, copy][len(switches) :]]
+        return self.machine.moved(tensor, device, dtype, copy, non_blocking, memory_format)
+
+    def _refuse_numpy(self, tensor):
+        raise TypeError(f"can't convert {lies(tensor)} device type tensor to numpy")
+
+    def _refuse_pinning(self, tensor):
+        raise RuntimeError("cannot pin a tensor of a GPU: only dense CPU tensors can be pinned")
+
+
+class Operations(TorchDispatchMode):
+    """Every operation, on tensors of one device."""
+
+    def __init__(self, machine: Machine):
+        super().__init__()
+        self.machine = machine
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs, name = kwargs or {}, func._schema.name.split("::")[1]
+        with torch._C.DisableTorchFunction():
+            tensors = tensors_of((args, kwargs))
+            places = {lies(tensor) for tensor in tensors}
+            gpus = [place for place in places if place is not None and place.type == "cuda"]
+            draws = contextlib.nullcontext()
+            if gpus:
+                self._check(func, name, args, tensors)
+                if torch.Tag.nondeterministic_seeded in func.tags:
+                    draws = self.machine.drawing(gpus[0])
+            with draws:
+                made = func(*args, **kwargs)
+            if gpus or places == {CPU}:
+                for tensor in tensors_of(made):
+                    if lies(tensor) is None:
+                        put(tensor, gpus[0] if gpus else CPU)
+            return made
+
+    def _check(self, func, name, args, tensors):
+        if name == "copy_":
+            if len({lies(tensor) or lies(tensors[0]) for tensor in tensors}) > 1:
+                self.machine.wait("copy between devices")
+            return
+        if name in WAITING:
+            self.machine.wait(name)
+        if name in INDEXING:
+            tensors = self._checked_index(args, tensors)
+        # One number of the host may stand beside a GPU's tensors, but not in a list of them.
+        anywhere = name not in FUSED and name not in ("cat", "stack") and not name.startswith("_foreach")
+        devices = {lies(t) for t in tensors if not (anywhere and lies(t) == CPU and t.dim() == 0)} - {None}
+        if len(devices) > 1:
+            found = [(str(lies(tensor)), tuple(tensor.shape)) for tensor in tensors]
+            raise RuntimeError(f"Expected all tensors to be on the same device: {name}, {found}")
+        if name in FLOATS_ONLY and not tensors[0].is_floating_point():
+            raise RuntimeError(f'"{name}" not implemented for {tensors[0].dtype} on a GPU')
+        if name in FUSED:
+            self._check_layouts(args)
+
+    def _checked_index(self, args, tensors):
+        """The tensors that must be on one device: positions may come from the host, with a wait."""
+        picked = [index for index in args[1] if index is not None]
+        host = [index for index in picked if lies(index) == CPU]
+        if lies(args[0]) != CPU and (host or any(index.dtype in (torch.bool, torch.uint8) for index in picked)):
+            self.machine.wait("index by a mask, or from the host")
+            return [tensor for tensor in tensors if not any(tensor is index for index in host)]
+        return tensors
+
+    def _check_layouts(self, args):
+        """CUDA's fused optimisers walk weights, gradients and their states as they lie in memory."""
+        lists = [arg for arg in args[:5] if isinstance(arg, (list, tuple)) and len(arg) == len(args[0])]
+        for group in zip(*lists, strict=True):
+            strides = {tuple(step for step, size in zip(t.stride(), t.shape, strict=True) if size > 1)
+                       for t in group if t.shape == group[0].shape}  # fmt: skip
+            if len(strides) > 1:
+                raise RuntimeError(
+                    "Expected at::native::check_fast_path_restrictions(...) to be true, but got false"
+                )
+
+
+class Autocast(torch.autocast):
+    """The GPU's autocast is the CPU's."""
+
+    def __init__(self, device_type, *args, **kwargs):
+        super().__init__("cpu", *args, **kwargs)
+
+
+def patches(machine: Machine) -> list[tuple]:
+    """(object, name, what stands there while the GPU is imitated)."""
+    from_numpy = torch.from_numpy  # no mode sees it
+
+    class Pool(ThreadPoolExecutor):
+        """Modes belong to a thread, so the loader's must enter them, too."""
+
+        def submit(self, function, *args):
+            def inside():
+                with Functions(machine), Operations(machine):
+                    return function(*args)
+
+            return super().submit(inside)
+
+    cuda = {
+        "is_available": lambda: True,
+        "device_count": lambda: 2,
+        "current_device": lambda: machine.device().index,
+        "set_device": machine.set_device,
+        "device": machine.on_device,
+        "get_device_name": lambda device=None: "imitated",
+        "is_bf16_supported": lambda including_emulation=True: True,
+        "mem_get_info": lambda device=None: (machine.free, machine.total),
+        "memory_reserved": lambda device=None: 0,
+        "memory_allocated": lambda device=None: 0,
+        "Stream": machine.make_stream,
+        "stream": machine.on_stream,
+        "current_stream": lambda device=None: machine.main[machine.device(device)],
+        "synchronize": lambda device=None: machine.wait("synchronize"),
+        "manual_seed": lambda seed: machine.generators[machine.device()].manual_seed(seed),
+        "get_rng_state": lambda device=None: machine.generators[machine.device(device)].get_state(),
+        "set_rng_state": lambda state, device=None: machine.generators[machine.device(device)].set_state(state),
+    }
+    # The optimisers ask the driver whether a CUDA graph is being recorded.
+    health = [name for name in dir(torch.optim.Optimizer) if "capture_health" in name]
+    return [
+        *((torch.cuda, name, value) for name, value in cuda.items()),
+        *((torch.optim.Optimizer, name, lambda self: None) for name in health),
+        (torch, "autocast", Autocast),
+        (torch, "from_numpy", lambda array: put(from_numpy(array), CPU)),
+        (Tensor, "record_stream", lambda tensor, stream: machine.notes.update(["record_stream"])),
+        (device_module, "ThreadPoolExecutor", Pool),
+    ]
+
+
+@contextlib.contextmanager
+def nothing_kept():
+    """Data and streams of a device that is not there any more are forgotten, before and after."""
+    device_module.UPLOADED.clear()
+    device_module.side_stream.cache_clear()
+    try:
+        yield
+    finally:
+        device_module.UPLOADED.clear()
+        device_module.side_stream.cache_clear()
+
+
+@contextlib.contextmanager
+def imitated_gpu(free: int = 79, total: int = 80):
+    """Everything inside believes that there are two GPUs; yield the Machine.
+
+    Args:
+        free: GiB of each GPU that nobody uses.
+        total: GiB of each GPU.
+    """
+    machine = Machine(free, total)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(nothing_kept())
+        for where, name, value in patches(machine):
+            stack.enter_context(mock.patch.object(where, name, value))
+        stack.enter_context(Functions(machine))
+        stack.enter_context(Operations(machine))
+        yield machine
+
+
+@contextlib.contextmanager
+def no_gpu():
+    """Everything inside believes that there is none."""
+    with nothing_kept(), mock.patch.object(torch.cuda, "is_available", lambda: False):
+        yield
+
+
+@contextlib.contextmanager
+def real_gpu(free: int = 79, total: int = 80):
+    """The machine's own GPU, with full float32; no data set lies on it when `free` is less than half of `total`."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(nothing_kept())
+        stack.enter_context(torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False))
+        if free < total / 2:
+            stack.enter_context(mock.patch.object(device_module, "fits", lambda n_bytes, device: False))
+        yield None

@@ -177,8 +177,9 @@ ours = training.finish()
 
 theirs = gru.unlearn("miu", original, bench.train, split, config=short, seed=seed)
 ours, theirs = (gru.predict(model, bench.test) for model in (ours, theirs))
-same = np.abs(ours - theirs).max() < 1e-4
-print("largest difference of a logit below 0.0001:", same)
+near = 1e-4 if device.type == "cpu" else 0.1  # a GPU may add in any order
+same = np.abs(ours - theirs).max() < near
+print(f"largest difference of a logit below {near}: {same}")
 
 # %% tags=["claim"]
 moved = np.abs(theirs - gru.predict(original, bench.test)).mean()
@@ -225,8 +226,8 @@ for name, values in lengths.items():
     print(f"{name:13} median {middle:.4f}, middle 80% {low:.4f} to {high:.4f}")
 
 # %% [markdown]
-# The score's gradient is longer than that of the cross-entropy, by a third, so clipping would shorten most forget
-# steps a little. Calibration starts at almost nothing, because $\theta$ is still $\theta_0$. These are lengths before
+# On this seed the score's gradient is longer than that of the cross-entropy, by a third, so clipping would shorten most
+# forget steps a little. Calibration starts at almost nothing, because $\theta$ is still $\theta_0$. These are lengths before
 # the first step; as the cross-entropy falls, so does the limit. Whether to clip was left to the tuning: the start of
 # this lesson prints what it chose, and the record below has both.
 #
@@ -267,7 +268,7 @@ unlearned = miu(**request, config=tuned, watch=watch)
 curves = pd.DataFrame(rows).set_index("epoch")
 print(curves.round(2).to_string())
 
-# %% mystnb={"image": {"alt": "Two panels against epochs of unlearning. Left, the accuracies of the forgotten images and of the group on test fall in the three epochs that forget, just past two dashed lines, those of the references, and come back above them in the last two. Right, the mutual information by fresh critics is almost flat and far above that by the critic tuned along, which stays near its dotted target."}, "figure": {"caption": "Left: accuracy on the forgotten images (UA) and of the group on test (GA); dashed: the mean of four references. Right: mutual information of features and group on the training set, by the critic that was tuned along, beside the value that calibration aims at (the critic of the original), and by fresh critics on held-out samples.", "name": "fig-miu-epochs"}}
+# %% mystnb={"image": {"alt": "Two panels against epochs of unlearning. Left, the accuracies of the forgotten images and of the group on test fall in the three epochs that forget, to about two dashed lines, those of the references, and come back in the last two. Right, the mutual information by fresh critics is almost flat and far above that by the critic tuned along, which stays near its dotted target."}, "figure": {"caption": "Left: accuracy on the forgotten images (UA) and of the group on test (GA); dashed: the mean of four references. Right: mutual information of features and group on the training set, by the critic that was tuned along, beside the value that calibration aims at (the critic of the original), and by fresh critics on held-out samples.", "name": "fig-miu-epochs"}}
 record, about = gru.read_record("waterdigits_miu_traps")
 reference = record[record["variant"] == "reference"].set_index("seed").loc[seed]
 fig, axes = plots.figure(8, 3.4, columns=2)
@@ -286,11 +287,12 @@ for axis in axes:
 plots.plt.show()
 
 # %% [markdown]
-# Left: the three forget passes take UA from 99% to 80% and GA from 95% to 82%, just past the references (83% both).
-# In the two epochs without one, both come back, to 89% and 88%, and end on the other side. The last epoch, which is
-# what a table holds, does not show this course. Right: fresh critics read 1.06 nats where the critic that was tuned
-# along reads 0.57 to 0.66. Calibration does what it says: the critic's value stays near its target, 0.60, and the
-# fresh one near where it began, 1.09.
+# Left: on this seed the three forget passes take UA from 99% down to about the references' 83%, and GA with it. In the
+# two epochs without one, both come back. How low they go is different on another computer, by a few points; that they
+# go down and come back is not. In the mean of six recorded seeds UA ends 4 points above the references. The last
+# epoch, which is what a table holds, does not show this course. Right: fresh critics read over a nat where the critic
+# that was tuned along reads about 0.6. Calibration does what it says: the critic's value stays near its target, and the
+# fresh one near where it began.
 #
 # The critic is the wrong witness for two reasons. It is *weak*: a hundred steps of SGD are enough for a direction to
 # push in, not for an estimate. And it is a *party*: the model was moved to lower its value. Whoever reports it
@@ -302,14 +304,15 @@ plots.plt.show()
 if full:
     last = curves.iloc[-1]
     less = last["fresh"] - last["along"]
-    gru.check_claim("the critic tuned along reads less (tenths)", [10 * less])
+    gru.check_claim("the critic tuned along reads less (tenths of a nat)", [10 * less])
     drift = abs(curves["fresh"].iloc[0] - last["fresh"])
-    gru.check_claim("it is held to a tenth of a nat (tenths)", [1 - 10 * drift])
+    gru.check_claim("the fresh one moves by less than 0.2 nats, margin (tenths)", [2 - 10 * drift])
     lowest = curves["UA"].loc[tuned.forget_epochs]
     gru.check_claim("forget passes lower UA", [curves["UA"].iloc[0] - lowest])
-    gru.check_claim("past the references", [reference["UA"] - lowest])
     gru.check_claim("it comes back without them", [last["UA"] - lowest])
-    gru.check_claim("to the other side", [last["UA"] - reference["UA"]])
+
+UA = record.pivot(index="seed", columns="variant", values="UA")
+gru.check_claim("recorded: UA ends above the references", UA["corrected"] - UA["reference"])
 
 # %% [markdown]
 # ### What the cache saves
@@ -485,7 +488,9 @@ assert p_salun["masked"] > 0.05 > p_salun["statistics"] and salun["statistics"].
 #
 # ## One seed again, live
 #
-# Two of the recorded rows, computed now (the first of them above, while it was watched):
+# Two of the recorded rows, computed now (the first of them above, while it was watched). On other hardware than the
+# record's, sums are rounded differently, and what comes out is another run of the same seed. Another record holds four
+# runs of MIU on each of ten seeds, so it says how far apart two of them are:
 
 # %%
 settings = {"corrected": tuned, "as released": replace(tuned, **MIUConfig.RELEASED)}
@@ -501,12 +506,17 @@ for variant, setting in settings.items():
 comparison = pd.DataFrame(comparison).T
 print(comparison.round(1).to_string())
 
+repeats, _ = gru.read_record("waterdigits_large_repeats")
+runs = repeats[repeats["method"] == "miu"].groupby("seed")["GA"]
+usual = (2 * runs.var().mean()) ** 0.5
+print(f"two runs of a seed differ by {usual:.1f} points of GA (root mean square)")
+
 # %% tags=["claim"]
 if full:
     for variant in settings:
         distance = comparison.loc[variant].diff().abs().loc["recorded", "GA"]
-        statement = f"{variant}: live and recorded GA agree to five points"
-        gru.check_claim(statement, [5 - distance])
+        statement = f"{variant}: live and recorded GA differ by less than three times that, margin"
+        gru.check_claim(statement, [3 * usual - distance])
 
 # %% [markdown]
 # ## Summary

@@ -34,6 +34,7 @@ from gru_lite.train.device import device_data
 
 FULL = profile == "full"
 config = gru.TrainConfig(epochs=15 if FULL else 1)
+five, _ = gru.read_record("waterdigits_methods")  # every method on five seeds
 
 
 def settings(method, **changes):
@@ -177,10 +178,11 @@ axis.legend(frameon=False)
 plots.plt.show()
 
 # %% [markdown]
-# In the original the forgotten images have about a third of the loss of unseen ones: that is what was memorised. In the
-# reference the two are almost the same. The tuned learning rate is higher than that of training and comes without
-# warm-up, and the first epoch throws both losses far up. What comes down again is closer together, but not yet the same.
-# Here fine-tuning forgets less by patience than by a shock: the model is shaken, and then repaired with $R$ alone.
+# In the original the forgotten images have a lower loss than unseen ones, on this seed a third of it: that is what was
+# memorised. In the reference the two are closer together. The tuned learning rate is higher than that of training and
+# comes without warm-up, and the first epoch throws both losses up; how far differs from seed to seed, and from one
+# computer to another. What comes down again is closer together than before. Here fine-tuning forgets less by patience
+# than by a shock: the model is shaken, and then repaired with $R$ alone.
 #
 # No part of it aims at $F$. Whatever is forgotten, is forgotten because weights move for other reasons. That makes
 # fine-tuning the control of every other method: what they add has to be worth more than nothing.
@@ -188,11 +190,12 @@ plots.plt.show()
 # %% tags=["claim"]
 if FULL:
     low, high = curve[names[0]], curve[names[1]]
-    assert low[0] < high[0] / 2, "the original did not memorise F"
-    assert abs(levels[0] / levels[1] - 1) < 0.1, "the reference tells F from unseen"
-    assert low[1] > 3 * levels[0], "the first epoch is no shock"
-    assert low[0] / high[0] < low[5] / high[5] < 0.95, "the end is another"
-    print("holds: memorised, thrown off, and closer together than before")
+    apart = np.log(high / low)  # 0: the same loss
+    gru.check_claim("the original has a lower loss on F than on unseen images (nats)", [high[0] - low[0]])
+    closer = apart[0] - abs(np.log(levels[1] / levels[0]))
+    gru.check_claim("in the reference the two are closer (log of the ratio)", [closer])
+    gru.check_claim("the first epoch throws the loss of F up (nats)", [low[1] - low[0]])
+    gru.check_claim("at the end the two are closer (log of the ratio)", [apart[0] - apart[5]])
 
 # %% [markdown]
 # ## Gradient ascent: undo the fit
@@ -261,7 +264,7 @@ except gru.DivergedError as problem:
 # %%
 models["gradient_ascent"] = model = unlearn("gradient_ascent", ascent)
 loss_of_F, test, group = np.array(path).T
-assert mean_loss(model, bench.train, split.forget) == loss_of_F[stop]
+assert np.isclose(mean_loss(model, bench.train, split.forget), loss_of_F[stop], rtol=1e-3)
 levels = {"original": 0, f"after {stop} steps": stop}
 levels = pd.DataFrame({k: path[i] for k, i in levels.items()}).T
 levels.columns = ["loss of F", "TA", "GA"]
@@ -283,10 +286,11 @@ for axis in axes:
 plots.plt.show()
 
 # %% [markdown]
-# Ascent arrives within three steps, and does not stop: after four the group is lost altogether, after five the model says
-# "no hole" to everything, after ten there is no finite number left. The tuned method takes two steps, just before the
-# line, and by then the group's accuracy has already fallen well below the reference's. A change of a few weights that
-# raises the loss of 90 images raises it for all that look like them: it unlearns the *group*.
+# Ascent arrives within a few steps, and does not stop. On this seed the tuned method's two steps end near the line. A few
+# steps later the group is lost altogether, then the model says "no hole" to everything, and in the end there is no finite
+# number left. By the time the tuned method stops, the group's accuracy has already fallen below the reference's, by ten
+# points in the mean of five recorded seeds. A change of a few weights that raises the loss of 90 images raises it for all
+# that look like them: it unlearns the *group*.
 #
 # Nothing in the loss says where to stop. The tuned number of epochs does, and it was chosen by comparison with retrained
 # models of other seeds. In its favour: it is the simplest rule that refers to $F$ at all, it needs no $R$, and it costs
@@ -294,11 +298,12 @@ plots.plt.show()
 
 # %% tags=["claim"]
 if FULL:
-    assert loss_of_F[stop] < aim < loss_of_F[stop + 1], "it arrives elsewhere"
-    assert len(path) <= 10 and group[4] < 5 and test[5] < 51, "another collapse"
-    right = gru.predict(reference, bench.test).argmax(axis=1) == bench.test.target
-    of_reference = 100 * right[bench.test.group == 2].mean()
-    gru.check_claim("GA is too low when it stops", [of_reference - group[stop]])
+    gru.check_claim("ascent goes past the reference's loss of F (nats)", [loss_of_F.max() - aim])
+    gru.check_claim("the group falls below 20%, margin", [20 - group.min()])
+
+ascended = gru.select(five, "gradient_ascent", 0.5)["GA"]
+of_reference = gru.select(five, "retrain", 0.5, "replacement")["GA"]
+gru.check_claim("recorded: GA is too low when it stops", of_reference - ascended)
 
 # %% [markdown]
 # ## EU-k: exact, but for the first blocks
@@ -357,10 +362,10 @@ axis.legend(frameon=False)
 plots.plt.show()
 
 # %% [markdown]
-# A new head changes next to nothing: the frozen features sort $F$ as before, and 130 new numbers read that out. With each
-# block that starts anew UA comes down, and even $k = 2$, with 93% of the weights new, is not down at the reference: the
-# rest is in the stem and the first block, or in what five epochs do otherwise than fifteen. (One image of $F$ is 1.1
-# points of UA.)
+# A new head changes little: the frozen features sort $F$ as before, and 130 new numbers read that out. With two blocks new
+# UA has come down. (One image of $F$ is 1.1 points of UA, so single steps may be luck.) With one, it is still 9 points above
+# the reference's, in the mean of five recorded seeds: the rest is in what stays frozen, or in what five epochs do otherwise
+# than fifteen.
 #
 # The number of blocks is a trade: with each further block less of $F$ can stay, and more has to be learnt again in the
 # same number of steps. With all blocks and all steps it is retraining.
@@ -374,10 +379,13 @@ for k, model in by_k.items():
 print("holds: the blocks that are kept did not move, nor did their statistics")
 if FULL:
     UA = rungs["UA"]
-    gru.check_claim("a new head leaves UA", [3 - abs(UA["k = 0"] - UA["original"])])
-    gru.check_claim("a new block 3 lowers it", [UA["k = 0"] - UA["k = 1"]])
-    gru.check_claim("a new block 2 further", [UA["k = 1"] - UA["k = 2"]])
-    gru.check_claim("not to the reference's", [UA["k = 2"] - UA["reference"]])
+    moved = abs(UA["k = 0"] - UA["original"])
+    gru.check_claim("a new head moves UA by less than 10 points, margin", [10 - moved])
+    gru.check_claim("two new blocks lower it", [UA["k = 0"] - UA["k = 2"]])
+
+one_block = gru.select(five, "eu_k", 0.5, "replacement")["UA"]
+all_new = gru.select(five, "retrain", 0.5, "replacement")["UA"]
+gru.check_claim("recorded: k = 1 leaves UA above the reference's", one_block - all_new)
 
 # %% [markdown]
 # ## L1-sparse: leave no room for what is not needed
@@ -451,14 +459,14 @@ axis.legend(loc="upper left", frameon=False)
 plots.plt.show()
 
 # %% [markdown]
-# Most weights of the original are in reach, and about half of all end below 0.001, where fine-tuning has one in fifteen.
+# Most weights of the original are in reach, and about half of all end below 0.001, where fine-tuning has fewer than one in ten.
 # Hardly one is exactly zero: a step of SGD jumps across zero, and what is left is the size of the last steps. So "sparse"
 # is a matter of a threshold here.
 
 # %% tags=["claim"]
 if FULL:
     zeros = 100 * (sizes_of(models["l1_sparse"]) == 0).float().mean().item()
-    assert 40 < small["l1_sparse"] < 60 and small["finetune"] < 9 and zeros < 2
+    assert 40 < small["l1_sparse"] < 60 and small["finetune"] < 15 and zeros < 2
     print(f"holds: half of the weights are small, and {zeros:.1f}% are zero")
 
 # %% [markdown]
@@ -497,7 +505,7 @@ with Training(original, bench.train, tuned, seed) as training:
     package = saliency_mask(training, split.forget, tuned.share)
 differ = sum((m != p).sum().item() for m, p in zip(mask, package))
 print(f"{differ} of {len(every)} entries differ from the package's mask")
-assert differ <= 10  # sums in another order, at the threshold
+assert differ < len(every) / 1000  # sums in another order, at the threshold
 
 # %% mystnb={"image": {"alt": "Horizontal bars of the share of weights inside the mask, one for the convolutions and one for the BatchNorm weights of the stem and each block, and one for the head, with a dashed line at one half."}, "figure": {"caption": "Share of each layer's weights that SalUn may move: the half of all weights with the largest summed gradient on the forgotten images.", "name": "fig-salun-layers"}}
 place = {"0": "stem", "1": "stem", "3": "block 1", "4": "block 2", "5": "block 3"}
@@ -599,7 +607,7 @@ for name, model in versions.items():
     ratio = (new[name] / old)[~inside].median()
     print(f"{name:19} outside of the mask, new / old: median {ratio:.4f}")
 
-# %% mystnb={"image": {"alt": "Grouped bars of relative change in percent for weights inside the mask, weights outside the mask and BatchNorm statistics, for SalUn as released, with weights restored, and with statistics held as well. Restored weights do not move outside the mask; with held statistics those inside move more than three times as far."}, "figure": {"caption": "How far SalUn moves the weights inside and outside of its mask, and BatchNorm's running statistics: length of the change over length before.", "name": "fig-salun-outside"}}
+# %% mystnb={"image": {"alt": "Grouped bars of relative change in percent for weights inside the mask, weights outside the mask and BatchNorm statistics, for SalUn as released, with weights restored, and with statistics held as well. Restored weights do not move outside the mask; with held statistics those inside move several times as far."}, "figure": {"caption": "How far SalUn moves the weights inside and outside of its mask, and BatchNorm's running statistics: length of the change over length before.", "name": "fig-salun-outside"}}
 moved = ["weights inside\nthe mask", "weights outside\nthe mask"]
 moved.append("BatchNorm\nstatistics")
 plots.group_bars(changes, moved, ylabel="relative change (%)", top=None, form="%.1f")
@@ -607,10 +615,10 @@ plots.plt.show()
 
 # %% [markdown]
 # As released, every weight outside of the mask is multiplied by the number that was computed beforehand, without a look
-# at any image. Here that moves them by less than half as much as the weights inside are moved, and BatchNorm's statistics
+# at any image. Here that moves them by less than the weights inside are moved, and BatchNorm's statistics
 # change by more than either. Restoring the weights mends the first and leaves the rest almost as it is. To hold the
 # statistics as well is the strictest reading, and a bad bargain: nothing normalises the activations any more, the weights
-# inside travel more than three times as far, and at the tuned learning rate training diverges within seven steps. So the
+# inside travel several times as far, and at the tuned learning rate training diverges within its first steps. So the
 # three versions were compared at a lower one. The tuning, free to choose, let the statistics move.
 #
 # So "the mask is respected" can mean three things, and a table that names SalUn should say which. Ours restores the
@@ -626,9 +634,13 @@ print("holds: masked weights shrink as computed, or stay bit for bit")
 if FULL:
     released, restored, held = changes.values()
     assert tuned.masked == "restored" and tuned.statistics == "moving"
-    assert released[1] < released[0] / 2 and released[2] > max(released[:2])
-    assert held[0] > 3 * restored[0] and abs(released[0] - restored[0]) < 1
-    print("holds: outside less than inside; held statistics, larger steps")
+    gru.check_claim(
+        "as released, weights outside move less than those inside (%)", [released[0] - released[1]]
+    )
+    gru.check_claim("and statistics more than either (%)", [released[2] - max(released[:2])])
+    gru.check_claim("held statistics: inside they move twice as far, margin", [held[0] - 2 * restored[0]])
+    apart = abs(released[0] - restored[0])
+    gru.check_claim("restored: they move as before, to a quarter, margin", [restored[0] / 4 - apart])
 
 # %% [markdown]
 # ## SCRUB: leave the teacher on $F$, stay with it on $R$
@@ -720,10 +732,9 @@ axis.legend(frameon=False)
 plots.plt.show()
 
 # %% [markdown]
-# Each pass over $F$ takes the student away from the teacher, on $F$ and, to a tenth or more of that, on $R$. The pass
-# over $R$ that follows repairs $R$ within an epoch, and most of $F$ along with it. The second pass over $F$ reaches past
-# the reference's divergence; at the end about a tenth of that peak is left, a fifth of what the reference has. The repair
-# undoes the forgetting, too, and the last word is with $R$.
+# Each pass over $F$ takes the student away from the teacher, on $F$ and, less far, on $R$. The pass over $R$ that follows
+# repairs both within an epoch, in part. At the end less than half of the highest divergence on $F$ is left, and less than
+# the reference has: on this seed a tenth and a fifth. The repair undoes the forgetting, too, and the last word is with $R$.
 #
 # With weights of 0.001 and 0.99 the pass over $R$ is nearly fine-tuning, and the teacher's part in it is small. What
 # SCRUB adds to fine-tuning with these weights is, above all, its first passes over $F$.
@@ -731,11 +742,12 @@ plots.plt.show()
 # %% tags=["claim"]
 if FULL:
     on_F, on_R = trace["forgotten"], trace["retained"]
-    assert on_F[1.5] > far[0], "ascent does not reach the reference"
-    assert (on_R[[0.5, 1.5]] > 0.1 * on_F[[0.5, 1.5]]).all(), "R is spared"
-    assert on_R[2] < 0.2 * on_R[1.5] and on_F[2] < 0.5 * on_F[1.5], "no repair"
-    assert on_F[5] < 0.15 * on_F[1.5] and on_F[5] < 0.3 * far[0], "more is left"
-    print("holds: passes over R undo most of what passes over F did")
+    for name, kl in trace.items():
+        assert (kl[[0.5, 1.5]] > kl[[0.0, 1.0]].to_numpy()).all(), f"{name}: no ascent"
+        assert (kl[[1.0, 2.0]] < kl[[0.5, 1.5]].to_numpy()).all(), f"{name}: no repair"
+    assert (on_R[[0.5, 1.5]] < on_F[[0.5, 1.5]]).all(), "R moves as far as F"
+    gru.check_claim("less than half of the peak is left (tenths of a nat)", [10 * (on_F.max() / 2 - on_F[5])])
+    gru.check_claim("and less than the reference has (tenths of a nat)", [10 * (far[0] - on_F[5])])
 
 # %% [markdown]
 # ## One seed, side by side
@@ -766,26 +778,45 @@ luck = gru.select(record, "ceiling", 0.5, "replacement")["avg_gap"]
 low, high = luck.min(), luck.max()
 print(f"ceiling, Avg. Gap over {len(luck)} seeds: {low:.1f} to {high:.1f}")
 
+# %% [markdown]
+# Here are three of the scores again, from five recorded seeds, each minus that of the reference of its seed:
+
+# %%
+off, cells = {}, {}
+with_R = [m for m in models if m != "gradient_ascent"]
+for m in models:
+    sampling = "replacement" if m in with_R else "none"
+    of_seeds = gru.select(five, m, 0.5, sampling)[METRICS]
+    off[m] = of_seeds - gru.select(five, "retrain", 0.5, "replacement")[METRICS]
+    cells[labels.name_of(m)] = {
+        s: "{:+.1f} ± {:.1f}".format(*gru.mean_interval(off[m][s])) for s in ("UA", "EO", "GA")
+    }
+print("minus the reference, mean and 95% interval of five seeds")
+print(pd.DataFrame(cells).T.to_string())
+
+gaps = [gru.select(five, m, 0.5, "replacement")["avg_gap"] for m in ("finetune", "ceiling")]
+ahead = gaps[0] > gaps[1]
+print(f"fine-tuning ahead of the ceiling: {ahead.sum()} of {len(ahead)} seeds")
+
 # %% tags=["claim"]
 assert high - low > 2, "the ceiling hardly varies: change the prose"
-if FULL:
-    off = table - table.loc["reference"]
-    assert off.loc[["eu_k", "l1_sparse", "scrub"], "UA"].between(5, 22).all()
-    gap = table["Avg. Gap"]
-    assert gap[["gradient_ascent", "salun"]].between(low, high).all()
-    assert off.loc["gradient_ascent", "GA"] < -9 and off.loc["salun", "EO"] > 5
-    gru.check_claim("fine-tuning is ahead of the ceiling", [gap["finetune"] - gap["ceiling"]])
+gru.check_claim("EU-k forgets too little: UA", off["eu_k"]["UA"])
+gru.check_claim("gradient ascent costs the group accuracy: GA", -off["gradient_ascent"]["GA"])
+gru.check_claim("SalUn is less fair: EO", off["salun"]["EO"])
+for m in ("l1_sparse", "scrub"):
+    assert (off[m]["UA"] > 4).any() and (off[m]["UA"] < 2).any(), f"{m} does the same on each seed"
+assert 0 < ahead.sum() < len(ahead), "fine-tuning is always, or never, ahead of the ceiling"
 timed, _ = gru.read_record("waterdigits_large_methods")  # on an idle machine
 share = timed[timed["method"].isin(list(models))].groupby("method")["share"].mean()
 assert share.max() < 0.5 and share["gradient_ascent"] < 0.05
 print(f"share of retraining's time: {share.min():.2f} to {share.max():.2f}")
 
 # %% [markdown]
-# What may be read from it is what a method *did*. EU-k, L1-sparse and SCRUB leave UA 8 to 19 points above the reference:
-# here they forgot too little. Gradient ascent and SalUn come within the ceiling's range, and still the first has a group
-# accuracy 12 points below the reference's and the second an EO 8 points above: an average of six distances lets five
-# small ones hide a large one. Fine-tuning, which does nothing about $F$, is ahead of the ceiling, which is a retrained
-# model: that is luck, and shows how much of it there is.
+# What may be read from the first table is what a method *did* there; the second says what of it comes back. EU-k forgets
+# too little: its UA is 9 points above the reference's. After gradient ascent the group's accuracy is 10 points too low.
+# SalUn's EO is 13 points too high. L1-sparse and SCRUB forget too little on some seeds and not on others. An average of six
+# distances lets five small ones hide such a large one. Fine-tuning, which does nothing about $F$, is ahead of the ceiling,
+# which is a retrained model, on two of the five seeds: that is luck, and shows how much of it there is.
 #
 # As to cost, seconds of one run say little. In the recorded runs of lesson 8 these six take less than half of
 # retraining's time, gradient ascent next to none.

@@ -310,7 +310,7 @@ plots.plt.show()
 
 # %% tags=["claim"]
 for m in order:
-    gru.check_claim(f"REWEIGHT helps {m}", gaps[m] - without[m])
+    gru.check_claim(f"REWEIGHT helps {labels.name_of(m)}", gaps[m] - without[m])
 assert (without.mean() < gaps["finetune"].mean()).all()
 
 gap = gru.reported().set_index(["dataset", "method"])["avg_gap_reported"]
@@ -437,7 +437,7 @@ mean, half = gru.mean_interval(room(small, "0.1", "avg_gap"))
 assert mean < half, "at 0.1 there is room"
 for m in ("eu_k", "l1_sparse"):
     part = gru.select(small, m, "0.9", WITH)
-    gru.check_claim(f"{m}: GA above the reference's", part["GA"] - reference["GA"])
+    gru.check_claim(f"{labels.name_of(m)}: GA above the reference's", part["GA"] - reference["GA"])
     less = gru.select(small, m, "0.9")["avg_gap"] - part["avg_gap"]
     assert less.mean() > 0, f"{m}: REWEIGHT brings it nearer"
 

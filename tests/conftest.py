@@ -1,7 +1,9 @@
-"""What the tests share: data and models that are small enough for a fraction of a second, and a hidden GPU."""
+"""What the tests share: data and models that are small enough for a fraction of a second, and no GPU."""
 
 import contextlib
 import os
+import re
+import shlex
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 
@@ -10,16 +12,18 @@ import pytest
 import torch
 from hypothesis import settings
 from PIL import Image
+from refusals import accepted
 
 import gru_lite as gru
+from gru_lite import cli
 
 # No time limit for an example: the machine may be busy. No database: a run leaves nothing behind. Same
 # examples each time.
 settings.register_profile("house", deadline=None, database=None, derandomize=True, max_examples=60)
 settings.load_profile("house")
 
-# A machine with a GPU hides it from the tests, because they compare numbers bit by bit. Those marked `gpu` see it, and
-# so does what lies in tests/gpu. Asked here, once: from now on a hidden GPU is hidden from other processes only.
+# A machine with a GPU hides it from the tests, because they compare numbers bit by bit. Those marked `gpu`
+# see it, and so does what lies in tests/gpu. CUDA keeps what it saw when it was first asked: that is here.
 HAS_GPU = torch.cuda.is_available()
 
 
@@ -93,6 +97,14 @@ def trained(model, bench, config):
     return gru.fit(model, bench.train, config=config, seed=0)
 
 
+@pytest.fixture(scope="module")
+def small_forests():
+    """Forests of the paper's attack with a few trees: they take most of the time of a score."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gru_lite.scores.attacks.FOREST_SIZES", (2, 5))
+        yield
+
+
 @pytest.fixture
 def dataset():
     """Makes a dataset of features with `counts` (Y, S) samples in each group, in the order of group ids."""
@@ -104,3 +116,24 @@ def dataset():
         return gru.GroupedDataset(target, sensitive, *names, features=np.zeros((counts.sum(), 1), np.float32))
 
     return make
+
+
+@pytest.fixture
+def refused(capsys, tmp_path):
+    """Goes through a table of (words of a command, what is said of them), and names every row that differs.
+
+    A refusal is exit code 2, one line that says what is wrong, and no results folder.
+    """
+    out = tmp_path / "refused"
+
+    def call(words):
+        code, said = cli.main([*shlex.split(words), "--out", str(out)]), capsys.readouterr()
+        assert code == 2 and said.out == "" and not out.exists()
+        assert said.err.startswith("gru-lite: error: ") and said.err.endswith("\n")
+        raise gru.InputError(said.err.removesuffix("\n"))
+
+    def check(cases):
+        wrong = accepted(call, [(words, re.escape(said)) for words, said in cases])
+        assert not wrong, "\n".join(wrong)
+
+    return check

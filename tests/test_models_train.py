@@ -1,28 +1,34 @@
-"""Models, the training loop, checkpoints and the prediction pass."""
+"""Models, samplers and batches, the training loop, checkpoints and the prediction pass."""
 
 import copy
+import json
+import math
+import os
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from gru_lite.batches import DeviceData
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import accepted
 from safetensors.torch import save_file
 
 import gru_lite as gru
-from gru_lite.train import Sampler
+from gru_lite.train import Sampler, Training, device_data, fitting, hold_statistics_of
+from gru_lite.train.checkpoint import resume, write_checkpoint
 
 
 def same(first, second):
     """Bit for bit, buffers included."""
     a, b = first.state_dict(), second.state_dict()
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def weights_of(model):
+    return torch.cat([weight.detach().flatten() for weight in model.parameters()])
 
 
 @pytest.fixture
@@ -48,14 +54,14 @@ def features():
 
 
 def test_small_resnet_by_hand(model):
-    # stem 3*16*9 + 2*16; block 16: 2*16*16*9 + 4*16; block 32: 16*32*9 + 32*32*9 + 4*32 and shortcut 16*32 +
-    # 2*32; block 64: 32*64*9 + 64*64*9 + 4*64 and shortcut 32*64 + 2*64; head 64*2 + 2 464 + 4672 + 14528 +
-    # 57728 + 130 = 77522
-    assert sum(p.numel() for p in model.parameters()) == 77_522
+    # stem 3*16*9 + 2*16 = 464; block 16: 2*16*16*9 + 4*16 = 4672; block 32: 16*32*9 + 32*32*9 + 4*32 and
+    # shortcut 16*32 + 2*32 = 14528; block 64: 32*64*9 + 64*64*9 + 4*64 and shortcut 32*64 + 2*64 = 57728;
+    # head 64*2 + 2 = 130
+    assert sum(p.numel() for p in model.parameters()) == 77_522 == 464 + 4672 + 14528 + 57728 + 130
 
 
 def test_head_of_features(trained, bench):
-    x, _ = DeviceData(bench.test, "cpu").take(torch.arange(8))
+    x, _ = device_data(bench.test, "cpu").take(torch.arange(8))
     z = trained.features(x)
     assert z.shape == (8, 64) and torch.equal(trained.head(z), trained(x))
     assert gru.build_model("small_resnet", 7)(x).shape == (8, 7)
@@ -70,10 +76,13 @@ def test_initial_weights_depend_on_the_seed_alone(model):
 
 
 def test_build_model_refuses():
-    with pytest.raises(gru.InputError, match="unknown model 'small_resnt': did you mean 'small_resnet'"):
-        gru.build_model("small_resnt", 2)
-    with pytest.raises(gru.InputError, match="seed -1"):
-        gru.build_model("mlp", 2, seed=-1, n_features=3)
+    cases = [
+        ("small_resnt", {}, "unknown model 'small_resnt': did you mean 'small_resnet'"),
+        ("mlp", {"seed": -1, "n_features": 3}, "seed -1"),
+        ("resnet18", {"weights": "imagenett"}, "unknown weights 'imagenett': did you mean 'imagenet'"),
+        ("vit_b_16", {"weights": "none", "image_size": 40}, "image_size 40 is not a multiple of 16"),
+    ]
+    assert not accepted(lambda name, options: gru.build_model(name, 2, **options), cases)
 
 
 def test_save_and_load(trained, bench, tmp_path):
@@ -93,22 +102,67 @@ def test_files_that_are_no_model(trained, tmp_path):
         gru.load_model(file)
     gru.save(trained, file)
     whole = file.read_bytes()
-    for damaged in (whole[: len(whole) // 2], whole[:100], b"", b"\x80\x04K\x01."):
-        file.write_bytes(damaged)
-        with pytest.raises(gru.InputError, match="model.safetensors is truncated or not a safetensors file"):
-            gru.load_model(file)
-    weights = {"w": torch.zeros(2)}
-    for metadata, culprit in [
+
+    def load(content):
+        if isinstance(content, bytes):
+            file.write_bytes(content)
+        else:
+            save_file({"w": torch.zeros(2)}, file, content)
+        return gru.load_model(file)
+
+    damaged, said = (whole[: len(whole) // 2], whole[:100], b"", b"\x80\x04K\x01."), "is truncated or not a"
+    no_fit = ("x", "[]", json.dumps({"name": "small_resnet", "n_classes": 2}))
+    cases = [
+        *((content, f"{said} safetensors file") for content in damaged),
         ({}, "does not say its architecture"),
-        ({"architecture": "x"}, "does not fit"),
-        ({"architecture": "[]"}, "does not fit"),
+        *(({"architecture": text}, "does not fit") for text in no_fit),
         ({"architecture": '{"name": "vgg", "n_classes": 2}'}, "unknown model 'vgg'"),
-        ({"architecture": '{"name": "small_resnet", "n_classes": 2}'}, "does not fit"),
-    ]:
-        save_file(weights, file, metadata)
-        with pytest.raises(gru.InputError, match=culprit) as caught:
-            gru.load_model(file)
-        assert str(file) in str(caught.value) and "\n" not in str(caught.value)
+    ]
+    assert not accepted(load, [(content, f"model.safetensors .*{words}") for content, words in cases])
+
+
+# Samplers
+
+
+def test_an_epoch_is_cut_from_endless_passes(dataset):
+    """Each five draws of the sequence are all five samples once, wherever the epochs end."""
+    data, five = dataset([[3, 4], [5, 2]]), [1, 4, 6, 9, 13]
+
+    def draws(epochs, seed=7, **options):
+        sampler = Sampler(data, five, **options)
+        return np.concatenate([sampler.draw(epoch, seed) for epoch in range(epochs)])
+
+    whole = draws(3, batch_size=5, steps=1)
+    assert whole.dtype == np.int64 and Sampler(data, five).length == 5
+    assert (np.sort(whole.reshape(3, 5)) == five).all() and not (whole[:5] == whole[5:10]).all()
+    for epochs, size, steps in ((5, 3, 1), (1, 5, 3), (2, 4, 2)):
+        assert np.array_equal(draws(epochs, batch_size=size, steps=steps)[:15], whole)
+    late = Sampler(data, five, batch_size=4, steps=2).draw(1, seed=7)  # a function of seed and epoch alone
+    assert np.array_equal(late[:7], whole[8:])
+    assert not np.array_equal(draws(3, batch_size=5, steps=1, name="forget"), whole)
+    assert not np.array_equal(draws(3, seed=8, batch_size=5, steps=1), whole)
+
+
+def test_sampler_sizes(dataset):
+    data = dataset([[3, 4], [5, 2]])
+    samplers = (Sampler(data), Sampler(data, [3, 4, 5], 2), Sampler(data, [3], 64))
+    assert [(s.batch_size, s.steps) for s in samplers] == [(14, 1), (2, 2), (1, 1)]
+    # groups 0, 1, 1: top-up draws each at least once, the first four times
+    topped = Sampler(data, [0, 3, 4], 3, np.array([4.0, 1.0, 1.0]), "top_up")
+    times = np.bincount(topped.draw(0, 0), minlength=14)[[0, 3, 4]]
+    assert (topped.length, topped.steps) == (6, 2) and times.tolist() == [4, 1, 1]
+    assert Sampler(data, [0, 3, 4], 3, np.array([0.0, 0.0, 1.0])).draw(0, 0).tolist() == [4, 4, 4]
+
+
+def test_sampling_and_weights_that_contradict_each_other(dataset):
+    data = dataset([[3, 4]])
+    said = "sampling='{}' and {} contradict each other: replacement and top_up draw by weights"
+    cases = [
+        (None, None, 64, None, name, said.format(name, "weights=None")) for name in ("replacement", "top_up")
+    ]
+    cases += [(None, None, 64, np.ones(7), "none", said.format("none", "weights"))]
+    assert not accepted(lambda _, *rest: Sampler(data, *rest), cases)
+    assert (Sampler(data).sampling, Sampler(data, weights=np.ones(7)).sampling) == ("none", "replacement")
 
 
 # Batches
@@ -116,26 +170,38 @@ def test_files_that_are_no_model(trained, tmp_path):
 
 @given(st.integers(0, 4), st.data())
 def test_shifts_are_crops_of_the_mirrored_image(shift, data):
+    """Of images that are wider than high; on the device or streamed, bit for bit alike."""
     rng = np.random.default_rng(shift)
     images = rng.integers(0, 256, (5, 3, 7, 9), dtype=np.uint8)
     dataset = gru.GroupedDataset(np.zeros(5, int), np.zeros(5, int), ("a",), ("b",), images=images)
-    index = data.draw(st.lists(st.integers(0, 4), min_size=1, max_size=6))
+    index = np.array(data.draw(st.lists(st.integers(0, 4), min_size=1, max_size=6)))
     offsets = rng.integers(0, 2 * shift + 1, (len(index), 2))
-    x, y = DeviceData(dataset, "cpu", shift).take(torch.tensor(index), torch.tensor(offsets))
-    assert x.dtype == torch.float32 and x.shape == (len(index), 3, 7, 9)
-    for got, i, (row, column) in zip(x, index, offsets):
-        mirrored = np.pad(images[i], ((0, 0), (shift, shift), (shift, shift)), mode="reflect")
-        crop = mirrored[:, row : row + 7, column : column + 9]
-        np.testing.assert_allclose(got, crop / 127.5 - 1, atol=1e-6)
-    unshifted, _ = DeviceData(dataset, "cpu", shift).take(torch.tensor(index))
-    np.testing.assert_allclose(unshifted, images[index] / 127.5 - 1, atol=1e-6)
+    mirrored = np.pad(images, ((0, 0), (0, 0), (shift, shift), (shift, shift)), mode="reflect")
+    crops = [mirrored[i, :, y : y + 7, x : x + 9] for i, (y, x) in zip(index, offsets)]
+    resident, streamed = (device_data(dataset, "cpu", shift, resident) for resident in (True, False))
+    assert resident.inputs is not None and streamed.inputs is None
+    for windows, pixels in ((offsets, np.stack(crops)), (None, images[index])):
+        expected = torch.from_numpy(pixels).float().div(127.5).sub(1)
+        for of in (resident, streamed):
+            x, _ = of.take(torch.from_numpy(index), None if windows is None else torch.from_numpy(windows))
+            assert torch.equal(x, expected) and torch.equal(
+                torch.cat([*of.stream(index, 2, windows)]), expected
+            )
+            assert x.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_batches_are_channels_last(bench):
-    x, y = DeviceData(bench.train, "cpu", 2).take(torch.arange(4), torch.zeros(4, 2, dtype=torch.long))
-    assert (
-        x.is_contiguous(memory_format=torch.channels_last) and y.tolist() == bench.train.target[:4].tolist()
-    )
+def test_images_streamed_in_blocks(bench, monkeypatch):
+    """A training whose images are streamed, a block or all at once, takes the same batches."""
+    resident, streamed = (device_data(bench.train, "cpu", 2, resident) for resident in (True, False))
+    draws, rng = np.random.default_rng(0).integers(0, 200, 70), np.random.default_rng(1)
+    windows = resident.windows(draws, rng)
+    for block in (1, 3072 * 40, 2**27):  # a batch, two, all at once
+        monkeypatch.setattr("gru_lite.train.device.BLOCK", block)
+        for chosen in (windows, None):
+            pairs = zip(resident.stream(draws, 16, chosen), streamed.stream(draws, 16, chosen), strict=True)
+            assert [len(a) for a, b in pairs if torch.equal(a, b)] == [16, 16, 16, 16, 6]
+    _, y = streamed.take(torch.arange(4))
+    assert y.tolist() == bench.train.target[:4].tolist()
 
 
 def test_a_shift_larger_than_the_image():
@@ -144,23 +210,32 @@ def test_a_shift_larger_than_the_image():
         gru.fit(gru.build_model("small_resnet", 1), images)
 
 
-def test_an_epoch_is_cut_from_endless_passes(features):
-    """Fifteen draws from passes over five samples, in epochs of three or of five.
-
-    The same, and each pass a permutation.
-    """
-    five = [3, 10, 20, 40, 50]
-    whole = np.concatenate(
-        [Sampler(features, five, batch_size=5, steps=1).draw(epoch, seed=7) for epoch in range(3)]
-    )
-    parts = np.concatenate(
-        [Sampler(features, five, batch_size=3, steps=1).draw(epoch, seed=7) for epoch in range(5)]
-    )
-    assert np.array_equal(parts, whole)
-    assert (np.sort(whole.reshape(3, 5)) == five).all() and not (whole[:5] == whole[5:10]).all()
-    assert not np.array_equal(
-        whole, np.concatenate([Sampler(features, five, 5, steps=3, name="other").draw(0, seed=7)])
-    )
+def test_two_samplers_side_by_side(trained, bench, config):
+    """Each has the batches that it has alone, and the learning rate follows the first."""
+    retain = Sampler(bench.train, range(100), 32)
+    forget = Sampler(bench.train, range(100, 120), 8, steps=4, name="forget")
+    with Training(trained, bench.train, config, seed=3) as training:
+        pairs, rates = [], []
+        for pair in training.batches(1, retain, forget):
+            pairs.append(pair)
+            rates.append(training.optimizer.param_groups[0]["lr"])
+        alone = [list(training.batches(1, retain)), list(training.batches(1, forget, main=False))]
+        for batch, expected in zip(sum(map(list, zip(*pairs)), []), sum(alone, []), strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(batch[:3], expected[:3]))
+        assert {type(pair) for pair in pairs} == {tuple} and [len(near.y) for near, _ in pairs] == [32] * 4
+        assert rates == [config.lr_at(4 + i, 4) for i in range(4)] and len(set(rates)) == 4
+        unnamed, short = (
+            Sampler(bench.train, range(9), 8, steps=4),
+            Sampler(bench.train, range(9), 8, name="short"),
+        )
+        cases = [
+            (
+                unnamed,
+                r"the samplers order, order have \[4\] steps: side by side, each needs a name of its own",
+            ),
+            (short, r"the samplers order, short have \[2, 4\] steps: .* as many steps as the first"),
+        ]
+        assert not accepted(lambda other: next(training.batches(0, retain, other)), cases)
 
 
 # Training
@@ -177,91 +252,96 @@ def test_learning_rate_by_hand():
     assert gru.TrainConfig(epochs=1, warmup_epochs=0).lr_at(0, 5) == 0.05
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"epochs": 0},
-        {"epochs": 1.5},
-        {"epochs": True},
-        {"batch_size": 1},
-        {"warmup_epochs": -1},
-        {"shift": -1},
-        {"threads": 0},
-        {"lr": -0.1},
-        {"lr": float("nan")},
-        {"momentum": "0.9"},
-        {"weight_decay": float("inf")},
-        {"schedule": "cosin"},
-        {"precision": "half"},
-    ],
-)
-def test_configurations_that_are_refused(change):
-    with pytest.raises(gru.InputError, match=next(iter(change))):
-        gru.TrainConfig(**change)
+def test_configurations_that_are_refused():
+    bad = {
+        "epochs": (0, 1.5, True),
+        "batch_size": (1,),
+        "warmup_epochs": (-1,),
+        "shift": (-1,),
+        "threads": (0,),
+        "lr": (-0.1, float("nan")),
+        "momentum": ("0.9",),
+        "weight_decay": (float("inf"),),
+        "schedule": ("cosin",),
+        "precision": ("half",),
+        "optimizer": ("adam",),
+        "augment": (1,),
+        "compile": ("yes",),
+    }
+    cases = [(field, value, field) for field, values in bad.items() for value in values]
+    assert not accepted(lambda field, value: gru.TrainConfig(**{field: value}), cases)
 
 
 def test_fit_is_plain_sgd(features):
-    """The loop, written out with torch alone: same weights after two epochs of warm-up and decay."""
+    """The loop, written out with torch alone: same weights after two epochs of warm-up and decay.
+
+    Our momentum buffers begin as zeros, torch's with the first gradient: the first step is the same, too.
+    """
     start = gru.build_model("mlp", 2, n_features=5)
     config = gru.TrainConfig(epochs=2, warmup_epochs=1, batch_size=100, lr=0.1)
-    fitted = gru.fit(start, features, config=config, seed=3)
+    sampler = Sampler(features, batch_size=100)
+    draws = torch.from_numpy(np.concatenate([sampler.draw(epoch, seed=3) for epoch in range(2)])).split(100)
 
     model = copy.deepcopy(start)
-    optimizer = torch.optim.SGD(model.parameters(), 0.1, 0.9, weight_decay=5e-3)
-    draws = torch.from_numpy(
-        np.concatenate([Sampler(features, batch_size=100).draw(epoch, seed=3) for epoch in range(2)])
-    )
+    optimizer, states = torch.optim.SGD(model.parameters(), 0.1, 0.9, weight_decay=5e-3), []
     x, y = torch.from_numpy(features.features), torch.from_numpy(features.target)
-    for step, batch in enumerate(draws.split(100)):  # three steps an epoch
+    for step, batch in enumerate(draws):  # three steps an epoch
         optimizer.param_groups[0]["lr"] = config.lr_at(step, 3)
         optimizer.zero_grad()
         F.cross_entropy(model(x[batch]), y[batch]).backward()
         optimizer.step()
-    assert same(fitted, model)
+        states.append(weights_of(model))
+
+    with Training(start, features, config, seed=3) as training:
+        kept = training.optimizer.state.values()
+        assert len(kept) == 4 and not any(state["momentum_buffer"].any() for state in kept)
+        first = next(training.batches(0, sampler))
+        training.step(F.cross_entropy(training.logits(first), first.y))
+        assert torch.equal(weights_of(training.model), states[0])
+    fitted = gru.fit(start, features, config=config, seed=3)
+    assert same(fitted, model) and torch.equal(weights_of(fitted), states[-1])
     assert np.mean(gru.predict(fitted, features).argmax(1) == features.target) > 0.9  # chance is .5
 
 
 def test_it_learns_and_takes_the_shortcut(model):
-    """Balanced groups: well above chance.
+    """Balanced groups: well above chance. Else the background is learnt, and the small groups pay for it."""
 
-    Unbalanced ones: the background is learnt, and the small groups pay for it.
-    """
-
-    def tables(counts):
+    def table(counts):
         bench = gru.waterdigits(0, train_counts=counts, val_count=1, test_count=100)
-        fitted = gru.fit(model, bench.train, config=gru.TrainConfig(epochs=8, warmup_epochs=1), seed=0)
-        right = gru.predict(fitted, bench.test).argmax(1) == bench.test.target
+        config = gru.TrainConfig(epochs=6, warmup_epochs=1, batch_size=32)
+        right = (
+            gru.predict(gru.fit(model, bench.train, config=config), bench.test).argmax(1) == bench.test.target
+        )
         return gru.accuracy_table(right, bench.test.target, bench.test.sensitive)
 
-    assert tables(((250, 250), (250, 250))).mean() > 65  # chance is 50; 400 images: standard error 2.5
-    unbalanced = tables(((470, 30), (30, 470)))
+    # chance is 50; over 400 images the standard error is 2.5. Eight seeds: 81 and more; 99 and more; 3 and less.
+    assert table(((150, 150), (150, 150))).mean() > 65
+    unbalanced = table(((285, 15), (15, 285)))
     assert np.diag(unbalanced).mean() > 85 and np.diag(unbalanced[::-1]).mean() < 50
 
 
-def test_fit_leaves_its_input_alone(model, bench, config, two_threads):
+def test_fit_leaves_its_input_alone(model, bench, config, trained, two_threads):
+    """And the seed alone decides what comes out, whatever the global state is."""
     before, mode = copy.deepcopy(model), model.training
     images, target = bench.train.images.copy(), bench.train.target.copy()
+    torch.manual_seed(123)
     rng = torch.get_rng_state()
     fitted = gru.fit(model, bench.train, config=config)
     assert fitted is not model and not fitted.training and not same(fitted, model)
     assert same(model, before) and model.training == mode and all(p.grad is None for p in model.parameters())
     assert np.array_equal(bench.train.images, images) and np.array_equal(bench.train.target, target)
     assert torch.get_num_threads() == 2 and torch.equal(torch.get_rng_state(), rng)
-
-
-def test_the_seed_decides(model, bench, config, trained):
-    torch.manual_seed(123)  # the global state does not matter
-    assert same(gru.fit(model, bench.train, config=config, seed=0), trained)
-    assert not same(gru.fit(model, bench.train, config=config, seed=1), trained)
+    assert same(fitted, trained) and not same(gru.fit(model, bench.train, config=config, seed=1), trained)
 
 
 def test_weights_and_sampling_matter(model, bench, config, split):
-    retain = {"indices": split.retain, "config": config, "steps_per_epoch": 3}
-    weights = gru.reweight(split)
-    plain, drawn, topped = (
-        gru.fit(model, bench.train, **retain, **extra)
-        for extra in ({}, {"weights": weights}, {"weights": weights, "sampling": "top_up"})
-    )
+    retain = {
+        "indices": split.retain,
+        "config": replace(config, epochs=1, warmup_epochs=0),
+        "steps_per_epoch": 3,
+    }
+    options = ({}, {"weights": gru.reweight(split)}, {"weights": gru.reweight(split), "sampling": "top_up"})
+    plain, drawn, topped = (gru.fit(model, bench.train, **retain, **extra) for extra in options)
     assert not same(plain, drawn) and not same(plain, topped) and not same(drawn, topped)
 
 
@@ -269,20 +349,14 @@ def test_forgotten_images_are_never_seen(model, bench, config, split):
     """Replacing the forgotten images by noise changes nothing that is trained on the others."""
     images = bench.train.images.copy()
     images[split.forget] = 255 - images[split.forget]
-    other = gru.GroupedDataset(
-        bench.train.target, bench.train.sensitive, ("a", "b"), ("c", "d"), images=images
-    )
+    other = replace(bench.train, images=images)
     for weights in (None, gru.reweight(split)):
-        first, second = (
-            gru.fit(model, d, indices=split.retain, weights=weights, config=config)
-            for d in (bench.train, other)
-        )
-        assert same(first, second)
+        retain = {"indices": split.retain, "weights": weights, "config": config}
+        assert same(*(gru.fit(model, data, **retain) for data in (bench.train, other)))
 
 
-@pytest.mark.parametrize(
-    "arguments, culprit",
-    [
+def test_fit_refuses(model, bench, config):
+    cases = [
         ({"weights": np.ones(199)}, "weights must be 200"),
         ({"weights": np.zeros(200)}, "weights"),
         ({"weights": np.full(200, np.nan)}, "weights"),
@@ -294,12 +368,10 @@ def test_forgotten_images_are_never_seen(model, bench, config, split):
         ({"indices": [0.5]}, "whole numbers"),
         ({"indices": np.ones(200, bool)}, "whole numbers"),  # a mask is no list of samples
         ({"sampling": "topup"}, "did you mean 'top_up'"),
+        ({"sampling": "top_up"}, "sampling='top_up' and weights=None contradict each other"),
         ({"seed": -1}, "seed -1"),
-    ],
-)
-def test_fit_refuses(arguments, culprit, model, bench, config):
-    with pytest.raises(gru.InputError, match=culprit):
-        gru.fit(model, bench.train, config=config, **arguments)
+    ]
+    assert not accepted(lambda options: gru.fit(model, bench.train, config=config, **options), cases)
 
 
 def test_divergence_is_said(model, bench):
@@ -310,6 +382,57 @@ def test_divergence_is_said(model, bench):
 def test_bfloat16_is_another_result(model, bench, config, trained):
     half = gru.fit(model, bench.train, config=replace(config, precision="bfloat16"))
     assert not same(half, trained) and all(p.dtype == torch.float32 for p in half.parameters())
+    with Training(trained, bench.train, replace(config, precision="bfloat16")) as training:
+        (batch,) = training.batches(0, Sampler(bench.train, range(8)))
+        assert {tensor.dtype for tensor in training.forward(batch)} == {torch.float32}
+
+
+def test_training_by_hand(trained, bench, config):
+    """A changed gradient, a rate for each pass, held statistics, and the mode of what comes out."""
+    everything, some = Sampler(bench.train), Sampler(bench.train, [3, 1, 4], name="forget")
+    plain = replace(config, lr=0.4, warmup_epochs=0)
+    with Training(trained, bench.train, plain, hold_statistics=True) as training:
+        assert training.model.training and not training.model.backbone[1].training
+        rates = []
+        for main, sampler in ((False, some), (True, everything)):
+            for batch in training.batches(1, sampler, main=main):
+                rates.append(training.optimizer.param_groups[0]["lr"])
+                assert torch.equal(batch.y, torch.from_numpy(bench.train.target)[batch.index])
+                weights = weights_of(training.model)
+                loss = F.cross_entropy(training.logits(batch), batch.y)
+                training.step(loss, gradients=training.model.zero_grad)
+                # no gradient at all: not even weight decay
+                assert torch.equal(weights_of(training.model), weights)
+        # the second of two epochs: half of the cosine is over
+        cosine = [0.4 * (1 + math.cos(math.pi * (4 + i) / 8)) / 2 for i in range(4)]
+        assert rates == pytest.approx([0.2, *cosine])
+        training.end_epoch(1)
+        assert training.losses == []
+    fitted = training.finish()
+    assert same(fitted, trained) and not fitted.training and fitted.training_seconds > 0
+
+
+def test_the_last_good_model(trained, bench, config):
+    """A loss that is not finite in the third epoch: the model of the second comes back."""
+    sampler = Sampler(bench.train, range(64))
+    threads = torch.get_num_threads()
+    said = r"training diverged in epoch 3, step 1 of 1: the loss is nan; lower lr \(0.05\)"
+    with pytest.raises(gru.DivergedError, match=said) as caught:
+        with Training(trained, bench.train, config) as training:
+            for epoch in range(3):
+                good = copy.deepcopy(training.model)
+                (batch,) = training.batches(epoch % 2, sampler)
+                loss = F.cross_entropy(training.logits(batch), batch.y)
+                training.step(loss * (math.nan if epoch == 2 else 1))
+                training.end_epoch(epoch)
+    assert same(caught.value.model, good) and not same(good, trained) and torch.get_num_threads() == threads
+
+
+def test_hold_statistics_of_a_part(trained):
+    model = copy.deepcopy(trained).train()
+    hold_statistics_of(model.backbone[3])
+    held = [name for name, module in model.named_modules() if not module.training]
+    assert held == ["backbone.3.norm1", "backbone.3.norm2"]
 
 
 # Checkpoints
@@ -317,16 +440,13 @@ def test_bfloat16_is_another_result(model, bench, config, trained):
 
 def stopped(monkeypatch, epoch):
     """Make training stop right after the checkpoint of `epoch` is written."""
-    from gru_lite import train
-
-    write = train._write_checkpoint
 
     def write_and_stop(*arguments):
-        write(*arguments)
+        write_checkpoint(*arguments)
         if arguments[3] == epoch:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(train, "_write_checkpoint", write_and_stop)
+    monkeypatch.setattr(fitting, "write_checkpoint", write_and_stop)
 
 
 @pytest.mark.parametrize("sampling", [None, "replacement", "top_up"])
@@ -342,37 +462,47 @@ def test_an_interrupted_training_ends_the_same(sampling, model, bench, split, tm
             gru.fit(model, bench.train, checkpoint=file, **training)
         assert file.is_file()
     assert same(gru.fit(model, bench.train, checkpoint=file, **training), whole)
-    assert list(file.parent.iterdir()) == [
-        file
-    ]  # nothing but the checkpoint of the finished training, which is returned at once
+    # nothing but the checkpoint of the finished training, which is returned at once
+    assert list(file.parent.iterdir()) == [file]
     assert same(gru.fit(model, bench.train, checkpoint=file, **training | {"seed": np.int64(5)}), whole)
 
 
-KILLED = """
-import os, signal, sys
-import gru_lite as gru
-from gru_lite import train
-write = train._write_checkpoint
-def write_and_die(*arguments):
-    write(*arguments)
-    if arguments[3] == 2:
-        os.kill(os.getpid(), signal.SIGKILL)
-train._write_checkpoint = write_and_die
-bench = gru.waterdigits(0, train_counts=((70, 30), (30, 70)), val_count=20, test_count=30)
-gru.fit(gru.build_model("small_resnet", 2), bench.train, config=gru.TrainConfig(epochs=3, warmup_epochs=1), checkpoint=sys.argv[1])
-"""
-
-
-@pytest.mark.slow
-def test_a_killed_training_ends_the_same(model, bench, tmp_path):
+def test_a_resumed_optimiser_lies_in_memory_as_its_weights_do(model, bench, config, tmp_path):
+    """channels_last included: a fused step walks weights and momentum as they lie; the file holds rows."""
     file = tmp_path / "checkpoint.safetensors"
-    done = subprocess.run([sys.executable, "-c", KILLED, str(file)], capture_output=True)
-    assert done.returncode == -signal.SIGKILL and file.is_file()
-    config = gru.TrainConfig(epochs=3, warmup_epochs=1)
-    assert same(
-        gru.fit(model, bench.train, config=config, checkpoint=file),
-        gru.fit(model, bench.train, config=config),
-    )
+    with Training(model, bench.train, config) as training:
+        (batch,) = training.batches(0, Sampler(bench.train, range(8)))
+        training.step(F.cross_entropy(training.logits(batch), batch.y))
+        write_checkpoint(file, "mark", training, 1, (-1.0, {}))
+    again = Training(model, bench.train, config)
+    assert resume(file, "mark", again)[0] == 1 and same(again.model, training.model)
+    changed = 0
+    for weight, mine in zip(training.model.parameters(), again.model.parameters()):
+        kept, read = (t.optimizer.state[w]["momentum_buffer"] for t, w in ((training, weight), (again, mine)))
+        assert torch.equal(read, kept) and read.any() and read.stride() == mine.stride() == weight.stride()
+        changed += not mine.is_contiguous()
+    assert changed == 7  # every convolution but the two of 1 x 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="skipped: no fork")
+def test_a_killed_training_ends_the_same(model, bench, tmp_path, monkeypatch):
+    file, config = tmp_path / "checkpoint.safetensors", gru.TrainConfig(epochs=3, warmup_epochs=1)
+
+    def write_and_die(*arguments):
+        write_checkpoint(*arguments)
+        if arguments[3] == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    process = os.fork()
+    if process == 0:
+        try:
+            monkeypatch.setattr(fitting, "write_checkpoint", write_and_die)
+            gru.fit(model, bench.train, config=config, checkpoint=file)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == -signal.SIGKILL and file.is_file()
+    whole = gru.fit(model, bench.train, config=config)
+    assert same(gru.fit(model, bench.train, config=config, checkpoint=file), whole)
 
 
 def test_a_checkpoint_is_continued_by_its_own_training_only(
@@ -385,32 +515,29 @@ def test_a_checkpoint_is_continued_by_its_own_training_only(
     kept = file.read_bytes()
     images = bench.train.images.copy()
     images[100, 0, 0, 0] ^= 1
-    names = (bench.target_names, bench.sensitive_names)
-    pixel = gru.GroupedDataset(bench.train.target, bench.train.sensitive, *names, images=images)
-    groups = gru.GroupedDataset(
-        bench.train.target, 1 - bench.train.sensitive, *names, images=bench.train.images
-    )
-    default = {"model": model, "dataset": bench.train, "config": config}
-    for change in (
+    changes = (
         {"seed": 1},
         {"config": replace(config, lr=0.04)},
         {"indices": split.retain},
         {"weights": np.ones(200)},
         {"steps_per_epoch": 3},
         {"model": gru.build_model("small_resnet", 2, seed=1)},
-        {"dataset": pixel},
-        {"dataset": groups},
-    ):
-        with pytest.raises(
-            gru.InputError, match="checkpoint.safetensors is a checkpoint of another training"
-        ):
-            gru.fit(checkpoint=file, **default | change)
-        assert file.read_bytes() == kept
-    for damaged in (kept[: len(kept) // 2], b""):
-        file.write_bytes(damaged)
-        with pytest.raises(gru.InputError, match="checkpoint.safetensors is truncated") as caught:
-            gru.fit(checkpoint=file, **default)
-        assert "\n" not in str(caught.value)
+        {"dataset": replace(bench.train, images=images)},
+        {"dataset": replace(bench.train, sensitive=1 - bench.train.sensitive)},
+    )
+
+    def fit(change, content=kept):
+        file.write_bytes(content)
+        return gru.fit(
+            **{"model": model, "dataset": bench.train, "config": config, "checkpoint": file} | change
+        )
+
+    another, damaged = "is a checkpoint of another training", (kept[: len(kept) // 2], b"")
+    cases = [
+        *((change, f"checkpoint.safetensors {another}") for change in changes),
+        *(({}, content, "checkpoint.safetensors is truncated") for content in damaged),
+    ]
+    assert not accepted(fit, cases) and file.read_bytes() == damaged[-1]
 
 
 # Prediction
@@ -423,64 +550,48 @@ def test_predict(trained, bench):
         x = torch.from_numpy(bench.test.images).float() / 127.5 - 1
         np.testing.assert_allclose(logits, trained(x), atol=1e-4)
     order = [5, 3, 3, 100]
-    np.testing.assert_allclose(
-        gru.predict(trained, bench.test, order, batch_size=3), logits[order], atol=1e-5
-    )
+    some = gru.predict(trained, bench.test, order, batch_size=3)
+    np.testing.assert_allclose(some, logits[order], atol=1e-5)
 
 
-@pytest.mark.parametrize("mode", [True, False])
-def test_predict_leaves_everything_as_it_was(mode, trained, bench, two_threads):
-    model = copy.deepcopy(trained).train(mode)
-    before = copy.deepcopy(model)
-    first = gru.predict(model, bench.val)
-    assert model.training == mode and same(model, before) and torch.get_num_threads() == 2
-    assert np.array_equal(first, gru.predict(model, bench.val))
+def test_predict_leaves_the_model_where_and_as_it_was(trained, bench, two_threads):
+    for mode in (True, False):
+        model = copy.deepcopy(trained).train(mode)
+        model.backbone[1].train(not mode)
+        before, modes = copy.deepcopy(model), [module.training for module in model.modules()]
+        lay = [(p.device, p.data_ptr(), p.requires_grad) for p in model.parameters()]
+        first = gru.predict(model, bench.val)
+        assert [module.training for module in model.modules()] == modes and same(model, before)
+        assert [(p.device, p.data_ptr(), p.requires_grad) for p in model.parameters()] == lay
+        assert torch.get_num_threads() == 2 and np.array_equal(first, gru.predict(model, bench.val))
 
 
-# Methods
+def test_a_model_of_ones_own(trained, bench):
+    """What a class of one's own computes is what every pass sees."""
+
+    class Doubled(gru.Classifier):
+        def features(self, x):
+            return 2 * super().features(x)
+
+        def forward(self, x):
+            return super().forward(x) + 1
+
+    model = Doubled(trained.backbone, trained.head)
+    z = gru.extract_features(trained, bench.val)
+    np.testing.assert_allclose(gru.extract_features(model, bench.val), 2 * z, rtol=1e-6)
+    with torch.no_grad():
+        expected = trained.head(torch.from_numpy(2 * z)) + 1
+    np.testing.assert_allclose(gru.predict(model, bench.val), expected, atol=1e-5)
 
 
-def test_unlearn(trained, bench, split, config):
-    before = copy.deepcopy(trained)
-    tuning = gru.METHODS["finetune"][1](epochs=1)
-    first, second, plain, topped = (
-        gru.unlearn("finetune", trained, bench.train, split, tuning, **extra)
-        for extra in ({}, {}, {"reweight": False}, {"sampling": "top_up"})
-    )
-    assert same(first, second) and not same(first, plain) and not same(first, topped)
-    assert same(trained, before) and not same(first, trained) and not first.training
-
-
-def test_unlearn_refuses(trained, bench, split, config):
-    with pytest.raises(gru.InputError, match="unknown method 'fintune': did you mean 'finetune'"):
-        gru.unlearn("fintune", trained, bench.train, split)
-    with pytest.raises(gru.InputError, match="finetune takes a FinetuneConfig, not a TrainConfig"):
-        gru.unlearn("finetune", trained, bench.train, split, config)
-    with pytest.raises(gru.InputError, match="the split is of other data"):
-        gru.unlearn("finetune", trained, bench.val, split)
-    whole = gru.forget_split(bench.train, [(1, 0)], 1)
-    with pytest.raises(gru.InputError, match=r"group \(1, 0\) hole on land is forgotten whole"):
-        gru.unlearn("finetune", trained, bench.train, whole)
-
-
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="skipped: no GPU")
 def test_gpu_agrees_with_cpu(trained, bench, split, config):
     """Same logits to rounding, and a training whose draws and shifts are those of the CPU."""
-    on_gpu = copy.deepcopy(trained).cuda()
-    assert np.abs(gru.predict(on_gpu, bench.test) - gru.predict(trained, bench.test)).max() < 1e-3
-    one_step = replace(config, epochs=1, warmup_epochs=0, lr=1e-3)
-    models = [
-        gru.fit(
-            trained,
-            bench.train,
-            config=one_step,
-            indices=split.retain,
-            weights=gru.reweight(split),
-            steps_per_epoch=1,
-            seed=0,
-            device=device,
-        )
-        for device in ("cpu", "cuda")
-    ]
+    first, second = (gru.predict(trained, bench.test, device=device) for device in ("cuda", "cpu"))
+    assert np.abs(first - second).max() < 1e-3 and next(trained.parameters()).device.type == "cpu"
+    one_step = {"config": replace(config, epochs=1, warmup_epochs=0, lr=1e-3), "steps_per_epoch": 1}
+    retain = {"indices": split.retain, "weights": gru.reweight(split)} | one_step
+    models = [gru.fit(trained, bench.train, **retain, device=device) for device in ("cpu", "cuda")]
     first, second = (gru.predict(model, bench.test) for model in models)
     assert np.abs(first - second).max() < 1e-2

@@ -7,59 +7,51 @@ import pandas as pd
 import pytest
 
 import gru_lite as gru
-from gru_lite import tables
+from gru_lite import cli
+from gru_lite.experiment import runs
+from gru_lite.experiment.report import beside_reported
+from gru_lite.experiment.table import Facts, Results
 
+SCORES = ["RA", "UA", "TA", "MIA", "EO", "GA"]
 GAPS = {  # four seeds each; the retrain with REWEIGHT is the reference
-    ("original", ""): [80, 81, 82, 83],
-    ("retrain", ""): [90, 91, 90, 91],
+    ("original", "none"): [80, 81, 82, 83],
+    ("retrain", "none"): [90, 91, 90, 91],
     ("retrain", "replacement"): [np.nan] * 4,
     ("ceiling", "replacement"): [99, 98, 99, 98],
-    ("finetune", ""): [95, 96, 95, 97],
+    ("finetune", "none"): [95, 96, 95, 97],
     ("finetune", "replacement"): [96, 97, 98, 96],
-    ("miu", ""): [95, 95, 95, 96],
+    ("miu", "none"): [95, 95, 95, 96],
     ("miu", "replacement"): [97, 98, 98, 98],
 }
+RIVALS = [
+    ("original", "none"),
+    ("retrain", "none"),
+    ("finetune", "none"),
+    ("finetune", "replacement"),
+    ("miu", "none"),
+]
 
 
-def make_table(gaps, ratio="0.5"):
+def make_table(gaps=GAPS, ratio="0.5"):
     rows = []
     for (method, sampling), values in gaps.items():
         for seed, value in enumerate(values):
-            own = 100.0 if (method, sampling) == ("retrain", "replacement") else value
-            scores = dict.fromkeys(
-                ("RA", "UA", "TA", "MIA", "EO", "GA", "worst_group", "acc_0_0"), 50.0 + seed
-            )
+            row = {"method": method, "sampling": sampling, "ratio": ratio, "seed": seed}
+            row |= dict.fromkeys([*SCORES, "worst_group", "acc_0_0"], 50.0 + seed)
+            row["avg_gap"] = 100.0 if (method, sampling) == ("retrain", "replacement") else value
             rows.append(
-                {
-                    "method": method,
-                    "sampling": sampling,
-                    "ratio": ratio,
-                    "seed": seed,
-                    **scores,
-                    "avg_gap": own,
-                    "avg_gap_refs": value,
-                    "n_forget": 90,
-                    "seconds": 7.0,
-                    "share": 0.35,
-                    "status": "ok",
-                }
+                row | {"avg_gap_refs": value, "n_forget": 90, "seconds": 7.0, "share": 0.35, "status": "ok"}
             )
     return pd.DataFrame(rows)
 
 
 def test_compare_by_hand():
-    found = gru.compare(pd.concat([make_table(GAPS), make_table(GAPS, "0.9")]))
+    found = gru.compare(pd.concat([make_table(), make_table(ratio="0.9")]))
     assert found["ratio"].tolist() == ["0.5"] * 5 + ["0.9"] * 5 and set(found["seeds"]) == {4}
+    assert set(zip(found["method"], found["method_sampling"])) == {("miu", "replacement")}
     first = found[:5].set_index(["rival", "sampling"])
-    assert list(first.index) == [
-        ("original", ""),
-        ("retrain", ""),
-        ("finetune", ""),
-        ("finetune", "replacement"),
-        ("miu", ""),
-    ]
-    # miu - finetune with REWEIGHT: 1, 1, 0, 2: mean 1, standard deviation .8165; half width 3.18245 * .8165 /
-    # 2
+    assert list(first.index) == RIVALS
+    # miu - finetune with REWEIGHT: 1, 1, 0, 2: mean 1, standard deviation .8165; half 3.18245 * .8165 / 2
     one = first.loc["finetune", "replacement"]
     assert (one["mean"], one["half"]) == pytest.approx((1, 3.18245 * 0.81650 / 2), rel=1e-4)
     p = [gru.paired_test(GAPS["miu", "replacement"], GAPS[key])[2] for key in first.index]
@@ -69,25 +61,38 @@ def test_compare_by_hand():
 
 
 def test_compare_another_row_and_metric():
-    table = make_table(GAPS).assign(GA=lambda t: t["GA"] + (t["method"] == "finetune") * (1 + t["seed"] % 2))
-    found = gru.compare(table, "finetune", "", metric="GA").set_index(["rival", "sampling"])
-    assert found.loc[("miu", ""), "mean"] == 1.5 and ("finetune", "replacement") in found.index
-    assert found.loc[("finetune", "replacement"), "mean"] == 0
+    table = make_table().assign(GA=lambda t: t["GA"] + (t["method"] == "finetune") * (1 + t["seed"] % 2))
+    found = gru.compare(table, "finetune", "none", metric="GA").set_index(["rival", "sampling"])
+    assert found.loc[("miu", "none"), "mean"] == 1.5 and found.loc[("finetune", "replacement"), "mean"] == 0
+    assert set(zip(found["method"], found["method_sampling"])) == {("finetune", "none")}
 
 
 def test_compare_pairs_what_there_is():
-    table = make_table(GAPS)
-    lost = (table["method"] == "finetune") & (table["sampling"] == "") & (table["seed"] > 0)
+    table = make_table()
+    lost = (table["method"] == "finetune") & (table["sampling"] == "none") & (table["seed"] > 0)
     unknown = (table["method"] == "original") & (table["seed"] == 3)
     table["avg_gap_refs"] = table["avg_gap_refs"].mask(unknown)
     found = gru.compare(table[~lost]).set_index(["rival", "sampling"])
-    assert ("finetune", "") not in found.index and found.loc[("original", ""), "seeds"] == 3
+    assert ("finetune", "none") not in found.index and found.loc[("original", "none"), "seeds"] == 3
     # four rivals are left to correct over
-    assert found.loc[("miu", ""), "smallest_holm"] == gru.smallest_difference([2, 3, 3, 2], level=0.05 / 4)
-    for empty in (table[table["seed"] == 0], table[table["method"] != "miu"]):
-        assert gru.compare(empty).empty and list(gru.compare(empty).columns) == list(
-            gru.compare(table).columns
-        )
+    smallest = gru.smallest_difference([2, 3, 3, 2], level=0.05 / 4)
+    assert found.loc[("miu", "none"), "smallest_holm"] == smallest
+    columns = list(gru.compare(table).columns)
+    for empty in (
+        gru.compare(table[table["seed"] == 0]),
+        gru.compare(table[table["method"] != "miu"], "miu"),
+    ):
+        assert empty.empty and list(empty.columns) == columns
+
+
+def test_the_best_by_mean_is_compared():
+    """Among methods: neither the original, a reference nor the ceiling, and each ratio has its own."""
+    other = GAPS | {("finetune", "none"): [98, 98, 98, 99], ("retrain", "none"): [99, 99, 99, 99]}
+    found = gru.compare(pd.concat([make_table(), make_table(other, "0.9")]))
+    compared = found.groupby("ratio")[["method", "method_sampling"]].first()
+    assert compared.to_numpy().tolist() == [["miu", "replacement"], ["finetune", "none"]]
+    without = make_table({key: gaps for key, gaps in GAPS.items() if key[0] not in ("finetune", "miu")})
+    assert gru.compare(without).empty and "minus each rival" not in gru.summary(without)
 
 
 def test_further_references_are_no_rivals():
@@ -95,121 +100,116 @@ def test_further_references_are_no_rivals():
     assert len(gru.compare(table)) == 5
 
 
+def block(text, name):
+    """The lines of the comparison of `name`, from its title to the end."""
+    lines = text.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith(f"{name} minus each rival"))
+    return lines[start:]
+
+
 def test_summary_says_what_survives():
-    table = make_table(GAPS)
-    lines = gru.summary(table).splitlines()
-    start = next(i for i, line in enumerate(lines) if line.startswith("miu + REWEIGHT minus each rival"))
-    assert "Holm over 5 rivals" in lines[start]
-    for line, row in zip(lines[start + 1 : start + 6], gru.compare(table).itertuples()):
-        assert f"{row.mean:+.1f}±{row.half:.1f}" in line and line.endswith(
-            "survives" if row.p_holm < 0.05 else "-"
-        )
-    assert [line.split()[-1] for line in lines[start + 1 : start + 6]] == [
-        "survives",
-        "survives",
-        "survives",
-        "-",
-        "survives",
-    ]
-    found = gru.compare(table)
-    assert lines[start + 6].endswith(
-        f"{found['smallest'].median():.1f} points; at Holm's first step {found['smallest_holm'].median():.1f}."
+    table = make_table()
+    text, found = gru.summary(table), gru.compare(table)
+    title, *lines = block(text, "MIU + REWEIGHT")
+    assert "Holm over 5 rivals" in title
+    for line, row in zip(lines, found.itertuples()):
+        survives = "survives" if row.p_holm < 0.05 else "-"
+        assert f"{row.mean:+.1f}±{row.half:.1f}" in line and line.endswith(survives)
+    assert [line.split()[-1] for line in lines[:5]] == ["survives"] * 3 + ["-", "survives"]
+    smallest, first = found["smallest"].median(), found["smallest_holm"].median()
+    assert lines[5].endswith(f"{smallest:.1f} points; at Holm's first step {first:.1f}.")
+    rows = text.splitlines()
+    assert any(line.split()[-2:] == ["7", ".35"] for line in rows) and max(map(len, rows)) <= 150
+    assert "rival" not in gru.summary(table[table["seed"] == 0])
+
+
+def test_summary_says_who_is_compared_and_why(monkeypatch, capsys, tmp_path):
+    """The best by mean on these seeds, which is said; or whom --compare-with names."""
+    results = Results(make_table())
+    best = block(gru.summary(results), "MIU + REWEIGHT")[-1]
+    assert best.startswith(
+        "MIU + REWEIGHT is compared because it has the highest mean on these seeds; fresh seeds"
     )
-    assert any(line.split()[-2:] == ["7", ".35"] for line in lines) and max(map(len, lines)) <= 150
-    for less in (table[table["method"] != "miu"], table[table["seed"] == 0]):
-        assert "rival" not in gru.summary(less)
+    assert block(gru.summary(results, "miu"), "MIU + REWEIGHT")[-1].startswith("Smallest difference")
+    monkeypatch.setattr(runs, "run", lambda options: results)
+    words = ["run", "--benchmark", "waterdigits", "--methods", "finetune", "miu", "--seeds", "4"]
+    assert cli.main([*words, "--compare-with", "finetune"]) == 0
+    title, *lines = block(capsys.readouterr().out, "fine-tune + REWEIGHT")
+    assert [line.split("  ")[1] for line in lines[:5]] == [
+        "original (no-op)", "retrain", "fine-tune", "MIU", "MIU + REWEIGHT",
+    ]  # fmt: skip
+    assert "minus each rival" not in "\n".join(lines) and "is compared because" not in lines[-1]
 
 
 def test_the_calibrated_gap_uses_all_references():
     table = make_table(GAPS | {("reference_2", "replacement"): [98, 98, 99, 97]})
-    line = next(line for line in gru.summary(table).splitlines() if line.startswith("miu + REWEIGHT "))
-    gaps = (GAPS[key] for key in (("miu", "replacement"), ("original", ""), ("ceiling", "replacement")))
+    line = next(line for line in gru.summary(table).splitlines() if line.startswith("MIU + REWEIGHT "))
+    gaps = (GAPS[key] for key in (("miu", "replacement"), ("original", "none"), ("ceiling", "replacement")))
     assert "{:.0f} [{:.0f},{:.0f}]".format(*gru.calibrated_gap(*gaps)) in line
 
 
-# Beside the reported numbers
-
-SCORES = ["RA", "UA", "TA", "MIA", "EO", "GA"]
+# Beside the reported numbers.
 
 
 def waterbirds():
-    """Two seeds of three rows at two ratios; EO, the mean over all pairs, is not what the paper reports."""
+    """Two seeds of four rows at two ratios; EO, the mean over all pairs, is not what the paper reports."""
     rows = []
-    for method, sampling, base in (
-        ("original", "", 90.0),
-        ("retrain", "replacement", 60.0),
-        ("miu", "replacement", 61.0),
-        ("ceiling", "replacement", 60.0),
-    ):
+    means = {"original": 90.0, "retrain": 60.0, "miu": 61.0, "ceiling": 60.0}
+    for method, base in means.items():
         for ratio in ("0.5", "0.9"):
             for seed in (0, 1):
-                scores = dict.fromkeys(SCORES, base + seed) | {
-                    "EO": -1.0,
-                    "EO_paper": base + (6 if method == "miu" else 0) + seed,
+                row = {
+                    "method": method,
+                    "sampling": "none" if method == "original" else "replacement",
+                    "ratio": ratio,
                 }
-                rows.append(
-                    {"method": method, "sampling": sampling, "ratio": ratio, "seed": seed, "status": "ok"}
-                    | scores
-                )
+                row |= {"seed": seed, "status": "ok", **dict.fromkeys(SCORES, base + seed), "EO": -1.0}
+                rows.append(row | {"EO_paper": base + (6 if method == "miu" else 0) + seed})
     return pd.DataFrame(rows)
 
 
+def beside(table, data="waterbirds", model="resnet18", target=None, default_request=True, **facts):
+    return beside_reported(Results(table, Facts("", default_request, data, model, target, **facts)))
+
+
 def test_beside_the_reported_numbers_by_hand():
-    lines = tables.beside_reported(waterbirds(), "waterbirds").splitlines()
-    assert lines[0].startswith("Ratio 0.5, means: ours, (reported") and lines[1].split() == [
-        *SCORES,
-        "Avg.",
-        "Gap",
-    ]
-    # waterbirds,0.5,MIU,99.9,54.8,85.8,59.5,28.3,53.7,96.9; each of ours is 61.5, EO 67.5; gaps 1, 1, 1, 1,
-    # 7, 1: 100 - 2
-    cells = re.findall(r"\S+ \([^)]*\)", lines[4])
-    assert lines[4].startswith("miu + REWEIGHT ") and cells == [
-        "61.5 (99.9, -38.4)",
-        "61.5 (54.8, +6.7)",
-        "61.5 (85.8, -24.3)",
-        "61.5 (59.5, +2.0)",
-        "67.5 (28.3, +39.2)",
-        "61.5 (53.7, +7.8)",
-        "98.0 (96.9, +1.1)",
-    ]
+    lines = beside(waterbirds()).splitlines()
+    assert lines[0].startswith("Ratio 0.5, means: ours, (reported")
+    assert lines[1].split() == [*SCORES, "Avg.", "Gap"]
+    # waterbirds,0.5,MIU,99.9,54.8,85.8,59.5,28.3,53.7,96.9; each of ours is 61.5, EO 67.5
+    # gaps 1, 1, 1, 1, 7, 1: 100 - 2
+    assert lines[4].startswith("MIU + REWEIGHT ")
+    assert re.findall(r"\S+ \([^)]*\)", lines[4]) == [
+        "61.5 (99.9, -38.4)", "61.5 (54.8, +6.7)", "61.5 (85.8, -24.3)", "61.5 (59.5, +2.0)",
+        "67.5 (28.3, +39.2)", "61.5 (53.7, +7.8)", "98.0 (96.9, +1.1)",
+    ]  # fmt: skip
+    # the paper has no gap of these
     assert (
         "90.5 (98.9, -8.4)" in lines[2] and lines[2].endswith("70.0 (-)") and lines[3].endswith("100.0 (-)")
-    )  # the paper has no gap of these
+    )
     assert lines[5] == "Not reported: ceiling (held-out ref.)."
     assert lines[6:] == ["", "Not reported: ratio 0.9; the paper's first version has 0.5."]
-    trial = waterbirds()
-    trial.attrs["trial"] = "--epochs 1"
-    said = tables.beside_reported(trial, "waterbirds").splitlines()
+    said = beside(waterbirds(), trial="--epochs 1").splitlines()
     assert said == ["A trial run (--epochs 1): its differences say nothing about the paper.", "", *lines]
 
 
-@pytest.mark.parametrize(
-    "what, why",
-    [
-        (("multinli", "bert"), "the paper's first version has no numbers of multinli"),
-        (("waterbirds", "vit_b_16"), "resnet18, not vit_b_16"),
-        (("celeba", "resnet18", "Blond_Hair"), "target Attractive, not Blond_Hair"),
-        (("fairface", "resnet18", None, False), "the default group, not others"),
-    ],
-)
-def test_what_is_not_reported(what, why):
-    said = tables.beside_reported(waterbirds(), *what)
-    assert said.startswith("Not reported: ") and why in said and "\n" not in said
+def test_what_is_not_reported():
+    for what, why in (
+        ({"data": "multinli", "model": "bert"}, "the paper's first version has no numbers of multinli"),
+        ({"model": "vit_b_16"}, "resnet18, not vit_b_16"),
+        ({"data": "celeba", "target": "Blond_Hair"}, "target Attractive, not Blond_Hair"),
+        ({"data": "fairface", "default_request": False}, "the default group, not others"),
+    ):
+        said = beside(waterbirds(), **what)
+        assert said.startswith("Not reported: ") and why in said and "\n" not in said
 
 
 def test_celeba_is_reported_with_its_first_target():
     table = waterbirds().query("ratio == '0.5'").reset_index(drop=True)
-    table.loc[table["method"] == "miu", SCORES] = np.nan  # diverged
-    table.loc[table["method"] == "miu", "EO_paper"] = np.nan
-    lines = tables.beside_reported(table, "celeba", target="Attractive").splitlines()
-    assert (
-        "(66.6, " in lines[2]
-        and lines[4].split("  ")[0] == "miu + REWEIGHT"
-        and lines[4].split()[3:] == ["-"] * 7
-    )
+    table.loc[table["method"] == "miu", [*SCORES, "EO_paper"]] = np.nan  # diverged
+    lines = beside(table, "celeba", target="Attractive").splitlines()
+    assert "(66.6, " in lines[2] and lines[4].split("  ")[0] == "MIU + REWEIGHT"
+    assert lines[4].split()[3:] == ["-"] * 7
     # without a reference there is no gap
-    lines = tables.beside_reported(
-        table[table["method"] != "retrain"], "celeba", target="Attractive"
-    ).splitlines()
+    lines = beside(table[table["method"] != "retrain"], "celeba", target="Attractive").splitlines()
     assert lines[2].split()[-1] == "-"

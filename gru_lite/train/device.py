@@ -76,15 +76,14 @@ class DeviceData:
 
     pass_size = 1024
     pass_name = "shift"  # of the stream that `windows` draws from
-    augments = (
-        False  # whether the model sees other images in training than in evaluation, so that outputs differ
-    )
+    augments = False  # whether training shows crops where evaluation shows the whole
 
     def __init__(
         self, dataset: GroupedDataset, device: torch.device, shift: int = 0, resident: bool | None = None
     ):
         self.device, self.shift = device, shift
         self.host = np.ascontiguousarray(dataset.inputs)  # of a memory map this is no copy
+        self._dtype = torch.from_numpy(np.empty(0, self.host.dtype)).dtype
         self.target = torch.from_numpy(dataset.target).to(device)
         self.inputs = self._lay(dataset, resident)
 
@@ -114,9 +113,7 @@ class DeviceData:
         return [slice(start, start + n) for start in range(0, len(self.host), n)]
 
     def _copy(self):
-        inputs = torch.empty(
-            self.host.shape, dtype=torch.from_numpy(self.host[:0].copy()).dtype, device=self.device
-        )
+        inputs = torch.empty(self.host.shape, dtype=self._dtype, device=self.device)
         for rows in self._blocks():
             inputs[rows] = torch.from_numpy(_writeable(self.host[rows]))
         return inputs
@@ -131,9 +128,8 @@ class DeviceData:
             windows: (B, .) rows of what `windows` drew; None shows the samples as in evaluation.
 
         Returns:
-            x: features float32 (B, D), tokens int32 (B, 3, L), or images float32 (B, C, H, W) in [-1, 1],
-                channels_last.
-            y: int64 (B,).
+            x, features float32 (B, D), tokens int32 (B, 3, L), or images float32 (B, C, H, W) in [-1, 1],
+            channels_last; and y, int64 (B,).
         """
         if self.inputs is None:
             raw = to_device(torch.from_numpy(self.host[index.cpu().numpy()]), self.device)
@@ -187,8 +183,7 @@ class DeviceData:
         Return them on the device and, of a GPU, the event of their copy, on another stream.
         """
         on_gpu = self.device.type == "cuda"
-        dtype = torch.from_numpy(self.host[:0].copy()).dtype
-        block = torch.empty((len(rows), *self.host.shape[1:]), dtype=dtype, pin_memory=on_gpu)
+        block = torch.empty((len(rows), *self.host.shape[1:]), dtype=self._dtype, pin_memory=on_gpu)
         np.take(self.host, rows, axis=0, out=block.numpy(), mode="clip")  # other modes copy once more
         if not on_gpu:
             return block, None

@@ -40,7 +40,6 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 import gru_lite
 from gru_lite.train import device as device_module
@@ -58,7 +57,13 @@ FROM_HOST_VALUES = (torch.tensor, torch.as_tensor, torch.asarray, Tensor.new_ten
 
 def tensors_of(anything) -> list[Tensor]:
     """All tensors inside nested lists, tuples and dictionaries."""
-    return [leaf for leaf in tree_leaves(anything) if isinstance(leaf, Tensor)]
+    if isinstance(anything, Tensor):
+        return [anything]
+    if isinstance(anything, dict):
+        anything = anything.values()
+    elif not isinstance(anything, (list, tuple)):
+        return []
+    return [tensor for item in anything for tensor in tensors_of(item)]
 
 
 def lies(tensor: Tensor) -> torch.device | None:
@@ -178,13 +183,13 @@ class Machine:
 
         def make():
             with torch._C.DisableTorchFunction():
-                arrives.copy_(tensor)
+                arrives.copy_(tensor, non_blocking=True)
 
         stream = self.stream(device)
-        stream.work.append(make)
         if stream is self.main[device]:
-            stream.wait_event(stream.record_event())
+            make()
         else:
+            stream.work.append(make)
             self.notes["copies on a side stream"] += 1
         return arrives
 
@@ -296,7 +301,8 @@ class Operations(TorchDispatchMode):
 
     def _check(self, func, name, args, tensors):
         if name == "copy_":
-            if len({lies(tensor) or lies(tensors[0]) for tensor in tensors}) > 1:
+            late = len(args) > 2 and args[2] and is_pinned(args[1])
+            if len({lies(tensor) for tensor in tensors} - {None}) > 1 and not late:
                 self.machine.wait("copy between devices")
             return
         if name in WAITING:
@@ -344,7 +350,12 @@ class Autocast(torch.autocast):
 
 def patches(machine: Machine) -> list[tuple]:
     """(object, name, what stands there while the GPU is imitated)."""
-    from_numpy = torch.from_numpy  # no mode sees it
+    # No mode sees these.
+    from_numpy, group_tensors = torch.from_numpy, torch.optim.Optimizer._group_tensors_by_device_and_dtype
+
+    def grouped(lists, with_indices=False):
+        groups = group_tensors(lists, with_indices)
+        return {(lies(group[0][0][0]) or CPU, dtype): group for (_, dtype), group in groups.items()}
 
     class Pool(ThreadPoolExecutor):
         """Modes belong to a thread, so the loader's must enter them, too."""
@@ -380,6 +391,7 @@ def patches(machine: Machine) -> list[tuple]:
     return [
         *((torch.cuda, name, value) for name, value in cuda.items()),
         *((torch.optim.Optimizer, name, lambda self: None) for name in health),
+        (torch.optim.Optimizer, "_group_tensors_by_device_and_dtype", staticmethod(grouped)),
         (torch, "autocast", Autocast),
         (torch, "from_numpy", lambda array: put(from_numpy(array), CPU)),
         (Tensor, "record_stream", lambda tensor, stream: machine.notes.update(["record_stream"])),

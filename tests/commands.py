@@ -1,0 +1,52 @@
+"""Commands: options as words, and processes that run them without importing torch for seconds."""
+
+import multiprocessing
+import os
+import sys
+from dataclasses import fields
+
+import gru_lite as gru
+from gru_lite import cli
+
+# A fork server imports the package once; each process that it starts is a real one, to be killed by a signal.
+FORKS = multiprocessing.get_context("forkserver")
+PRELOADED = [
+    "commands",
+    "gru_lite.experiment.runs",
+    "torch._dynamo",
+    "torchvision",
+    "sklearn.ensemble",
+    "dask.distributed",
+]
+
+
+def words_of(options, **changes):
+    """The command line of options, every default included."""
+    words = ["tune" if isinstance(options, gru.TuneOptions) else "run"]
+    for field in fields(options):
+        value = changes.get(field.name, getattr(options, field.name))
+        if value not in (None, (), False):
+            values = value if isinstance(value, tuple) else () if value is True else (value,)
+            words += [f"--{field.name.replace('_', '-')}", *map(str, values)]
+    return words
+
+
+def fork_server():
+    """The multiprocessing context of the fork server, with its imports."""
+    FORKS.set_forkserver_preload(PRELOADED)
+    return FORKS
+
+
+def start(words, log=os.devnull):
+    """Start a command in a process, and a process group, of its own; `log` gets what it says."""
+    process = fork_server().Process(target=_main, args=(list(words), str(log)))
+    process.start()
+    return process
+
+
+def _main(words, log):
+    os.setsid()
+    file = os.open(log, os.O_WRONLY | os.O_CREAT)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    sys.exit(cli.main(words))

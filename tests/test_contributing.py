@@ -1,0 +1,325 @@
+"""CONTRIBUTING.md and the README do what they say: their examples are run, and their commands understood."""
+
+import functools
+import inspect
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+import gru_lite as gru
+
+ROOT = Path(__file__).resolve().parents[1]
+GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "book").glob("*.md"))]
+
+
+def blocks(text, language):
+    """The blocks of code of one language; "" is one that names none."""
+    fenced = re.findall(r"^```([^\n]*)\n(.*?)^```$", text, flags=re.M | re.S)
+    return [body for name, body in fenced if name == language]
+
+
+def example(name):
+    """The file that a block of Python names in its first line, without that line."""
+    (found,) = [body for body in blocks(GUIDE, "python") if body.startswith(f"# {name}\n")]
+    return found.split("\n", 1)[1]
+
+
+def patch(folder, changes):
+    """Apply the blocks of changes that CONTRIBUTING.md shows; each place must be there exactly once."""
+    for part in re.split(r"^--- ", changes, flags=re.M)[1:]:
+        name, *hunks = re.split(r"^@@\n", part, flags=re.M)
+        file = folder / name.strip()
+        for hunk in hunks:
+            lines = hunk.splitlines()
+            before, after = ("".join(f"{line[1:]}\n" for line in lines if line[:1] != sign) for sign in "+-")
+            text = file.read_text(encoding="utf-8")
+            assert text.count(before) == 1, f"{name.strip()} has no such place:\n{before}"
+            file.write_text(text.replace(before, after), encoding="utf-8")
+
+
+class Copy:
+    """A copy of the package in a folder of its own, to which an example is added."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        shutil.copytree(ROOT / "gru_lite", folder / "gru_lite", ignore=shutil.ignore_patterns("__pycache__"))
+
+    def add(self, name):
+        (self.folder / name).write_text(example(name), encoding="utf-8")
+
+    def python(self, *arguments, code=0):
+        environment = os.environ | {"PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            [sys.executable, *map(str, arguments)],
+            cwd=self.folder, env=environment, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout if code == 0 else done.stderr
+
+    def command(self, line, code=0):
+        return self.python("-m", "gru_lite", *shlex.split(line), code=code)
+
+
+@pytest.fixture(scope="module")
+def method(tmp_path_factory):
+    """A copy with the method: one file more, and nothing else."""
+    copy = Copy(tmp_path_factory.mktemp("method"))
+    copy.add("gru_lite/methods/neggrad_plus.py")
+    return copy
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """A copy with the data set and the score."""
+    copy = Copy(tmp_path_factory.mktemp("dataset"))
+    copy.add("gru_lite/data/shapes.py")
+    for changes in blocks(GUIDE, "diff"):
+        patch(copy.folder, changes)
+    exec(example("draw_shapes.py").replace("DATA/", f"{copy.folder}/DATA/"), {})
+    return copy
+
+
+def test_examples_are_formatted_and_have_no_findings(tmp_path):
+    config = ["--quiet", "--config", ROOT / "pyproject.toml", tmp_path]
+    for body in blocks(GUIDE, "python"):
+        name = body.split("\n", 1)[0].removeprefix("# ")
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(example(name), encoding="utf-8")
+    for rules in (["format", "--check"], ["check", "--ignore", "E501,E402"]):
+        done = subprocess.run([sys.executable, "-m", "ruff", *rules, *config], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+# Every line that begins with gru-lite is read by the command line's own parser.
+UNDERSTAND = """
+import shlex, sys
+from gru_lite import cli
+classes = {"prepare": cli.PrepareOptions, "run": cli.RunOptions, "tune": cli.TuneOptions}
+for line in sys.stdin.read().splitlines():
+    command, *words = shlex.split(line)
+    classes[command](**cli._values(cli._parser(command, classes[command]), words))
+"""
+
+
+def commands():
+    """The arguments of every gru-lite command of the README, this guide and the book's pages."""
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for body in blocks(text, "") + blocks(text, "bash"):
+            lines = re.sub(r"\\\n\s*", " ", body).splitlines()
+            words = [re.search(r"(?:\bgru-lite|-m gru_lite) +(.*)", line) for line in lines]
+            found += [(page.name, match[1]) for match in words if match]
+    return found
+
+
+def test_commands_of_the_pages_are_understood(dataset, method, tmp_path):
+    """With the example of a method and of a data set in place, since their commands are among them."""
+    everything = Copy(tmp_path)
+    everything.add("gru_lite/methods/neggrad_plus.py")
+    shutil.copytree(dataset.folder / "gru_lite", tmp_path / "gru_lite", dirs_exist_ok=True)
+    assert {"README.md", "CONTRIBUTING.md", "your_own_images.md"} <= {page for page, _ in commands()}
+    lines = "\n".join(line for _, line in commands())
+    done = subprocess.run(
+        [sys.executable, "-c", UNDERSTAND], input=lines, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_files_that_the_pages_name_exist():
+    for page in PAGES[:2]:
+        text = page.read_text(encoding="utf-8")
+        named = {link for link in re.findall(r"\]\(([^)#]+)\)", text) if ":" not in link}
+        made = set(re.findall(r"^# (\S+\.py)$", GUIDE, flags=re.M))  # the examples themselves
+        named |= set(re.findall(r"`((?:gru_lite|tests|book|results|notebooks)/[\w./]+)`", text)) - made
+        missing = [name for name in named if name.isascii() and not (ROOT / name).exists()]
+        assert not [name for name in missing if not re.search("[A-Z]{2}", name)], f"{page.name}: {missing}"
+
+
+def test_the_readme_in_python(bench, capsys):
+    """The block as it stands, with a small benchmark and one epoch."""
+    (code,) = blocks(PAGES[0].read_text(encoding="utf-8"), "python")
+    short = functools.partial(gru.fit, config=gru.TrainConfig(epochs=1, warmup_epochs=0))
+    small = {"load": lambda name, seed: bench, "fit": short}
+    names = {name: getattr(gru, name) for name in re.findall(r"\bgru\.(\w+)", code)} | small
+    exec(code.replace("import gru_lite as gru\n", ""), {"gru": SimpleNamespace(**names)})
+    assert len(capsys.readouterr().out.splitlines()) >= 1
+
+
+def test_a_method_is_one_file(method):
+    listed = method.command("run --help")
+    assert "neggrad_plus" in listed
+    said = method.python(
+        "-c", "import gru_lite as gru; print(*gru.METHODS, gru.METHODS['neggrad_plus'][1]())"
+    )
+    assert "neggrad_plus" in said.split() and "NegGradPlusConfig(" in said and "alpha=0.003" in said
+
+
+@pytest.mark.slow
+def test_a_method_is_run_and_compared(method, manifest):
+    out = method.command(
+        f"run --manifest {manifest} --groups 1,0 --methods neggrad_plus finetune --compare-with neggrad_plus "
+        "--epochs 1 --seeds 2 --jobs 1 --out out"
+    )
+    rows = [line.split("  ")[0] for line in out.splitlines()]
+    assert {"neggrad plus", "neggrad plus + REWEIGHT", "fine-tune + REWEIGHT"} <= set(rows)
+    assert "\nneggrad plus + REWEIGHT minus each rival, in Avg. Gap" in out
+    table = pd.read_csv(method.folder / "out" / "table.csv")
+    mine = table[table["method"] == "neggrad_plus"]
+    assert len(mine) == 4 and (mine["status"] == "ok").all() and mine["avg_gap"].notna().all()
+
+
+@pytest.mark.slow
+def test_a_method_is_tuned(method, manifest):
+    out = method.command(
+        f"tune --manifest {manifest} --groups 1,0 --methods neggrad_plus --trials 1 --seeds 1 --references 1 "
+        "--epochs 1 --jobs 1 --out tuning"
+    )
+    assert "neggrad plus" in out and "trial 0: lr 0.05, shift 2, alpha 0.003" in out
+    assert (method.folder / "tuning" / "chosen.json").is_file()
+
+
+# The method of the page against the definition, on features without augmentation: one step by hand.
+BY_HAND = """
+import numpy as np, torch, torch.nn.functional as F
+import gru_lite as gru
+from gru_lite.methods.neggrad_plus import NegGradPlusConfig
+rng = np.random.default_rng(0)
+target, sensitive = (axis.ravel().repeat(4) for axis in np.indices((2, 2)))
+data = gru.GroupedDataset(target, sensitive, "ab", "cd", features=rng.normal(size=(16, 3)).astype(np.float32))
+split = gru.forget_split(data, [(1, 0)], 0.5)
+model = gru.build_model("mlp", 2, n_features=3)
+common = dict(epochs=1, batch_size=14, momentum=0.0, weight_decay=0.0, schedule="const", lr=0.1)
+config = NegGradPlusConfig(alpha=0.5, forget_batch_size=2, **common)
+ours = gru.unlearn("neggrad_plus", model, data, split, config, reweight=False)
+x, y = torch.from_numpy(data.features), torch.from_numpy(data.target)
+loss = F.cross_entropy(model(x[split.retain]), y[split.retain])
+loss = loss - 0.5 * F.cross_entropy(model(x[split.forget]), y[split.forget])
+gradients = torch.autograd.grad(loss, list(model.parameters()))
+expected = [p - 0.1 * g for p, g in zip(model.parameters(), gradients)]
+print(max((a - b.cpu()).abs().max().item() for a, b in zip(expected, ours.cpu().parameters())))
+"""
+
+
+def test_the_method_is_what_its_docstring_says(method):
+    assert float(method.python("-c", BY_HAND)) < 1e-6
+
+
+def test_a_data_set_is_prepared(dataset):
+    out = dataset.command("prepare --dataset shapes --root DATA --image-size 32")
+    assert "shapes: 68 samples" in out and "square on light" in out
+    numbers = [re.findall(r"\d+", line.split(") ")[-1]) for line in out.splitlines()[2:]]
+    assert all(row[::2] == row[1::2] and len(row) == 6 for row in numbers), out  # as published
+
+
+@pytest.mark.slow
+def test_a_data_set_and_a_score_are_run(dataset):
+    out = dataset.command(
+        "run --dataset shapes --root DATA --weights none --epochs 1 --image-size 32 --seeds 1 --jobs 1 "
+        "--out out"
+    )
+    assert "Forgetting 50% of group (1, 0) square on light (3 train samples), 1 seed" in out
+    assert "Not reported: the paper's first version has no numbers of shapes." in out
+    table = pd.read_csv(dataset.folder / "out" / "table.csv")
+    groups = table[[name for name in table if name.startswith("acc_")]]
+    pd.testing.assert_series_equal(
+        table["group_range"], groups.max(axis=1) - groups.min(axis=1), check_names=False
+    )
+
+
+@pytest.fixture
+def broken(dataset, tmp_path):
+    """Prepare a copy of the drawn data after `change(folder)`; what is said is returned."""
+
+    def prepare(change):
+        folder = tmp_path / "DATA"
+        if change is not None:
+            shutil.copytree(dataset.folder / "DATA" / "shapes", folder / "shapes")
+            change(folder / "shapes")
+        return dataset.command(f"prepare --dataset shapes --root {folder}", code=2).replace(
+            str(folder), "DATA"
+        )
+
+    return prepare
+
+
+def edit(old, new):
+    def change(folder):
+        text = (folder / "labels.csv").read_text()
+        (folder / "labels.csv").write_text(text.replace(old, new, 1))
+
+    return change
+
+
+FIRST = "train_disc_light_0.png"
+MISTAKES = {
+    "nothing in the folder": None,
+    "a label that doesn't exist": edit(f"{FIRST},disc", f"{FIRST},disk"),
+    "a picture listed twice": edit(f"{FIRST},disc,light,train\n", f"{FIRST},disc,light,train\n" * 2),
+    "a picture that is missing": lambda folder: (folder / FIRST).unlink(),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_in_the_data_is_one_line(mistake, broken):
+    """The very line of the table."""
+    (promised,) = re.findall(rf"^\| {mistake} \| `(.*)` \|$", GUIDE, flags=re.M)
+    assert broken(MISTAKES[mistake]) == f"gru-lite: error: {promised}\n"
+
+
+def test_the_score_by_hand(dataset):
+    """The test that the page shows, on the function that the page shows."""
+    code = example("tests/test_group_range.py") + "\n\ntest_group_range_by_hand()\nprint('passed')\n"
+    assert dataset.python("-c", code) == "passed\n"
+
+
+@pytest.fixture
+def lesson(tmp_path, monkeypatch):
+    import test_lessons
+
+    path = tmp_path / "10_effective_samples.py"
+    path.write_text(example("notebooks/10_effective_samples.py"), encoding="utf-8")
+    monkeypatch.setattr(test_lessons.lessons, "NOTEBOOKS", tmp_path)
+    return path
+
+
+def test_the_lesson_keeps_the_rules(lesson):
+    """Every rule for a script: the tests of test_lessons.py, but for those of an executed page."""
+    import test_lessons
+
+    rules = {
+        name: test
+        for name, test in vars(test_lessons).items()
+        if name.startswith("test_") and [*inspect.signature(test).parameters] == ["script"]
+    }
+    rules = {name: test for name, test in rules.items() if "EXECUTED" not in inspect.getsource(test)}
+    assert {"test_parameters_cell", "test_claims_are_checked", "test_cells_are_short"} <= set(rules)
+    for test in rules.values():
+        test(lesson)
+
+
+def test_the_lesson_has_a_twin_and_runs(lesson, monkeypatch, capsys):
+    import test_lessons
+
+    tools = test_lessons.lessons
+    ((path, text),) = tools.outdated_twins()
+    assert path == lesson.with_suffix(".ipynb") and text == tools.text_of(tools.notebook(lesson, twin=True))
+    tools.write(path, text)
+    assert tools.outdated_twins() == []
+    monkeypatch.setattr("matplotlib.pyplot.show", lambda: None)
+    names = {}
+    for cell in test_lessons.cells(lesson, "code"):
+        if "google.colab" not in cell.source:
+            exec(cell.source, names)
+    said = capsys.readouterr().out
+    assert "ratio 0.9: 3838 images, effective 2847" in said
+    assert "3,838" in lesson.read_text() and "2,850" in lesson.read_text()

@@ -1,5 +1,6 @@
-"""Our pipeline against an ordinary one, and both against what the model alone takes: python
-benchmarks/pipeline.py
+"""Our pipeline against an ordinary one, and both against what the model alone takes.
+
+    python benchmarks/pipeline.py
 
 A tree of JPEGs of about 500 x 350 pixels is written in the format and with the proportions of Waterbirds. The
 ordinary pipeline is written in the usual style: workers of a DataLoader open and transform one picture at a
@@ -22,42 +23,40 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
 from cache import photographs
-from gru_lite.options import available_cores
-from gru_lite.presets import corrected
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset, RandomSampler, Subset, WeightedRandomSampler
 from torchvision import transforms
 
 import gru_lite as gru
-from gru_lite.data.downloads import PUBLISHED
-from gru_lite.data.waterbirds import COLUMNS, FOLDER
-from gru_lite.experiment import provenance
+from gru_lite.data.waterbirds import ABOUT, COLUMNS, FOLDER
+from gru_lite.experiment.store import provenance
 from gru_lite.information import Critic, MovingAverage, sampled_terms
-from gru_lite.scores import Predictions
+from gru_lite.models import ARCHITECTURES, DEFAULTS
+from gru_lite.recipes.configs import corrected_config
 from gru_lite.train import Sampler, Training
 
+PUBLISHED = ABOUT.counts["waterbirds"]  # {split: samples of each group}
 SCORED_AT_ONCE = 128  # samples, as `gru.predict` takes them
-WARM_UP = 2  # rounds: memory and kernels settle no sooner
 
 
 def write_tree(root, n):
     """Write about n photographs as Waterbirds, each group with its share of the 11,788, but 4 at least."""
-    counts = [
-        (split, g, max(4, round(count * n / 11788)))
-        for split, part in enumerate(PUBLISHED["waterbirds"].values())
-        for g, count in enumerate(part)
+    labels = [
+        (split, *divmod(g, 2))
+        for split, counts in enumerate(PUBLISHED.values())
+        for g, count in enumerate(counts)
+        for _ in range(max(4, round(count * n / 11788)))
     ]
-    labels = [(split, *divmod(g, 2)) for split, g, count in counts for _ in range(count)]
     (root / FOLDER).mkdir()
     lines = [",".join(COLUMNS)]
-    for i, ((split, y, place), file) in enumerate(
-        zip(labels, photographs(len(labels), (440, 310), (560, 390)))
-    ):
+    files = photographs(len(labels), (440, 310), (560, 390))
+    for i, ((split, y, place), file) in enumerate(zip(labels, files)):
         (root / FOLDER / f"{i}.jpg").write_bytes(file)
         lines.append(f"{i},{i}.jpg,{y},{split},{place},{i}.jpg")
     (root / FOLDER / "metadata.csv").write_text("\n".join(lines) + "\n")
@@ -214,7 +213,8 @@ class Plain:
         Returns their logits.
         """
         original, config, logits = copy.deepcopy(self.model).requires_grad_(False), self.config, None
-        critics = [Critic(512, 4, seed=seed).to(self.args.device) for seed in (0, 1)]
+        width = self.model.head.in_features
+        critics = [Critic(width, 4, seed=seed).to(self.args.device) for seed in (0, 1)]
         optimizers = [
             torch.optim.SGD(critic.parameters(), config.critic_lr, momentum=0.9) for critic in critics
         ]
@@ -249,13 +249,17 @@ class Plain:
 
 def options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--images", type=int, default=480, help="of train, validation and test together; Waterbirds: 11788"
-    )
-    parser.add_argument(
-        "--image-size", type=int, default=64, help="side of what the model sees, in pixels; the paper: 224"
-    )
-    parser.add_argument("--epochs", type=int, default=10, help="of MIU; the paper: 10")
+    for name, default, what in (
+        ("images", 480, "of train, validation and test together; Waterbirds: 11788"),
+        ("image-size", 64, "side of what the model sees, in pixels; the paper: 224"),
+        ("epochs", 10, "of MIU; the paper: 10"),
+        ("workers", joblib.cpu_count(), "of each DataLoader"),
+        ("threads", joblib.cpu_count(), "of the model, on the CPU"),
+        ("rounds", 3, "of which the median counts"),
+        ("warm-up", 2, "rounds before them: memory and kernels settle no sooner"),
+    ):
+        parser.add_argument(f"--{name}", type=int, default=default, help=what)
+    parser.add_argument("--model", choices=sorted(ARCHITECTURES), default="resnet18")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: the GPU when there is one")
     parser.add_argument("--precision", choices=("float32", "bfloat16", "float16"), default="float32")
     parser.add_argument("--layout", choices=("channels_last", "contiguous_format"), default="channels_last")
@@ -263,9 +267,6 @@ def options():
     parser.add_argument(
         "--augment", action=argparse.BooleanOptionalAction, default=True, help="random crops and flips"
     )
-    parser.add_argument("--workers", type=int, default=available_cores(), help="of each DataLoader")
-    parser.add_argument("--threads", type=int, default=available_cores(), help="of the model, on the CPU")
-    parser.add_argument("--rounds", type=int, default=3, help=f"after {WARM_UP} that are not counted")
     args = parser.parse_args()
     if args.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the methods take the GPU when there is one
@@ -295,22 +296,11 @@ def compare(root, args):
     split = gru.forget_split(bench.train, bench.default_groups, ratio=0.5)
     weights = gru.reweight(split)
 
-    common = {
-        "threads": args.threads,
-        "precision": args.precision,
-        "compile": args.compile,
-        "augment": args.augment,
-    }
-    config = replace(
-        corrected("waterbirds", "resnet18", "original"),
-        epochs=args.rounds + WARM_UP,
-        warmup_epochs=0,
-        **common,
-    )
-    miu = corrected("waterbirds", "resnet18", "miu")
-    share = len(bench.train) / sum(
-        PUBLISHED["waterbirds"]["train"]
-    )  # the critics have their share of steps, too
+    common = {name: getattr(args, name) for name in ("threads", "precision", "compile", "augment")}
+    config = corrected_config("waterbirds", args.model, "original")
+    config = replace(config, epochs=args.rounds + args.warm_up, warmup_epochs=0, **common)
+    miu = corrected_config("waterbirds", args.model, "miu")
+    share = len(bench.train) / sum(PUBLISHED["train"])  # the critics have their share of steps, too
     first, later = (max(1, round(steps * share)) for steps in (miu.first_steps, miu.later_steps))
     miu = replace(miu, epochs=args.epochs, first_steps=first, later_steps=later, **common)
     retain_steps = math.ceil(len(split.retain) / miu.batch_size)
@@ -321,7 +311,8 @@ def compare(root, args):
         "forget": Sampler(bench.train, split.forget, miu.forget_batch_size),
         "retain": Sampler(bench.train, split.retain, miu.batch_size, weights, steps=retain_steps),
     }
-    model = gru.build_model("resnet18", 2, weights="none").to(memory_format=args.layout).to(args.device)
+    untrained = {"weights": "none"} if args.model in DEFAULTS else {}
+    model = gru.build_model(args.model, 2, **untrained).to(memory_format=args.layout).to(args.device)
     ordinary, resident = Ordinary(root, split, samplers, args), Resident(bench, samplers, args)
     for part, loader in (
         (bench.train, ordinary.passes["train"].dataset.dataset),
@@ -335,17 +326,17 @@ def compare(root, args):
     def scores_of(logits):
         train = np.empty((len(bench.train), 2), np.float32)
         train[split.retain], train[split.forget] = logits["retain"], logits["forget"]
-        return gru.score(Predictions(train, logits["val"], logits["test"]), bench, split)
+        return gru.score(gru.Predictions(train, logits["val"], logits["test"]), bench, split)
 
     usual, ceiling = (Plain(model, config, source, args) for source in (ordinary, resident))
     steps, batch = samplers["train"].steps, samplers["train"].batch_size
     with Training(model, bench.train, config, device=args.device) as training:
-        epochs = iter(range(args.rounds + WARM_UP))
+        epochs = iter(range(args.rounds + args.warm_up))
 
         def ours():
             epoch = next(epochs)
-            for x, y, _ in training.batches(epoch, samplers["train"]):
-                training.step(F.cross_entropy(training.logits(x), y))
+            for batch in training.batches(epoch, samplers["train"]):
+                training.step(F.cross_entropy(training.logits(batch), batch.y))
             training.end_epoch(epoch)
 
         table(
@@ -384,16 +375,16 @@ def compare(root, args):
 
 
 def table(title, args, alternatives):
-    """Run each alternative in turn, and print its median time, over that of the first, and the ceiling's over it."""
+    """Run each alternative in turn; print its median time, and its ratio to the first and to the ceiling."""
     seconds = {name: [] for name in alternatives}
-    for _ in range(args.rounds + WARM_UP):
+    for _ in range(args.rounds + args.warm_up):
         for name, run in alternatives.items():
             start = time.perf_counter()
             run()
             if args.device == "cuda":
                 torch.cuda.synchronize()
             seconds[name].append(time.perf_counter() - start)
-    median = {name: statistics.median(values[WARM_UP:]) for name, values in seconds.items()}
+    median = {name: statistics.median(values[args.warm_up :]) for name, values in seconds.items()}
     print(f"\n{title}\n  {'':42} {'seconds':>9} {'ratio':>7} {'of ceiling':>11}")
     for name, value in median.items():
         print(

@@ -1,29 +1,35 @@
-"""What the training engine gains, as ratios measured side by side in one process: python
-benchmarks/training.py
+"""What the training engine gains, as ratios measured side by side in one process.
+
+    python benchmarks/training.py
 
 Each alternative is timed in turn, several rounds, and the median round is reported; absolute times are of
 this machine.
 """
 
+import argparse
 import statistics
 import time
 
 import torch
-from gru_lite.batches import DeviceData
 
 import gru_lite as gru
-from gru_lite.experiment import provenance
+from gru_lite.experiment.store import provenance
+from gru_lite.train import device_data
 
-BATCH, SHIFT, ROUNDS = 64, 2, 7
+BATCH, SHIFT = 64, 2
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=7, help="of the batches; 3 at most of the rest")
+    parser.add_argument("--group", type=int, help="samples of each group, for a trial; default: WaterDigits'")
+    rounds, n = vars(parser.parse_args()).values()
     torch.set_num_threads(1)
-    bench = gru.load("waterdigits")
+    bench = gru.waterdigits(0, ((n, n), (n, n)), n, n) if n else gru.load("waterdigits")
     print("; ".join(f"{key}: {value}" for key, value in provenance().items()))
     index = torch.randint(0, len(bench.train), (50, BATCH), generator=torch.Generator().manual_seed(0))
     offsets = torch.randint(0, 2 * SHIFT + 1, (50, BATCH, 2), generator=torch.Generator().manual_seed(0))
-    data = DeviceData(bench.train, "cpu", SHIFT)
+    data = device_data(bench.train, "cpu", SHIFT)
     padded = torch.nn.functional.pad(torch.from_numpy(bench.train.images), (SHIFT,) * 4, mode="reflect")
 
     def strided():
@@ -46,6 +52,7 @@ def main():
     table(
         "50 shifted batches of 64",
         {"strided view (ours)": strided, "gather": gathered, "image by image": one_image_at_a_time},
+        rounds,
     )
 
     def training(precision="float32", threads=1, layout=torch.channels_last):
@@ -61,7 +68,7 @@ def main():
             "float32, 2 threads": training(threads=2),
             "bfloat16": training("bfloat16"),
         },
-        rounds=3,
+        min(3, rounds),
     )
 
     model = gru.build_model("small_resnet", 2)
@@ -80,11 +87,11 @@ def main():
     table(
         "predictions for all scores",
         {"one pass (ours)": lambda: gru.predictions(model, bench), "a pass for each": five_passes},
-        rounds=3,
+        min(3, rounds),
     )
 
 
-def table(title, alternatives, rounds=ROUNDS):
+def table(title, alternatives, rounds):
     for run in alternatives.values():
         run()  # warm-up
     seconds = {name: [] for name in alternatives}

@@ -226,8 +226,8 @@ for name, values in lengths.items():
     print(f"{name:13} median {middle:.4f}, middle 80% {low:.4f} to {high:.4f}")
 
 # %% [markdown]
-# On this seed the score's gradient is longer than that of the cross-entropy, by a third, so clipping would shorten most
-# forget steps a little. Calibration starts at almost nothing, because $\theta$ is still $\theta_0$. These are lengths before
+# The score's gradient is about as long as that of the cross-entropy, so clipping would shorten many forget steps a
+# little. Calibration starts at almost nothing, because $\theta$ is still $\theta_0$. These are lengths before
 # the first step; as the cross-entropy falls, so does the limit. Whether to clip was left to the tuning: the start of
 # this lesson prints what it chose, and the record below has both.
 #
@@ -268,7 +268,7 @@ unlearned = miu(**request, config=tuned, watch=watch)
 curves = pd.DataFrame(rows).set_index("epoch")
 print(curves.round(2).to_string())
 
-# %% mystnb={"image": {"alt": "Two panels against epochs of unlearning. Left, the accuracies of the forgotten images and of the group on test fall in the three epochs that forget, to about two dashed lines, those of the references, and come back in the last two. Right, the mutual information by fresh critics is almost flat and far above that by the critic tuned along, which stays near its dotted target."}, "figure": {"caption": "Left: accuracy on the forgotten images (UA) and of the group on test (GA); dashed: the mean of four references. Right: mutual information of features and group on the training set, by the critic that was tuned along, beside the value that calibration aims at (the critic of the original), and by fresh critics on held-out samples.", "name": "fig-miu-epochs"}}
+# %% mystnb={"image": {"alt": "Two panels against epochs of unlearning. Left, the accuracies of the forgotten images and of the group on test fall towards two dashed lines, those of the references, and move by points from epoch to epoch. Right, the mutual information by fresh critics is almost flat and far above that by the critic tuned along, which stays near its dotted target."}, "figure": {"caption": "Left: accuracy on the forgotten images (UA) and of the group on test (GA); dashed: the mean of four references. Right: mutual information of features and group on the training set, by the critic that was tuned along, beside the value that calibration aims at (the critic of the original), and by fresh critics on held-out samples.", "name": "fig-miu-epochs"}}
 record, about = gru.read_record("waterdigits_miu_traps")
 reference = record[record["variant"] == "reference"].set_index("seed").loc[seed]
 fig, axes = plots.figure(8, 3.4, columns=2)
@@ -287,12 +287,14 @@ for axis in axes:
 plots.plt.show()
 
 # %% [markdown]
-# Left: on this seed the three forget passes take UA from 99% down to about the references' 83%, and GA with it. In the
-# two epochs without one, both come back. How low they go is different on another computer, by a few points; that they
-# go down and come back is not. In the mean of six recorded seeds UA ends 4 points above the references. The last
-# epoch, which is what a table holds, does not show this course. Right: fresh critics read over a nat where the critic
-# that was tuned along reads about 0.6. Calibration does what it says: the critic's value stays near its target, and the
-# fresh one near where it began.
+# Left: UA falls from 99% towards the references, and GA with it. How it gets there differs from seed to seed, and on
+# one seed from computer to computer. In some runs three forget passes take both down and two epochs without one bring
+# them back. In others the deepest fall comes after the last forget pass. So do not read much into the course of one
+# run. The last epoch, which is what a table holds, does not show it at all. In the mean of six recorded seeds UA ends 14
+# points below the original's and 4 above the references'.
+#
+# Right: fresh critics read over a nat where the critic that was tuned along reads about 0.6. Calibration does what it
+# says: the critic's value stays near its target, and the fresh one near where it began.
 #
 # The critic is the wrong witness for two reasons. It is *weak*: a hundred steps of SGD are enough for a direction to
 # push in, not for an estimate. And it is a *party*: the model was moved to lower its value. Whoever reports it
@@ -307,12 +309,11 @@ if full:
     gru.check_claim("the critic tuned along reads less (tenths of a nat)", [10 * less])
     drift = abs(curves["fresh"].iloc[0] - last["fresh"])
     gru.check_claim("the fresh one moves by less than 0.2 nats, margin (tenths)", [2 - 10 * drift])
-    lowest = curves["UA"].loc[tuned.forget_epochs]
-    gru.check_claim("forget passes lower UA", [curves["UA"].iloc[0] - lowest])
-    gru.check_claim("it comes back without them", [last["UA"] - lowest])
+    gru.check_claim("UA falls, to its lowest epoch", [curves["UA"].iloc[0] - curves["UA"].min()])
 
 UA = record.pivot(index="seed", columns="variant", values="UA")
-gru.check_claim("recorded: UA ends above the references", UA["corrected"] - UA["reference"])
+gru.check_claim("recorded: UA ends below the original's", UA["no-op"] - UA["corrected"])
+gru.check_claim("recorded: and above the references'", UA["corrected"] - UA["reference"])
 
 # %% [markdown]
 # ### What the cache saves

@@ -1,8 +1,8 @@
-"""What each correction of MIU and SalUn changes, and each part of MIU: writes
-results/waterdigits_miu_traps.csv.
+"""What each correction of MIU and SalUn changes, and each part of MIU: results/waterdigits_miu_traps.csv.
 
-    gru-lite run --benchmark waterdigits_large --ratio 0.9 --methods all --seeds 10 --references 4
-    --save-models python results/miu_traps.py --seeds 6
+    gru-lite run --benchmark waterdigits_large --ratio 0.9 --methods all --seeds 10 --references 4 \\
+        --save-models
+    python results/miu_traps.py --seeds 6
 
 A row for each variant and seed, at ratio 0.9 on waterdigits_large. Originals, references and ceiling are
 those of the first command; avg_gap is to the mean of its references of the same seed. `information` is a
@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 
 import gru_lite as gru
-from gru_lite.experiment import read_run, record
-from gru_lite.methods import MIUConfig
-from gru_lite.methods.miu import AS_RELEASED
+from gru_lite.experiment.store import read_run, record
+from gru_lite.methods.miu import MIUConfig
+from gru_lite.methods.salun import SalUnConfig
 from gru_lite.seeding import stream
 
 BENCHMARK, RATIO = "waterdigits_large", "0.9"
@@ -34,12 +34,9 @@ COLUMNS = ["RA", "UA", "TA", "MIA", "EO", "GA", "worst_group", "MIA_auc"]
 def variants():
     """Return {variant: (method, config, reweight)}; of two with the same content, one is computed."""
     miu, salun = gru.tuned("miu", BENCHMARK), gru.tuned("salun", BENCHMARK)
-    corrected = {field: getattr(MIUConfig(), field) for field in FIELDS}
-    salun_corrected = {"masked": "restored", "statistics": "held"}
-    salun_released = dict.fromkeys(salun_corrected, "moving")
-    rows = {"corrected": miu, "as released": replace(miu, **AS_RELEASED)}
-    for field in FIELDS:  # as_released=True would set them all again
-        rows[f"released but {field}"] = replace(miu, **AS_RELEASED | {field: corrected[field]})
+    rows = {"corrected": miu, "as released": replace(miu, **MIUConfig.RELEASED)}
+    for field in FIELDS:
+        rows[f"released but {field}"] = replace(rows["as released"], **{field: MIUConfig.CORRECTED[field]})
     rows |= {
         "no forgetting": replace(miu, forget_epochs=0),
         "no calibration": replace(miu, lambda_mi=0.0),
@@ -49,14 +46,11 @@ def variants():
         "no clipping": replace(miu, clip=False),
     }
     rows = {name: ("miu", config, name != "no REWEIGHT") for name, config in rows.items()}
-    rows["salun corrected"] = ("salun", replace(salun, **salun_corrected), True)
-    rows["salun as released"] = ("salun", replace(salun, **salun_released), True)
-    for field, value in salun_corrected.items():
-        rows[f"salun released but {field}"] = (
-            "salun",
-            replace(salun, **salun_released | {field: value}),
-            True,
-        )
+    released = replace(salun, **SalUnConfig.RELEASED)
+    rows["salun corrected"] = ("salun", replace(salun, **SalUnConfig.CORRECTED), True)
+    rows["salun as released"] = ("salun", released, True)
+    for field, value in SalUnConfig.CORRECTED.items():
+        rows[f"salun released but {field}"] = ("salun", replace(released, **{field: value}), True)
     return rows
 
 

@@ -1,7 +1,8 @@
 """How much of a method's spread is its own randomness: writes results/waterdigits_large_repeats.csv.
 
-    gru-lite run --benchmark waterdigits_large --ratio 0.9 --methods all --seeds 10 --references 4
-    --save-models python results/repeats.py --seeds 10
+    gru-lite run --benchmark waterdigits_large --ratio 0.9 --methods all --seeds 10 --references 4 \\
+        --save-models
+    python results/repeats.py --seeds 10
 
 Each method that looks at the retain set runs four times a seed, with the same original, request and
 references (those of the first command) and other training randomness: order of the batches, augmentation,
@@ -16,7 +17,7 @@ import pandas as pd
 from miu_traps import BENCHMARK, COLUMNS, ENDING, RATIO, command_line, finished, numbers_of, shortened, start
 
 import gru_lite as gru
-from gru_lite.experiment import record
+from gru_lite.experiment.store import record
 
 OUT = Path(__file__).with_name("waterdigits_large_repeats.csv")
 METHODS = ("finetune", "eu_k", "l1_sparse", "salun", "scrub", "miu")

@@ -1,42 +1,85 @@
-"""The benchmark scripts run, on a few pictures: their numbers are read, not judged."""
+"""The scripts of benchmarks/ and results/ run, on a few pictures: their numbers are read, not judged."""
 
+import importlib
 import re
-import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+import torch
 
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+from gru_lite.methods.miu import MIUConfig
 
-pytestmark = pytest.mark.slow
-
-
-def run(script, *arguments):
-    done = subprocess.run([sys.executable, BENCHMARKS / script, *arguments], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+ROOT = Path(__file__).parent.parent
 
 
-def test_pipeline():
-    said = run(
-        "pipeline.py", *"--images 60 --image-size 32 --epochs 1 --rounds 1 --workers 1 --device cpu".split()
-    )
-    rows = re.findall(
-        r"^  (ours|ordinary|ceiling)\b.* (\d+\.\d+) +(\d+\.\d+) +(\d+\.\d+)$", said, re.MULTILINE
-    )
-    assert [row[0] for row in rows] == [
-        *("ours", "ordinary", "ordinary", "ceiling"),
-        *("ours", "ordinary", "ceiling"),
-        *("ours", "ordinary", "ordinary", "ceiling"),
-    ]
-    assert all(float(row[2]) == 1 for row in rows if row[0] == "ours")
-    assert all(float(row[3]) == 1 for row in rows if row[0] == "ceiling")
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Runs a script with its arguments in this process, and returns what it printed."""
+
+    def run(script, arguments):
+        monkeypatch.setattr(sys, "argv", [script, *arguments.split()])
+        threads, rng = torch.get_num_threads(), torch.get_rng_state()
+        try:
+            module(script).main()
+        finally:
+            torch.set_num_threads(threads)
+            torch.set_rng_state(rng)
+        return capsys.readouterr().out
+
+    def module(script):
+        folder, name = script.split("/")
+        monkeypatch.syspath_prepend(ROOT / folder)
+        return importlib.import_module(name)
+
+    run.module = module
+    yield run
+    for name in ("cache", "pipeline", "training", "miu_traps", "repeats"):
+        sys.modules.pop(name, None)
 
 
-def test_a_square_picture_is_not_changed_by_the_cache():
+def test_pipeline(run):
+    """Every row of each table, with a ratio to the first and to the ceiling."""
+    few = "--images 60 --image-size 32 --epochs 1 --rounds 1 --warm-up 0 --workers 1 --threads 1 --device cpu"
+    said = run("benchmarks/pipeline", f"{few} --model small_resnet")
+    number = r" +(\d+\.\d+)"
+    rows = re.findall(rf"^  (ours|ordinary|ceiling)\b.*?{number * 3}$", said, re.MULTILINE)
+    passes = ["ours", "ordinary", "ordinary", "ceiling"]
+    assert [row[0] for row in rows] == [*passes, *("ours", "ordinary", "ceiling"), *passes]
+    seconds, ratio, of_ceiling = ([float(row[i]) for row in rows] for i in (1, 2, 3))
+    assert min(seconds) > 0 and min(ratio) > 0 and min(of_ceiling) >= 0
+    assert all(value == 1 for row, value in zip(rows, ratio) if row[0] == "ours")
+    assert all(value == 1 for row, value in zip(rows, of_ceiling) if row[0] == "ceiling")
+
+
+def test_training(run):
+    said = run("benchmarks/training", "--group 30 --rounds 1")
+    ratios = re.findall(r"^  \S.* +(\d+\.\d) ms +ratio +(\d+\.\d\d)$", said, re.MULTILINE)
+    assert len(ratios) == 3 + 4 + 2 and all(float(ms) > 0 for ms, _ in ratios)
+    assert [ratios[first][1] for first in (0, 3, 7)] == ["1.00"] * 3
+
+
+def test_a_square_picture_is_not_changed_by_the_cache(run):
     """It is resized as ordinarily; every other shape is squashed."""
-    said = run("cache.py", "--pictures", "2")
+    said = run("benchmarks/cache", "--pictures 2 --size 56")
     means = dict(re.findall(r"(\d+ x \d+)  evaluation view +(\d+\.\d+)", said))
     assert float(means.pop("400 x 400")) == 0 and len(means) == 4
     assert all(0 < float(mean) < 10 for mean in means.values())
+
+
+def test_the_variants_of_the_traps(run):
+    """Each differs from the one that it is compared with in the field of its name, and in no other."""
+    variants = run.module("results/miu_traps").variants()
+    fields = {name: asdict(config) for name, (_, config, _) in variants.items()}
+
+    def differing(name, other):
+        return {field for field, value in fields[name].items() if value != fields[other][field]}
+
+    assert differing("corrected", "as released") >= set(MIUConfig.RELEASED) - {"clip"}  # which was tuned
+    for name in variants:
+        base, _, field = name.partition("released but ")
+        if field:
+            assert differing(name, f"{base}as released") == {field}
+    assert {name for name, (_, _, reweight) in variants.items() if not reweight} == {"no REWEIGHT"}
+    assert len(variants) == 2 + 7 + 6 + 4 and run.module("results/repeats").REPEATS == 4

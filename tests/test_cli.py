@@ -275,7 +275,7 @@ def test_own_pictures_for_a_large_model(few, capsys, tmp_path, small_forests):
 
 
 @pytest.mark.slow
-def test_a_data_set_from_its_download(capsys, tmp_path, monkeypatch, small_forests):
+def test_a_data_set_from_its_download(capsys, tmp_path, monkeypatch, small_forests, few_critic_steps):
     """Prepared and run as the paper does it, on a tiny tree in Waterbirds' format and with a small model."""
     monkeypatch.setitem(models.ARCHITECTURES, "resnet18", lambda n, weights: models._small_resnet(n))
     write_example_tree(tmp_path, counts=((12, 4), (6, 8)), val_count=3, test_count=4)

@@ -113,6 +113,13 @@ def test_claims_are_checked(script):
 
 
 @each_lesson
+def test_a_lesson_names_its_own_rivals(script):
+    """That a method is added to the package changes no lesson."""
+    code = "\n".join(c.source for c in cells(script, "code"))
+    assert not re.search(r"\bgru\.METHODS\b|\bmethod_names\(", code)
+
+
+@each_lesson
 def test_executed_lesson_is_current_and_clean(script):
     path = lessons.EXECUTED / f"{script.stem}.ipynb"
     assert path.exists(), "not executed yet: make book"
@@ -152,7 +159,8 @@ def lesson(tmp_path, monkeypatch):
         path = tmp_path / "42_made_up.py"
         header = "\n".join(f"# {line}".rstrip() for line in prose.splitlines())
         path.write_text(
-            f'# %% [markdown]\n{header}\n\n# %% tags=["parameters"]\nprofile = "full"\nseed = 0\n\n# %%\n{code}\n'
+            f"# %% [markdown]\n{header}\n\n"
+            f'# %% tags=["parameters"]\nprofile = "full"\nseed = 0\n\n# %%\n{code}\n'
         )
         return path
 
@@ -160,7 +168,10 @@ def lesson(tmp_path, monkeypatch):
 
 
 def test_markup_becomes_plain_markdown(lesson):
-    prose = "# Title\nSee {term}`REWEIGHT` and {term}`weights <REWEIGHT>`, {cite}`demin2025group`.\n:::{tip} Try\n:class: x\n$a$\n:::"
+    prose = (
+        "# Title\nSee {term}`REWEIGHT` and {term}`weights <REWEIGHT>`, {cite}`demin2025group`.\n"
+        ":::{tip} Try\n:class: x\n$a$\n:::"
+    )
     twin = lessons.notebook(lesson("1", prose), twin=True)
     text = twin.cells[0].source
     assert "See REWEIGHT and weights, [De Min et al. (2025)](" in text

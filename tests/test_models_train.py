@@ -585,7 +585,6 @@ def test_a_model_of_ones_own(trained, bench):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="skipped: no GPU")
 def test_gpu_agrees_with_cpu(trained, bench, split, config):
     """Same logits to rounding, and a training whose draws and shifts are those of the CPU."""
     first, second = (gru.predict(trained, bench.test, device=device) for device in ("cuda", "cpu"))

@@ -213,6 +213,8 @@ class RunOptions(Options):
         if self.image_size is not None and self.model == "bert":
             raise InputError("--image-size is for images: multinli has none")
         self._check_size()
+        if self.preset == "paper" and not about.published:
+            raise InputError(f"--preset paper: nothing is published for {self.dataset}; leave it out")
         if self.preset == "paper" and self.configs is not None:
             raise InputError(
                 "--preset paper has values of its own: leave out --configs, or use --preset corrected"

@@ -170,6 +170,8 @@ def _plan(options, runs, progress):
         connect(options.scheduler).close()
     bench = place.load(options.first_seed)
     warn_of_counts(bench)
+    if options.scored_on == "val":
+        bench = replace(bench, test=bench.val)  # a tuning looks at no test set, its digest included
     listed = _listed(options, bench) if options.forget else None
     content = _digest(bench) if place.path is not None else None
     out = Path(options.out or Path("runs") / (bench.name + ("-tune" if options.scored_on == "val" else "")))

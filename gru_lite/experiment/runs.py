@@ -80,7 +80,8 @@ def execute(plan: Plan, runs: list[Run], label: str, options: Options, progress:
     missing = on_main(lambda: [item for item in runs if not plan.is_done(item)])
     if not missing:
         return
-    jobs, function = min(jobs_of(options), len(missing)), execute_run if jobs_of(options) == 1 else _in_worker
+    jobs = min(jobs_of(options), len(missing))
+    function = execute_run if jobs == 1 else _in_worker  # only a worker ends with its parent
     where = contextlib.nullcontext()
     if options.scheduler:
         where, plan, jobs, function = on_cluster(options.scheduler), plan.absolute(), -1, _on_cluster

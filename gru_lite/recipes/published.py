@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from ..methods import method_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +70,7 @@ def published_row(
     Raises:
         InputError: the table has no such row; lists the requests that it has.
     """
-    unlearns = method in published_methods()
+    unlearns = method in method_names()
     name = method if unlearns else "pretrain" if ratio is None else "retrain"
     mine = [
         row

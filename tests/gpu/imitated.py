@@ -1,27 +1,28 @@
-"""A GPU on a machine that has none: what would fail or wait there fails or is counted here.
+"""A GPU for machines that have none: what would fail there fails here, and what would wait there is counted.
 
-Tensors stay in the host's memory and are only *said* to lie on cuda:0 or cuda:1. The mark is on their storage, so
-views share it. So all numbers are real, and can be compared with those of a CPU.
+Tensors stay in the host's memory. They are only *said* to lie on cuda:0 or cuda:1, by a mark on their
+storage, which views share. All numbers are real, and a test compares them with those of a CPU.
 
-How it works: a TorchFunctionMode answers what Python asks of a tensor (`.device`, `.to`, `device=...`), and a
+A TorchFunctionMode answers what Python asks of a tensor (`.device`, `.to`, `device=...`). A
 TorchDispatchMode sees every operation, those of a backward pass too.
 
 It imitates
-- devices: an operation that mixes two of them is refused. A scalar of the host may stand beside a GPU's tensors;
-- waits: whatever makes the host wait for the device is counted, with the function of the package that did it;
+- devices: an operation on tensors of two devices is refused (one number of the host may stand anywhere);
+- waits: whatever makes the host wait for the GPU is counted, under the package's function that caused it;
 - streams: a copy from pinned memory on a side stream happens when somebody waits for it, and no sooner;
-- random numbers: each GPU has a generator of its own, and the host's cannot draw on it;
-- fused optimisers: they want lists of tensors without holes, each group of them laid out alike in memory;
+- random numbers: each GPU has its own generator, and a generator of the host cannot draw on it;
+- fused optimisers: each weight has its state, and weight, gradient and state are laid out alike in memory;
 - autocast and gradient scaling, by those of the CPU;
 - kernels that CUDA lacks for whole numbers: reflection padding and matrix products.
 
 It cannot see
-- other kernels that CUDA lacks, for a dtype or beyond a size (2**31 elements), and rounding of its own (TF32, atomic
-  sums in no fixed order, cuDNN's choices);
-- what autocast does to operations that CUDA and the CPU treat differently;
-- races inside one stream; a block that is freed while another stream reads it is told by `record_stream` alone;
-- how a wait inside of a kernel's own code comes about, and which memory is where: speed, peaks, fragmentation;
-- other processes: workers of joblib, torchrun and NCCL; and torch.compile.
+- other kernels that CUDA lacks, for a type of number or beyond a size (2**31 elements);
+- the GPU's own rounding: TF32, sums in no fixed order, what cuDNN chooses, and operations that CUDA's
+  autocast treats in another way than the CPU's;
+- waits inside of a kernel or of the allocator;
+- memory: peaks, fragments, and whether a block is freed too early (`record_stream` is only counted);
+- speed, and races inside one stream;
+- other processes (workers of joblib, torchrun and NCCL), and torch.compile.
 
 FakeTensorMode is no alternative: in a CUDA build without a driver, its backward pass asks the driver.
 """
@@ -67,7 +68,7 @@ def tensors_of(anything) -> list[Tensor]:
 
 
 def lies(tensor: Tensor) -> torch.device | None:
-    """Where a tensor is said to lie; None of one that was made inside an operation, which belongs anywhere."""
+    """Where a tensor is said to lie. None: it was made inside an operation, and fits anywhere."""
     return getattr(tensor.untyped_storage(), "lies", None)
 
 
@@ -105,7 +106,7 @@ class Machine:
     Attributes:
         waits: how often the host waited, by (why, function of the package).
         notes: how often something else happened, by its name.
-        pinned_by: the current device of each thread that pinned memory, by "main" or "other".
+        pinned_by: which device was current when the "main" thread pinned memory, and when an "other" did.
     """
 
     def __init__(self, free: int, total: int):
@@ -122,6 +123,9 @@ class Machine:
             return getattr(self.here, "device", GPU)
         return device
 
+    def generator(self, device=None) -> torch.Generator:
+        return self.generators[self.device(device)]
+
     def set_device(self, device):
         self.here.device = self.device(device)
 
@@ -129,8 +133,10 @@ class Machine:
     def on_device(self, device):
         before = self.device()
         self.set_device(device)
-        yield
-        self.set_device(before)
+        try:
+            yield
+        finally:
+            self.set_device(before)
 
     def make_stream(self, device=None):
         self.notes[f"stream on {self.device(device)}"] += 1
@@ -144,10 +150,13 @@ class Machine:
     @contextlib.contextmanager
     def on_stream(self, stream):
         self.here.stream = stream
-        yield
-        self.here.stream = None
+        try:
+            yield
+        finally:
+            self.here.stream = None
 
     def wait(self, why: str):
+        """Count a wait, under the innermost function of the package."""
         frame = sys._getframe(1)
         while frame is not None and not frame.f_code.co_filename.startswith(PACKAGE):
             frame = frame.f_back
@@ -155,6 +164,7 @@ class Machine:
         self.waits[why, at] += 1
 
     def pin(self, tensor: Tensor) -> Tensor:
+        """Say that a tensor lies in pinned memory."""
         thread = "main" if threading.current_thread() is threading.main_thread() else "other"
         self.pinned_by[thread].add(self.device())
         tensor.untyped_storage().pinned = True
@@ -163,12 +173,14 @@ class Machine:
     @contextlib.contextmanager
     def drawing(self, device):
         """What is drawn inside comes from the generator of this GPU."""
-        host, own = torch.default_generator, self.generators[device]
+        host, own = torch.default_generator, self.generator(device)
         before = host.get_state()
         host.set_state(own.get_state())
-        yield
-        own.set_state(host.get_state())
-        host.set_state(before)
+        try:
+            yield
+        finally:
+            own.set_state(host.get_state())
+            host.set_state(before)
 
     def moved(self, tensor, device, dtype, copy, non_blocking, memory_format) -> Tensor:
         """`tensor.to(...)`: with a wait, or from pinned memory without."""
@@ -288,7 +300,7 @@ class Operations(TorchDispatchMode):
             gpus = [place for place in places if place is not None and place.type == "cuda"]
             draws = contextlib.nullcontext()
             if gpus:
-                self._check(func, name, args, tensors)
+                self._check(name, args, tensors)
                 if torch.Tag.nondeterministic_seeded in func.tags:
                     draws = self.machine.drawing(gpus[0])
             with draws:
@@ -299,7 +311,7 @@ class Operations(TorchDispatchMode):
                         put(tensor, gpus[0] if gpus else CPU)
             return made
 
-    def _check(self, func, name, args, tensors):
+    def _check(self, name, args, tensors):
         if name == "copy_":
             late = len(args) > 2 and args[2] and is_pinned(args[1])
             if len({lies(tensor) for tensor in tensors} - {None}) > 1 and not late:
@@ -324,7 +336,8 @@ class Operations(TorchDispatchMode):
         """The tensors that must be on one device: positions may come from the host, with a wait."""
         picked = [index for index in args[1] if index is not None]
         host = [index for index in picked if lies(index) == CPU]
-        if lies(args[0]) != CPU and (host or any(index.dtype in (torch.bool, torch.uint8) for index in picked)):
+        masks = [index for index in picked if index.dtype in (torch.bool, torch.uint8)]
+        if lies(args[0]) != CPU and (host or masks):
             self.machine.wait("index by a mask, or from the host")
             return [tensor for tensor in tensors if not any(tensor is index for index in host)]
         return tensors
@@ -336,9 +349,7 @@ class Operations(TorchDispatchMode):
             strides = {tuple(step for step, size in zip(t.stride(), t.shape, strict=True) if size > 1)
                        for t in group if t.shape == group[0].shape}  # fmt: skip
             if len(strides) > 1:
-                raise RuntimeError(
-                    "Expected at::native::check_fast_path_restrictions(...) to be true, but got false"
-                )
+                raise RuntimeError("Expected check_fast_path_restrictions(...) to be true, but got false")
 
 
 class Autocast(torch.autocast):
@@ -382,9 +393,9 @@ def patches(machine: Machine) -> list[tuple]:
         "stream": machine.on_stream,
         "current_stream": lambda device=None: machine.main[machine.device(device)],
         "synchronize": lambda device=None: machine.wait("synchronize"),
-        "manual_seed": lambda seed: machine.generators[machine.device()].manual_seed(seed),
-        "get_rng_state": lambda device=None: machine.generators[machine.device(device)].get_state(),
-        "set_rng_state": lambda state, device=None: machine.generators[machine.device(device)].set_state(state),
+        "manual_seed": lambda seed: machine.generator().manual_seed(seed),
+        "get_rng_state": lambda device=None: machine.generator(device).get_state(),
+        "set_rng_state": lambda state, device=None: machine.generator(device).set_state(state),
     }
     # The optimisers ask the driver whether a CUDA graph is being recorded.
     health = [name for name in dir(torch.optim.Optimizer) if "capture_health" in name]
@@ -438,7 +449,7 @@ def no_gpu():
 
 @contextlib.contextmanager
 def real_gpu(free: int = 79, total: int = 80):
-    """The machine's own GPU, with full float32; no data set lies on it when `free` is less than half of `total`."""
+    """The machine's own GPU, with full float32. No data set fits when `free` is less than half of `total`."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(nothing_kept())
         stack.enter_context(torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False))

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import json
 import os
 import re
 import shlex
@@ -46,46 +47,134 @@ def patch(folder, changes):
             file.write_text(text.replace(before, after), encoding="utf-8")
 
 
-class Copy:
-    """A copy of the package in a folder of its own, to which an example is added."""
+# One process imports the changed package once, and does everything that this file looks at.
+DRIVER = """
+import contextlib, io, json, sys, traceback
+from gru_lite import cli
+said = {}
+for name, call in json.load(sys.stdin).items():
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = cli.main(call) if isinstance(call, list) else exec(call, {})
+        except BaseException:
+            code = traceback.format_exc()
+    said[name] = {"code": code, "out": out.getvalue(), "err": err.getvalue()}
+json.dump(said, sys.stdout)
+"""
+# Two trees instead of a hundred: the attack is no concern of the examples.
+QUICK = "import gru_lite.scores.attacks as attacks; attacks.FOREST_SIZES = (2,)"
+METHODS = "import gru_lite as gru; print(*gru.METHODS, gru.METHODS['neggrad_plus'][1]())"
+# The method against its docstring, on features without augmentation: one step by hand.
+BY_HAND = """
+import numpy as np, torch, torch.nn.functional as F
+import gru_lite as gru
+from gru_lite.methods.neggrad_plus import NegGradPlusConfig
+rng = np.random.default_rng(0)
+target, sensitive = (axis.ravel().repeat(4) for axis in np.indices((2, 2)))
+data = gru.GroupedDataset(target, sensitive, "ab", "cd", features=rng.normal(size=(16, 3)).astype(np.float32))
+split = gru.forget_split(data, [(1, 0)], 0.5)
+model = gru.build_model("mlp", 2, n_features=3)
+common = dict(epochs=1, batch_size=14, momentum=0.0, weight_decay=0.0, schedule="const", lr=0.1)
+config = NegGradPlusConfig(alpha=0.5, forget_batch_size=2, **common)
+ours = gru.unlearn("neggrad_plus", model, data, split, config, reweight=False).cpu()
+x, y = torch.from_numpy(data.features), torch.from_numpy(data.target)
+loss = F.cross_entropy(model(x[split.retain]), y[split.retain])
+loss = loss - 0.5 * F.cross_entropy(model(x[split.forget]), y[split.forget])
+gradients = torch.autograd.grad(loss, list(model.parameters()))
+expected = [p - 0.1 * g for p, g in zip(model.parameters(), gradients)]
+print(max((a - b).abs().max().item() for a, b in zip(expected, ours.parameters())))
+"""
+# Every command of the pages is read by the command line's own parser.
+UNDERSTAND = """
+from gru_lite import cli
+classes = {"prepare": cli.PrepareOptions, "run": cli.RunOptions, "tune": cli.TuneOptions}
+for command, *words in LINES:
+    classes[command](**cli._values(cli._parser(command, classes[command]), words))
+"""
 
-    def __init__(self, folder):
-        self.folder = folder
-        shutil.copytree(ROOT / "gru_lite", folder / "gru_lite", ignore=shutil.ignore_patterns("__pycache__"))
 
-    def add(self, name):
-        (self.folder / name).write_text(example(name), encoding="utf-8")
+def commands():
+    """[(page, arguments)] of every gru-lite command of the README, this guide and the book's pages."""
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for body in blocks(text, "") + blocks(text, "bash"):
+            lines = re.sub(r"\\\n\s*", " ", body).splitlines()
+            words = [re.search(r"(?:\bgru-lite|-m gru_lite) +(.*)", line) for line in lines]
+            found += [(page.name, shlex.split(match[1])) for match in words if match]
+    return found
 
-    def python(self, *arguments, code=0):
-        environment = os.environ | {"PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(
-            [sys.executable, *map(str, arguments)],
-            cwd=self.folder, env=environment, capture_output=True, text=True,
-        )  # fmt: skip
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout if code == 0 else done.stderr
 
-    def command(self, line, code=0):
-        return self.python("-m", "gru_lite", *shlex.split(line), code=code)
+def edit(old, new):
+    def change(folder):
+        text = (folder / "labels.csv").read_text()
+        (folder / "labels.csv").write_text(text.replace(old, new, 1))
+
+    return change
+
+
+FIRST = "train_disc_light_0.png"
+MISTAKES = {
+    "nothing in the folder": shutil.rmtree,
+    "a label that doesn't exist": edit(f"{FIRST},disc", f"{FIRST},disk"),
+    "a picture listed twice": edit(f"{FIRST},disc,light,train\n", f"{FIRST},disc,light,train\n" * 2),
+    "a picture that is missing": lambda folder: (folder / FIRST).unlink(),
+}
 
 
 @pytest.fixture(scope="module")
-def method(tmp_path_factory):
-    """A copy with the method: one file more, and nothing else."""
-    copy = Copy(tmp_path_factory.mktemp("method"))
-    copy.add("gru_lite/methods/neggrad_plus.py")
-    return copy
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    """A copy with the data set and the score."""
-    copy = Copy(tmp_path_factory.mktemp("dataset"))
-    copy.add("gru_lite/data/shapes.py")
+def said(manifest, tmp_path_factory):
+    """What a copy of the package says, to which the method, the data set and the score are added."""
+    folder = tmp_path_factory.mktemp("copy")
+    shutil.copytree(ROOT / "gru_lite", folder / "gru_lite", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in (
+        "gru_lite/methods/neggrad_plus.py",
+        "gru_lite/data/shapes.py",
+    ):  # nothing else for the method
+        (folder / name).write_text(example(name), encoding="utf-8")
     for changes in blocks(GUIDE, "diff"):
-        patch(copy.folder, changes)
-    exec(example("draw_shapes.py").replace("DATA/", f"{copy.folder}/DATA/"), {})
-    return copy
+        patch(folder, changes)
+    exec(example("draw_shapes.py").replace("DATA/", f"{folder}/DATA/"), {})
+    own = f"--manifest {manifest} --groups 1,0 --epochs 1 --jobs 1"
+    compared = f"run {own} --seeds 2 --methods neggrad_plus finetune --compare-with neggrad_plus --out method"
+    tuned = f"tune {own} --seeds 1 --trials 1 --references 1 --methods neggrad_plus --out tuning"
+    trial = "--weights none --epochs 1 --image-size 32 --seeds 1 --jobs 1"
+    calls = {
+        "help": ["run", "--help"],
+        "understand": UNDERSTAND.replace("LINES", repr([words for _, words in commands()])),
+        "prepare": shlex.split("prepare --dataset shapes --root DATA --image-size 32"),
+    }
+    for number, (mistake, change) in enumerate(MISTAKES.items()):
+        shutil.copytree(folder / "DATA" / "shapes", folder / f"{number}" / "shapes")
+        change(folder / f"{number}" / "shapes")
+        calls[mistake] = shlex.split(f"prepare --dataset shapes --root {number}")
+    calls |= {
+        "quick": QUICK,
+        "methods": METHODS,
+        "by hand": BY_HAND,
+        "compare": shlex.split(compared),
+        "tune": shlex.split(tuned),
+        "run": shlex.split(f"run --dataset shapes --root DATA {trial} --out shapes"),
+        "paper": shlex.split(f"run --dataset shapes --root DATA {trial} --out paper --preset paper"),
+        "score": example("tests/test_group_range.py") + "\n\ntest_group_range_by_hand()\nprint('passed')\n",
+    }
+    environment = os.environ | {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVER], input=json.dumps(calls),
+        cwd=folder, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return SimpleNamespace(
+        folder=folder, calls={n: SimpleNamespace(**c) for n, c in json.loads(done.stdout).items()}
+    )
+
+
+def out_of(said, name):
+    """What one call printed, after it went well."""
+    call = said.calls[name]
+    assert not call.code, f"{call.code}\n{call.err}"
+    return call.out
 
 
 def test_examples_are_formatted_and_have_no_findings(tmp_path):
@@ -99,40 +188,11 @@ def test_examples_are_formatted_and_have_no_findings(tmp_path):
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-# Every line that begins with gru-lite is read by the command line's own parser.
-UNDERSTAND = """
-import shlex, sys
-from gru_lite import cli
-classes = {"prepare": cli.PrepareOptions, "run": cli.RunOptions, "tune": cli.TuneOptions}
-for line in sys.stdin.read().splitlines():
-    command, *words = shlex.split(line)
-    classes[command](**cli._values(cli._parser(command, classes[command]), words))
-"""
-
-
-def commands():
-    """The arguments of every gru-lite command of the README, this guide and the book's pages."""
-    found = []
-    for page in PAGES:
-        text = page.read_text(encoding="utf-8")
-        for body in blocks(text, "") + blocks(text, "bash"):
-            lines = re.sub(r"\\\n\s*", " ", body).splitlines()
-            words = [re.search(r"(?:\bgru-lite|-m gru_lite) +(.*)", line) for line in lines]
-            found += [(page.name, match[1]) for match in words if match]
-    return found
-
-
-def test_commands_of_the_pages_are_understood(dataset, method, tmp_path):
+@pytest.mark.slow
+def test_commands_of_the_pages_are_understood(said):
     """With the example of a method and of a data set in place, since their commands are among them."""
-    everything = Copy(tmp_path)
-    everything.add("gru_lite/methods/neggrad_plus.py")
-    shutil.copytree(dataset.folder / "gru_lite", tmp_path / "gru_lite", dirs_exist_ok=True)
     assert {"README.md", "CONTRIBUTING.md", "your_own_images.md"} <= {page for page, _ in commands()}
-    lines = "\n".join(line for _, line in commands())
-    done = subprocess.run(
-        [sys.executable, "-c", UNDERSTAND], input=lines, cwd=tmp_path, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    out_of(said, "understand")
 
 
 def test_files_that_the_pages_name_exist():
@@ -145,141 +205,91 @@ def test_files_that_the_pages_name_exist():
         assert not [name for name in missing if not re.search("[A-Z]{2}", name)], f"{page.name}: {missing}"
 
 
-def test_the_readme_in_python(bench, capsys):
+def test_the_readme_in_python(bench, capsys, monkeypatch):
     """The block as it stands, with a small benchmark and one epoch."""
+    monkeypatch.setattr("gru_lite.scores.attacks.FOREST_SIZES", (2,))
     (code,) = blocks(PAGES[0].read_text(encoding="utf-8"), "python")
     short = functools.partial(gru.fit, config=gru.TrainConfig(epochs=1, warmup_epochs=0))
-    small = {"load": lambda name, seed: bench, "fit": short}
+    unlearn = functools.partial(gru.unlearn, config=gru.METHODS["finetune"][1](epochs=1))
+    small = {"load": lambda name, seed: bench, "fit": short, "unlearn": unlearn}
     names = {name: getattr(gru, name) for name in re.findall(r"\bgru\.(\w+)", code)} | small
     exec(code.replace("import gru_lite as gru\n", ""), {"gru": SimpleNamespace(**names)})
     assert len(capsys.readouterr().out.splitlines()) >= 1
 
 
-def test_a_method_is_one_file(method):
-    listed = method.command("run --help")
-    assert "neggrad_plus" in listed
-    said = method.python(
-        "-c", "import gru_lite as gru; print(*gru.METHODS, gru.METHODS['neggrad_plus'][1]())"
-    )
-    assert "neggrad_plus" in said.split() and "NegGradPlusConfig(" in said and "alpha=0.003" in said
+@pytest.mark.slow
+def test_a_method_is_one_file(said):
+    assert "neggrad_plus" in out_of(said, "help")
+    listed = out_of(said, "methods")
+    assert "neggrad_plus" in listed.split() and "NegGradPlusConfig(" in listed and "alpha=0.003" in listed
 
 
 @pytest.mark.slow
-def test_a_method_is_run_and_compared(method, manifest):
-    out = method.command(
-        f"run --manifest {manifest} --groups 1,0 --methods neggrad_plus finetune --compare-with neggrad_plus "
-        "--epochs 1 --seeds 2 --jobs 1 --out out"
-    )
-    rows = [line.split("  ")[0] for line in out.splitlines()]
-    assert {"neggrad plus", "neggrad plus + REWEIGHT", "fine-tune + REWEIGHT"} <= set(rows)
+def test_a_method_is_run_and_compared(said):
+    out = out_of(said, "compare")
+    rows = {line.split("  ")[0] for line in out.splitlines()}
+    assert {"neggrad plus", "neggrad plus + REWEIGHT", "fine-tune + REWEIGHT"} <= rows
     assert "\nneggrad plus + REWEIGHT minus each rival, in Avg. Gap" in out
-    table = pd.read_csv(method.folder / "out" / "table.csv")
+    table = pd.read_csv(said.folder / "method" / "table.csv")
     mine = table[table["method"] == "neggrad_plus"]
     assert len(mine) == 4 and (mine["status"] == "ok").all() and mine["avg_gap"].notna().all()
 
 
 @pytest.mark.slow
-def test_a_method_is_tuned(method, manifest):
-    out = method.command(
-        f"tune --manifest {manifest} --groups 1,0 --methods neggrad_plus --trials 1 --seeds 1 --references 1 "
-        "--epochs 1 --jobs 1 --out tuning"
-    )
+def test_a_method_is_tuned(said):
+    out = out_of(said, "tune")
     assert "neggrad plus" in out and "trial 0: lr 0.05, shift 2, alpha 0.003" in out
-    assert (method.folder / "tuning" / "chosen.json").is_file()
+    assert (said.folder / "tuning" / "chosen.json").is_file()
 
 
-# The method of the page against the definition, on features without augmentation: one step by hand.
-BY_HAND = """
-import numpy as np, torch, torch.nn.functional as F
-import gru_lite as gru
-from gru_lite.methods.neggrad_plus import NegGradPlusConfig
-rng = np.random.default_rng(0)
-target, sensitive = (axis.ravel().repeat(4) for axis in np.indices((2, 2)))
-data = gru.GroupedDataset(target, sensitive, "ab", "cd", features=rng.normal(size=(16, 3)).astype(np.float32))
-split = gru.forget_split(data, [(1, 0)], 0.5)
-model = gru.build_model("mlp", 2, n_features=3)
-common = dict(epochs=1, batch_size=14, momentum=0.0, weight_decay=0.0, schedule="const", lr=0.1)
-config = NegGradPlusConfig(alpha=0.5, forget_batch_size=2, **common)
-ours = gru.unlearn("neggrad_plus", model, data, split, config, reweight=False)
-x, y = torch.from_numpy(data.features), torch.from_numpy(data.target)
-loss = F.cross_entropy(model(x[split.retain]), y[split.retain])
-loss = loss - 0.5 * F.cross_entropy(model(x[split.forget]), y[split.forget])
-gradients = torch.autograd.grad(loss, list(model.parameters()))
-expected = [p - 0.1 * g for p, g in zip(model.parameters(), gradients)]
-print(max((a - b.cpu()).abs().max().item() for a, b in zip(expected, ours.cpu().parameters())))
-"""
+@pytest.mark.slow
+def test_the_method_is_what_its_docstring_says(said):
+    assert float(out_of(said, "by hand")) < 1e-6
 
 
-def test_the_method_is_what_its_docstring_says(method):
-    assert float(method.python("-c", BY_HAND)) < 1e-6
-
-
-def test_a_data_set_is_prepared(dataset):
-    out = dataset.command("prepare --dataset shapes --root DATA --image-size 32")
+@pytest.mark.slow
+def test_a_data_set_is_prepared(said):
+    out = out_of(said, "prepare")
     assert "shapes: 68 samples" in out and "square on light" in out
     numbers = [re.findall(r"\d+", line.split(") ")[-1]) for line in out.splitlines()[2:]]
     assert all(row[::2] == row[1::2] and len(row) == 6 for row in numbers), out  # as published
 
 
 @pytest.mark.slow
-def test_a_data_set_and_a_score_are_run(dataset):
-    out = dataset.command(
-        "run --dataset shapes --root DATA --weights none --epochs 1 --image-size 32 --seeds 1 --jobs 1 "
-        "--out out"
-    )
+def test_a_data_set_and_a_score_are_run(said):
+    out = out_of(said, "run")
     assert "Forgetting 50% of group (1, 0) square on light (3 train samples), 1 seed" in out
     assert "Not reported: the paper's first version has no numbers of shapes." in out
-    table = pd.read_csv(dataset.folder / "out" / "table.csv")
+    table = pd.read_csv(said.folder / "shapes" / "table.csv")
     groups = table[[name for name in table if name.startswith("acc_")]]
-    pd.testing.assert_series_equal(
-        table["group_range"], groups.max(axis=1) - groups.min(axis=1), check_names=False
+    expected = groups.max(axis=1) - groups.min(axis=1)
+    pd.testing.assert_series_equal(table["group_range"], expected, check_names=False)
+
+
+@pytest.mark.slow
+def test_a_data_set_of_ones_own_has_no_published_values(said):
+    refused = said.calls["paper"]
+    assert refused.code == 2 and "nothing is published for shapes" in refused.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_in_the_data_is_one_line(mistake, said):
+    """The very line that the table promises."""
+    (promised,) = re.findall(rf"^\| {mistake} \| `(.*)` \|$", GUIDE, flags=re.M)
+    root = str(list(MISTAKES).index(mistake))
+    refused = said.calls[mistake]
+    bar = re.compile(r"^.*\r", flags=re.M)  # of decoding
+    assert (
+        refused.code == 2
+        and bar.sub("", refused.err) == f"gru-lite: error: {promised.replace('DATA', root)}\n"
     )
 
 
-@pytest.fixture
-def broken(dataset, tmp_path):
-    """Prepare a copy of the drawn data after `change(folder)`; what is said is returned."""
-
-    def prepare(change):
-        folder = tmp_path / "DATA"
-        if change is not None:
-            shutil.copytree(dataset.folder / "DATA" / "shapes", folder / "shapes")
-            change(folder / "shapes")
-        return dataset.command(f"prepare --dataset shapes --root {folder}", code=2).replace(
-            str(folder), "DATA"
-        )
-
-    return prepare
-
-
-def edit(old, new):
-    def change(folder):
-        text = (folder / "labels.csv").read_text()
-        (folder / "labels.csv").write_text(text.replace(old, new, 1))
-
-    return change
-
-
-FIRST = "train_disc_light_0.png"
-MISTAKES = {
-    "nothing in the folder": None,
-    "a label that doesn't exist": edit(f"{FIRST},disc", f"{FIRST},disk"),
-    "a picture listed twice": edit(f"{FIRST},disc,light,train\n", f"{FIRST},disc,light,train\n" * 2),
-    "a picture that is missing": lambda folder: (folder / FIRST).unlink(),
-}
-
-
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_in_the_data_is_one_line(mistake, broken):
-    """The very line of the table."""
-    (promised,) = re.findall(rf"^\| {mistake} \| `(.*)` \|$", GUIDE, flags=re.M)
-    assert broken(MISTAKES[mistake]) == f"gru-lite: error: {promised}\n"
-
-
-def test_the_score_by_hand(dataset):
+@pytest.mark.slow
+def test_the_score_by_hand(said):
     """The test that the page shows, on the function that the page shows."""
-    code = example("tests/test_group_range.py") + "\n\ntest_group_range_by_hand()\nprint('passed')\n"
-    assert dataset.python("-c", code) == "passed\n"
+    assert out_of(said, "score") == "passed\n"
 
 
 @pytest.fixture

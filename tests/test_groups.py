@@ -204,7 +204,7 @@ def test_weights_by_hand():
 
 
 def test_reweight_follows_retain(dataset):
-    # group 0: 0 and 2 of its 4 train samples are forgotten, so 1 and 3 weigh 4 / 2; the two of group 1 weigh 1
+    # group 0: 0 and 2 of its 4 train samples are forgotten, so 1 and 3 weigh 4 / 2; those of group 1 weigh 1
     split = gru.forget_split(dataset([[4, 2]]), indices=[0, 2])
     assert split.retain.tolist() == [1, 3, 4, 5]
     assert gru.reweight(split).tolist() == [2, 2, 1, 1]

@@ -43,7 +43,7 @@ def entropy(p):
     return -sum(q * math.log(q) for q in p if q)
 
 
-# the critic
+# The critic
 
 
 def test_critic_is_one_hidden_layer_on_z_and_one_hot_g():
@@ -78,7 +78,7 @@ def test_critic_stays_in_float32_inside_autocast():
     assert critic.table(z.double()).dtype == critic.table(z.bfloat16()).dtype == torch.float32
 
 
-# the bound
+# The bound
 
 
 @given(tables())
@@ -204,7 +204,7 @@ def test_moving_average_does_not_overflow():
         assert loss.isfinite() and slope.isfinite().all() and slope.sum() <= 1 / 0.01 + 1e-3
 
 
-# estimates where the truth is known
+# Estimates where the truth is known
 
 
 def overlap(m, n, seed):

@@ -314,7 +314,7 @@ def test_it_learns_and_takes_the_shortcut(model):
         )
         return gru.accuracy_table(right, bench.test.target, bench.test.sensitive)
 
-    # chance is 50; over 400 images the standard error is 2.5. Eight seeds: 81 and more; 99 and more; 3 and less.
+    # chance is 50; over 400 images the standard error is 2.5. Eight seeds: 81 or more, 99 or more, up to 3
     assert table(((150, 150), (150, 150))).mean() > 65
     unbalanced = table(((285, 15), (15, 285)))
     assert np.diag(unbalanced).mean() > 85 and np.diag(unbalanced[::-1]).mean() < 50

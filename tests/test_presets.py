@@ -344,6 +344,7 @@ def test_sets_of_groups(tmp_path, monkeypatch, dataset):
 
 # From files in the formats of the downloads to the table.
 
+TINY = {"counts": ((12, 4), (6, 8)), "val_count": 3, "test_count": 4}  # a step an epoch
 TRIAL = ["--weights", "none", "--epochs", "1", "--seeds", "1", "--jobs", "1"]
 
 
@@ -361,7 +362,7 @@ NOT_REPORTED = (
 )
 FROM_FILES = {  # what writes the files; {flags: what is said at the end}
     "waterbirds": (
-        lambda root: write_example_tree(root, ((12, 4), (6, 8)), 3, 4),
+        lambda root: write_example_tree(root, **TINY),
         {"--image-size 16 --methods all": "Ratio 0.5, means: ours"},
     ),
     "celeba": (
@@ -417,7 +418,7 @@ def test_killed_at_any_moment(tmp_path):
     folders = whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in folders:
         folder.mkdir()
-        write_example_tree(folder, ((24, 6), (6, 16)), 5, 5)
+        write_example_tree(folder, **TINY)
 
     def begin(folder, jobs="1"):
         words = [

@@ -99,16 +99,20 @@ def test_every_page_at_every_width(page, base):
                 """raw => {
                   const wrong = [], root = document.documentElement;
                   if (root.scrollWidth > innerWidth) {
-                    const wide = [...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > innerWidth);
-                    wrong.push(`wider than the window: ${root.scrollWidth}, ${wide.slice(0, 3).map(e => e.outerHTML.slice(0, 120))}`);
+                    const wide = [...document.querySelectorAll('main *')]
+                      .filter(e => e.getBoundingClientRect().right > innerWidth);
+                    wrong.push(`wider than the window: ${root.scrollWidth}, `
+                      + `${wide.slice(0, 3).map(e => e.outerHTML.slice(0, 120))}`);
                   }
                   for (const i of document.images) {
                     if (!i.complete || !i.naturalWidth) wrong.push(`broken picture ${i.src}`);
                     if (!i.alt.trim()) wrong.push(`no alt text: ${i.src}`);
                   }
                   const math = document.querySelectorAll('.math:not(.output_area)');
-                  for (const m of math) if (!m.querySelector('mjx-container')) wrong.push(`maths not rendered: ${m.textContent}`);
-                  if (document.querySelector('mjx-merror, [data-mjx-error]')) wrong.push('error in a formula');
+                  for (const m of math)
+                     if (!m.querySelector('mjx-container')) wrong.push(`maths not rendered: ${m.textContent}`);
+                  if (document.querySelector('mjx-merror, [data-mjx-error]'))
+                     wrong.push('error in a formula');
                   const text = document.querySelector('article')?.cloneNode(true);
                   text?.querySelectorAll('pre, code, mjx-container, .sig').forEach(e => e.remove());
                   const tex = text?.textContent.match(raw);

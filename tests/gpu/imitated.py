@@ -30,6 +30,7 @@ FakeTensorMode is no alternative: in a CUDA build without a driver, its backward
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 import threading
 from collections import Counter
@@ -53,6 +54,7 @@ WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "_unique2", "uniqu
 INDEXING = {"index", "index_put", "index_put_", "_index_put_impl_"}
 FLOATS_ONLY = {"reflection_pad1d", "reflection_pad2d", "reflection_pad3d", "mm", "bmm", "addmm", "baddbmm"}
 FUSED = {"_fused_sgd_", "_fused_adam_", "_fused_adamw_"}
+LOOKED_AT = {"copy_"} | WAITING | INDEXING | FLOATS_ONLY | FUSED
 FROM_HOST_VALUES = (torch.tensor, torch.as_tensor, torch.asarray, Tensor.new_tensor)
 
 
@@ -84,7 +86,7 @@ def is_pinned(tensor: Tensor) -> bool:
 
 
 class Stream:
-    """A side stream: what is put on it is done when somebody waits for it."""
+    """What is put on a side stream is done when somebody waits for it."""
 
     def __init__(self, device: torch.device):
         self.device, self.work, self.done = device, [], 0
@@ -137,10 +139,6 @@ class Machine:
             yield
         finally:
             self.set_device(before)
-
-    def make_stream(self, device=None):
-        self.notes[f"stream on {self.device(device)}"] += 1
-        return Stream(self.device(device))
 
     def stream(self, device) -> Stream:
         """The stream that this thread puts work for a device on."""
@@ -243,24 +241,25 @@ class Functions(TorchFunctionMode):
     def _made(self, func, args, kwargs):
         """Call a function that may make a tensor on a device."""
         device, pinned = kwargs.get("device"), kwargs.pop("pin_memory", False)
-        draws = contextlib.nullcontext()
-        if device is not None:
-            device = self.machine.device(device)
+        given, draws = tensors_of((args, kwargs)), contextlib.nullcontext()
+        if device is None and given:  # the operations say where it lies
+            return func(*args, **kwargs)
+        device = self.machine.device(device or CPU)
+        if "device" in kwargs:
             kwargs["device"] = CPU
-            if device.type == "cuda":
-                if kwargs.get("generator") is not None:
-                    raise RuntimeError("Expected a 'cuda' device type for generator but found 'cpu'")
-                if func in FROM_HOST_VALUES:
-                    self.machine.wait("copy to the device")
-                    if tensors_of(args):
-                        return self._to(args[0], device, dtype=kwargs.get("dtype"))
-                if not tensors_of((args, kwargs)):
-                    draws = self.machine.drawing(device)
+        if device.type == "cuda":
+            if kwargs.get("generator") is not None:
+                raise RuntimeError("Expected a 'cuda' device type for generator but found 'cpu'")
+            if func in FROM_HOST_VALUES:
+                self.machine.wait("copy to the device")
+                if given:
+                    return self._to(args[0], device, dtype=kwargs.get("dtype"))
+            if not given:
+                draws = self.machine.drawing(device)
         with draws:
             made = func(*args, **kwargs)
         for tensor in tensors_of(made):
-            if device is not None or (lies(tensor) is None and not tensors_of((args, kwargs))):
-                put(tensor, device or CPU)
+            put(tensor, device)
             if pinned:
                 self.machine.pin(tensor)
         return made
@@ -285,6 +284,13 @@ class Functions(TorchFunctionMode):
         raise RuntimeError("cannot pin a tensor of a GPU: only dense CPU tensors can be pinned")
 
 
+@functools.cache
+def facts_of(operation) -> tuple[str, bool]:
+    """The name of an operation, and whether it draws random numbers."""
+    name = operation._schema.name.split("::")[1]
+    return name, torch.Tag.nondeterministic_seeded in operation.tags
+
+
 class Operations(TorchDispatchMode):
     """Every operation, on tensors of one device."""
 
@@ -293,22 +299,19 @@ class Operations(TorchDispatchMode):
         self.machine = machine
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        kwargs, name = kwargs or {}, func._schema.name.split("::")[1]
+        kwargs, (name, is_random) = kwargs or {}, facts_of(func)
         with torch._C.DisableTorchFunction():
             tensors = tensors_of((args, kwargs))
             places = {lies(tensor) for tensor in tensors}
-            gpus = [place for place in places if place is not None and place.type == "cuda"]
-            draws = contextlib.nullcontext()
-            if gpus:
+            gpu = next((place for place in places if place is not None and place.type == "cuda"), None)
+            if gpu is not None and (len(places) > 1 or name in LOOKED_AT):
                 self._check(name, args, tensors)
-                if torch.Tag.nondeterministic_seeded in func.tags:
-                    draws = self.machine.drawing(gpus[0])
-            with draws:
+            with self.machine.drawing(gpu) if gpu is not None and is_random else contextlib.nullcontext():
                 made = func(*args, **kwargs)
-            if gpus or places == {CPU}:
+            if gpu is not None or places == {CPU}:
                 for tensor in tensors_of(made):
                     if lies(tensor) is None:
-                        put(tensor, gpus[0] if gpus else CPU)
+                        put(tensor, gpu or CPU)
             return made
 
     def _check(self, name, args, tensors):
@@ -368,6 +371,11 @@ def patches(machine: Machine) -> list[tuple]:
         groups = group_tensors(lists, with_indices)
         return {(lies(group[0][0][0]) or CPU, dtype): group for (_, dtype), group in groups.items()}
 
+    class SideStream(Stream):
+        def __init__(self, device=None):
+            super().__init__(machine.device(device))
+            machine.notes[f"stream on {self.device}"] += 1
+
     class Pool(ThreadPoolExecutor):
         """Modes belong to a thread, so the loader's must enter them, too."""
 
@@ -389,7 +397,7 @@ def patches(machine: Machine) -> list[tuple]:
         "mem_get_info": lambda device=None: (machine.free, machine.total),
         "memory_reserved": lambda device=None: 0,
         "memory_allocated": lambda device=None: 0,
-        "Stream": machine.make_stream,
+        "Stream": SideStream,
         "stream": machine.on_stream,
         "current_stream": lambda device=None: machine.main[machine.device(device)],
         "synchronize": lambda device=None: machine.wait("synchronize"),

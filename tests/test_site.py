@@ -110,7 +110,8 @@ def test_every_page_at_every_width(page, base):
                   }
                   const math = document.querySelectorAll('.math:not(.output_area)');
                   for (const m of math)
-                     if (!m.querySelector('mjx-container')) wrong.push(`maths not rendered: ${m.textContent}`);
+                     if (!m.querySelector('mjx-container'))
+                       wrong.push(`maths not rendered: ${m.textContent}`);
                   if (document.querySelector('mjx-merror, [data-mjx-error]'))
                      wrong.push('error in a formula');
                   const text = document.querySelector('article')?.cloneNode(true);

@@ -1,17 +1,15 @@
 """Commands: options as words, and processes that run them without importing torch for seconds."""
 
-import multiprocessing
 import os
 import sys
 from dataclasses import fields
+from multiprocessing import forkserver, get_context
 
 import gru_lite as gru
 from gru_lite import cli
 
-# A fork server imports the package once; each process that it starts is a real one, to be killed by a signal.
-FORKS = multiprocessing.get_context("forkserver")
+# What the fork server imports once, for all processes that it starts.
 PRELOADED = [
-    "commands",
     "gru_lite.experiment.runs",
     "torch._dynamo",
     "torchvision",
@@ -25,16 +23,20 @@ def words_of(options, **changes):
     words = ["tune" if isinstance(options, gru.TuneOptions) else "run"]
     for field in fields(options):
         value = changes.get(field.name, getattr(options, field.name))
-        if value not in (None, (), False):
+        if value is not None and value is not False and value != ():
             values = value if isinstance(value, tuple) else () if value is True else (value,)
             words += [f"--{field.name.replace('_', '-')}", *map(str, values)]
     return words
 
 
 def fork_server():
-    """The multiprocessing context of the fork server, with its imports."""
-    FORKS.set_forkserver_preload(PRELOADED)
-    return FORKS
+    """Return the multiprocessing context of a fork server that has imported the package.
+
+    A process that it starts is a real one, with a number of its own to be killed by.
+    """
+    forkserver.set_forkserver_preload(PRELOADED)
+    forkserver.ensure_running()
+    return get_context("forkserver")
 
 
 def start(words, log=os.devnull):

@@ -41,7 +41,7 @@ def cluster(distributed):
 @pytest.fixture(scope="module")
 def options(manifest):
     return gru.RunOptions(
-        manifest=manifest, groups=("1,0",), methods=("finetune",), seeds=1, epochs=3, jobs=1
+        manifest=manifest, groups=("1,0",), methods=("finetune",), seeds=1, epochs=2, jobs=1
     )
 
 

@@ -1,18 +1,21 @@
 """A Dask cluster does the runs.
 
-Joblib's own backend sends them; what is said of lost connections and workers is ours.
+Dask's own client sends them: joblib's backend never hears of a run whose workers died, and waits for ever.
 """
 
 from __future__ import annotations
 
-import contextlib
+import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
-
-import joblib
+from typing import TYPE_CHECKING
 
 from ..errors import InputError
+
+if TYPE_CHECKING:
+    from .plan import Plan
+    from .store import Run
 
 alone = threading.Lock()  # the threads of a Dask worker share torch's random state and number of threads
 
@@ -35,16 +38,20 @@ def connect(address: str):
         ) from None
 
 
-@contextlib.contextmanager
-def on_cluster(address: str) -> Iterator[None]:
-    """Let joblib send its tasks to the cluster inside.
+def on_cluster(address: str, function: Callable, plan: Plan, runs: list[Run]) -> Iterator[None]:
+    """Let the cluster call `function(plan, run)` for each run; yields whenever one is done.
 
-    A task that took down its worker again and again is one line.
+    A run that took down its worker again and again is one line.
     """
-    from dask.distributed import KilledWorker
+    from dask.distributed import KilledWorker, as_completed
 
-    with connect(address) as client, joblib.parallel_config("dask", client=client):
+    mark = hashlib.sha256(repr(plan).encode()).hexdigest()
+    # The same name for the same run: one that a killed client left behind is joined, not computed beside it.
+    keys = [f"{run.name}-{mark}" for run in runs]
+    with connect(address) as client:
+        futures = [client.submit(function, plan, run, key=key) for run, key in zip(runs, keys, strict=True)]
         try:
-            yield
+            for future in as_completed(futures):
+                yield future.result()
         except (KilledWorker, CancelledError) as error:
             raise OSError(f"--scheduler {address}: {error}") from None

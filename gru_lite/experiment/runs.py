@@ -8,7 +8,6 @@ first decides what is to do, and writes.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import threading
@@ -80,16 +79,16 @@ def execute(plan: Plan, runs: list[Run], label: str, options: Options, progress:
     missing = on_main(lambda: [item for item in runs if not plan.is_done(item)])
     if not missing:
         return
-    jobs = min(jobs_of(options), len(missing))
-    function = execute_run if jobs == 1 else _in_worker  # only a worker ends with its parent
-    where = contextlib.nullcontext()
     if options.scheduler:
-        where, plan, jobs, function = on_cluster(options.scheduler), plan.absolute(), -1, _on_cluster
-    with where, warnings.catch_warnings():
-        # joblib renews a worker that has grown, as a training makes it grow
-        warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
+        done = on_cluster(options.scheduler, _on_cluster, plan.absolute(), missing)
+    else:
+        jobs = min(jobs_of(options), len(missing))
+        function = execute_run if jobs == 1 else _in_worker  # only a worker ends with its parent
         parallel = joblib.Parallel(jobs, batch_size=1, return_as="generator_unordered")
         done = parallel(joblib.delayed(function)(plan, item, os.getpid()) for item in missing)
+    with warnings.catch_warnings():
+        # joblib renews a worker that has grown, as a training makes it grow
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
         quiet = not (progress and is_main())
         for _ in tqdm(done, desc=label, total=len(missing), unit="model", disable=quiet):
             pass
@@ -180,7 +179,7 @@ def _in_worker(plan, item, parent):
         done.set()
 
 
-def _on_cluster(plan, item, parent):
+def _on_cluster(plan, item):
     """The same in a Dask worker."""
     with alone:
         if not plan.is_done(item):  # by what a killed client left behind

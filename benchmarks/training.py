@@ -23,12 +23,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7, help="of the batches; 3 at most of the rest")
     parser.add_argument("--group", type=int, help="samples of each group, for a trial; default: WaterDigits'")
-    rounds, n = vars(parser.parse_args()).values()
+    parser.add_argument("--batches", type=int, default=50, help="that are made in a round")
+    rounds, n, batches = vars(parser.parse_args()).values()
     torch.set_num_threads(1)
     bench = gru.waterdigits(0, ((n, n), (n, n)), n, n) if n else gru.load("waterdigits")
     print("; ".join(f"{key}: {value}" for key, value in provenance().items()))
-    index = torch.randint(0, len(bench.train), (50, BATCH), generator=torch.Generator().manual_seed(0))
-    offsets = torch.randint(0, 2 * SHIFT + 1, (50, BATCH, 2), generator=torch.Generator().manual_seed(0))
+    index = torch.randint(0, len(bench.train), (batches, BATCH), generator=torch.Generator().manual_seed(0))
+    offsets = torch.randint(0, 2 * SHIFT + 1, (batches, BATCH, 2), generator=torch.Generator().manual_seed(0))
     data = device_data(bench.train, "cpu", SHIFT)
     padded = torch.nn.functional.pad(torch.from_numpy(bench.train.images), (SHIFT,) * 4, mode="reflect")
 
@@ -50,7 +51,7 @@ def main():
             image.gather(3, columns[:, None, None, :].expand(-1, 3, 32, -1)).float().div_(127.5).sub_(1)
 
     table(
-        "50 shifted batches of 64",
+        f"{batches} shifted batches of {BATCH}",
         {"strided view (ours)": strided, "gather": gathered, "image by image": one_image_at_a_time},
         rounds,
     )

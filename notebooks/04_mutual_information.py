@@ -379,7 +379,9 @@ if full:
     gru.check_claim("at d = 128 MINE says too little (hundredths)", -far)
     smile = hundredths["smile", 1.5, 128]
     sampled = [hundredths["mine", *at] - hundredths["mine, sampled g'", *at] for at in problems]
-    gru.check_claim("sampling g' costs, mean of the problems (hundredths)", np.mean(sampled, axis=0))
+    gru.check_claim(
+        "sampling g' costs less than 10 hundredths on average, margin", [10 - abs(np.mean(sampled))]
+    )
     gru.check_claim("SMILE less than MINE there (hundredths)", far - smile)
     for way, s, d in error:
         mean = error[way, s, d].mean()
@@ -394,8 +396,8 @@ if full:
 # Dimension matters most. In four dimensions all four are right to a few hundredths; in 128 more than half of the 0.46
 # nats is missed. A critic has 500 training samples here, 22 of each rare group, and must find four directions among
 # 128. The errors are on the safe side: nothing is said that is not there, and where there is nothing, nothing is
-# found. MINE and the classifier cannot be told apart, as (3) suggests. Sampling $g'$ costs a few hundredths on
-# average. SMILE, of which nothing was promised, lies below MINE in 128 dimensions.
+# found. MINE and the classifier cannot be told apart, as (3) suggests. Sampling $g'$ costs little, in this table a
+# few hundredths on average. SMILE, of which nothing was promised, lies below MINE in 128 dimensions.
 #
 # So an estimate is to be read as "at least", and two estimates may be compared if dimension and sample size are the
 # same. That the true information of high-dimensional features is *small* cannot be concluded from it.
@@ -525,7 +527,7 @@ if full:
 print("holds: small batches bias the gradient, the moving average corrects it")
 
 # %% [markdown]
-# The plain gradient on batches of 16 is a fifth too small, the corrected one agrees with that of all samples. The
+# The plain gradient on batches of 16 is too small, here by a fifth; the corrected one is near that of all samples. The
 # average makes sense for the steps of a critic, whose values change slowly from batch to batch, and for nothing else.
 # Large batches need it less: `gru.mutual_information` takes 128 with the exact marginal, and does without.
 #

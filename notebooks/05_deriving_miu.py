@@ -93,10 +93,10 @@ plots.paired_dots(changes, "minus that of the original (nats)")
 plots.plt.show()
 
 # %% [markdown]
-# Retraining hardly makes the features forget the group: of 1.26 nats, $I(Z; G)$ loses a few hundredths in the retrained
-# model and in the reference. And what is lost is $I(Z; Y)$. What the features tell about the background beyond that,
-# $I(Z; S \mid Y)$, is about as large as before or a little larger: models that have lost their counterexamples lean on
-# it.
+# Retraining hardly makes the features forget the group: of over 1.2 nats, $I(Z; G)$ loses a few hundredths in the
+# retrained model and in the reference. And what is lost is $I(Z; Y)$. What the features tell about the background
+# beyond that, $I(Z; S \mid Y)$, is about as large as before or a little larger: models that have lost their
+# counterexamples lean on it.
 #
 # The intervals are over probes alone. They say how well these images tell these three models apart, not what another
 # seed would give. For that there is a record, of six seeds of the larger benchmark that {doc}`06_implementing_miu` is

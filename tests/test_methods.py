@@ -56,9 +56,10 @@ def steps(monkeypatch):
     seen = SimpleNamespace(batches=[], losses=[])
     batches, step = Training.batches, Training.step
 
-    def watched(self, epoch, sampler, main=True):
-        for batch in batches(self, epoch, sampler, main=main):
-            seen.batches.append((main, batch.index.tolist(), self.optimizer.param_groups[0]["lr"]))
+    def watched(self, epoch, sampler, *others, main=True):
+        for batch in batches(self, epoch, sampler, *others, main=main):
+            first = batch[0] if others else batch  # of several samplers side by side
+            seen.batches.append((main, first.index.tolist(), self.optimizer.param_groups[0]["lr"]))
             yield batch
 
     def counted(self, loss, gradients=None):

@@ -99,8 +99,11 @@ def test_every_page_at_every_width(page, base):
                 """raw => {
                   const wrong = [], root = document.documentElement;
                   if (root.scrollWidth > innerWidth) {
-                    const wide = [...document.querySelectorAll('main *')]
-                      .filter(e => e.getBoundingClientRect().right > innerWidth);
+                    const right = e => e.getBoundingClientRect().right;
+                    const scrolls = e => e && (right(e) <= innerWidth
+                      && getComputedStyle(e).overflowX !== 'visible' || scrolls(e.parentElement));
+                    const wide = [...document.querySelectorAll('article *')]
+                      .filter(e => right(e) > innerWidth && !scrolls(e.parentElement));
                     wrong.push(`wider than the window: ${root.scrollWidth}, `
                       + `${wide.slice(0, 3).map(e => e.outerHTML.slice(0, 120))}`);
                   }

@@ -290,8 +290,7 @@ def compare(root, args):
     bench = gru.load("waterbirds", root=root, image_size=args.image_size)
     print(
         f"{len(bench.train)} + {len(bench.val)} + {len(bench.test)} pictures of {size / 1000:.0f} kB, "
-        "decoded once by all cores in "
-        f"{time.perf_counter() - start:.1f} s (not in what follows)"
+        f"decoded once by all cores in {time.perf_counter() - start:.1f} s (not in what follows)"
     )
     split = gru.forget_split(bench.train, bench.default_groups, ratio=0.5)
     weights = gru.reweight(split)

@@ -160,8 +160,8 @@ def forget_split(
             if n_forget == 0:
                 raise InputError(
                     f"ratio {ratio} of group ({y}, {s}) ({dataset.group_names[g]}) comes to no sample: it "
-                    "has "
-                    f"{n_train[g]}, so the smallest ratio that works is {_smallest_ratio(int(n_train[g]))}"
+                    f"has {n_train[g]}, so the smallest ratio that works is "
+                    f"{_smallest_ratio(int(n_train[g]))}"
                 )
             members = stream(seed, "forget", g).permutation(np.flatnonzero(group == g))
             chosen.append(members[:n_forget])
@@ -271,8 +271,8 @@ def group_weights(
         name = g if group_names is None else group_names[g]
         raise InputError(
             f"group {name} is forgotten whole: none of its {n_train[g]} samples is retained, so no weight "
-            "can stand in "
-            "for it; forget less of it, or use missing_group='renormalise' (flag --missing-group renormalise)"
+            "can stand in for it; forget less of it, or use missing_group='renormalise' (flag "
+            "--missing-group renormalise)"
         )
     weights = np.divide(n_train, n_retain, out=np.zeros(n_train.shape), where=n_retain > 0)
     return weights * (n_train.sum() / n_train[~missing].sum())
@@ -349,7 +349,7 @@ def _top_up_targets(weights, group):
     if (targets < counts).any():
         g = int(np.argmax(targets < counts))
         raise InputError(
-            f"top_up needs weights n_D(g) / n_R(g): those of group {g} add up to {targets[g]}, for "
-            f"{counts[g]} samples"
+            "top_up needs weights n_D(g) / n_R(g): those of group "
+            f"{g} add up to {targets[g]}, for {counts[g]} samples"
         )
     return targets

@@ -98,8 +98,8 @@ def _vit_b_16(n_classes, weights, image_size):
 
     if isinstance(image_size, bool) or not isinstance(image_size, int) or image_size < 16 or image_size % 16:
         raise InputError(
-            f"image_size {image_size!r} is not a multiple of 16: vit_b_16 cuts images into squares of 16 "
-            "pixels"
+            f"image_size {image_size!r} is not a multiple of "
+            "16: vit_b_16 cuts images into squares of 16 pixels"
         )
     net = vit.vit_b_16(image_size=image_size)
     net.heads = nn.Identity()
@@ -146,9 +146,8 @@ def _bert(n_classes, weights, vocabulary):
         return _Bert(transformers.BertModel(config)), nn.Linear(768, n_classes)
     if vocabulary not in (None, config.vocab_size):
         raise InputError(
-            f"the published bert has {config.vocab_size} tokens, not {vocabulary}: leave out vocabulary, "
-            "or use "
-            "--weights none"
+            f"the published bert has {config.vocab_size} tokens, not "
+            f"{vocabulary}: leave out vocabulary, or use --weights none"
         )
     folder = Path(torch.hub.get_dir()) / "checkpoints" / BERT
     source = folder if folder.is_dir() else BERT

@@ -19,10 +19,9 @@ def provenance_line(about):
     gpu = "no GPU" if about["gpu"] == "none" else about["gpu"]
     return (
         f"Executed on {about['date']} in {about['seconds']} s, profile {about['profile']}, seed "
-        f"{about['seed']}, "
-        f"with Python {versions['python']}, torch {versions['torch']}, NumPy {versions['numpy']} and "
-        f"gru_lite {versions['gru_lite']} on {about['cpu']} ({about['cores']} cores, {gpu}). "
-        f"Source {about['source'][:12]}, package {about['package'][:12]}."
+        f"{about['seed']}, with Python {versions['python']}, torch {versions['torch']}, NumPy "
+        f"{versions['numpy']} and gru_lite {versions['gru_lite']} on {about['cpu']} ({about['cores']} "
+        f"cores, {gpu}). Source {about['source'][:12]}, package {about['package'][:12]}."
     )
 
 

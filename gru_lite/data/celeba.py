@@ -60,8 +60,8 @@ def load(root: str | Path, image_size: int | None = None, target: str = "Blond_H
     splits = _lines(partition)
     if len(splits) != len(lines):
         raise InputError(
-            f"{partition} has {len(splits)} lines, {file.name} {len(lines)} pictures: is the download "
-            "complete?"
+            f"{partition} has {len(splits)} lines, {file.name} "
+            f"{len(lines)} pictures: is the download complete?"
         )
     at = {name: header.index(name) + 1 for name in (target, "Male")}
     table = []
@@ -69,8 +69,8 @@ def load(root: str | Path, image_size: int | None = None, target: str = "Blond_H
         line, split = line.split(), split.split()
         if len(line) != len(header) + 1:
             raise InputError(
-                f"{file} line {number + 2}: {len(line)} fields, where a file and {len(header)} attributes "
-                "should be"
+                f"{file} line {number + 2}: {len(line)} fields, "
+                f"where a file and {len(header)} attributes should be"
             )
         if len(split) != 2 or split[0] != line[0]:
             raise InputError(

@@ -112,14 +112,14 @@ class GroupedDataset:
         for side in (size,) if resize is None else (size, resize):
             if isinstance(side, bool) or not isinstance(side, (int, np.integer)) or side < size or side < 1:
                 raise InputError(
-                    f"view {tuple(self.view)} must be a size of 1 or more, and None or a resize of at "
-                    "least that"
+                    f"view {tuple(self.view)} must be a size of 1 "
+                    "or more, and None or a resize of at least that"
                 )
         if self.aspect is not None:
             if self.aspect.shape != (len(self.images),) or self.aspect.dtype != np.float32:
                 raise InputError(
-                    f"aspect must be float32 ({len(self.images)},), not {self.aspect.dtype} "
-                    f"{self.aspect.shape}"
+                    f"aspect must be float32 ({len(self.images)},), "
+                    f"not {self.aspect.dtype} {self.aspect.shape}"
                 )
             if not (np.isfinite(self.aspect) & (self.aspect > 0)).all():
                 raise InputError("aspect must be finite and above 0: width / height of each picture")

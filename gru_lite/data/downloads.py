@@ -142,7 +142,6 @@ def warn_of_counts(bench: DatasetParts) -> None:
     if other:
         print(
             f"gru-lite: warning: the groups of {bench.name} differ from the published counts in "
-            f"{', '.join(other)}: "
-            "is the download complete?",
+            f"{', '.join(other)}: is the download complete?",
             file=sys.stderr,
         )

@@ -114,8 +114,8 @@ def read_rows(file: Path) -> pd.DataFrame:
             what = next((c for c in COLUMNS[1:] if getattr(seen[1], c) != getattr(row, c)), None)
             said = f"as {what} {getattr(seen[1], what)} and {getattr(row, what)}" if what else "twice"
             raise InputError(
-                f"{at}: {row.path!r} is already in row {seen[0]}, so it is listed {said}: keep one of the "
-                "rows"
+                f"{at}: {row.path!r} is already in row {seen[0]}, "
+                f"so it is listed {said}: keep one of the rows"
             )
         files.append(path)
     rows = rows.assign(file=files).astype({"target": np.int64, "sensitive": np.int64})
@@ -127,8 +127,8 @@ def read_rows(file: Path) -> pd.DataFrame:
         gap = next(label for label in itertools.count() if label not in train)
         if gap <= largest:
             raise InputError(
-                f"{file}: {what} {gap} never occurs in train, though {largest} is used: number from 0 "
-                "without gaps"
+                f"{file}: {what} {gap} never occurs in train, though "
+                f"{largest} is used: number from 0 without gaps"
             )
         if largest == 0:
             raise InputError(

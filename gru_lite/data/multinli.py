@@ -33,9 +33,9 @@ FILES = tuple(
 ABOUT = Source(
     "multinli",
     files=(*FILES, "multinli_1.0/metadata_random.csv"),
-    origin="unpack https://cims.nyu.edu/~sbowman/multinli/multinli_1.0.zip there, and put "
-    "dataset_metadata/multinli/metadata_random.csv of https://github.com/kohpangwei/group_DRO beside its "
-    "files",
+    origin="unpack https://cims.nyu.edu/~sbowman/multinli/multinli_1.0.zip "
+    "there, and put dataset_metadata/multinli/metadata_random.csv "
+    "of https://github.com/kohpangwei/group_DRO beside its files",
     default_groups=((2, 1),),
     models=("bert",),
     counts={  # Sagawa et al. (2020)

@@ -33,8 +33,7 @@ def connect(address: str):
     except (OSError, ValueError):
         raise InputError(
             f"--scheduler {address} cannot be reached: start one with `dask scheduler`, and give the "
-            "address that it "
-            "prints, such as tcp://127.0.0.1:8786"
+            "address that it prints, such as tcp://127.0.0.1:8786"
         ) from None
 
 

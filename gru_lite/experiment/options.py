@@ -44,15 +44,15 @@ class Options:
     )
     forget: Path | None = flag(
         None,
-        "Instead of groups and ratio: a file that lists the train samples to forget, one a line (numbers;"
-        " for a manifest paths).",
+        "Instead of groups and ratio: a file that lists the train "
+        "samples to forget, one a line (numbers; for a manifest paths).",
     )
     ratio: tuple[str, ...] = flag((), "Shares of each group to forget, each in (0, 1]; 0.5 by default.")
     methods: tuple[str, ...] = flag((), f"Unlearning methods: {', '.join(method_names())}; or all.")
     seeds: int = flag(
         3,
-        "How many seeds. A seed fixes the generated data, the request, the initial weights and the "
-        "training; 3 by default.",
+        "How many seeds. A seed fixes the generated data, the "
+        "request, the initial weights and the training; 3 by default.",
     )
     first_seed: int = flag(0, "The first of them; 0 by default.")
     reweight: tuple[str, ...] = flag(
@@ -65,8 +65,8 @@ class Options:
     )
     references: int = flag(
         1,
-        "How many references: a second Avg. Gap is measured against their mean, which is a steadier "
-        "yardstick than one.",
+        "How many references: a second Avg. Gap is measured against "
+        "their mean, which is a steadier yardstick than one.",
     )
     epochs: int | None = flag(None, "Epochs of training; fewer for a trial run, which needs its own --out.")
     image_size: int | None = flag(
@@ -84,8 +84,8 @@ class Options:
     )
     scheduler: str | None = flag(
         None,
-        "Address of a Dask cluster that does the trainings, such as tcp://HOST:8786; its workers see the "
-        "same files as you do.",
+        "Address of a Dask cluster that does the trainings, such as "
+        "tcp://HOST:8786; its workers see the same files as you do.",
     )
     out: Path | None = flag(None, "Results folder; runs/NAME by default (runs/NAME-tune for a tuning).")
     record: Path | None = flag(
@@ -97,22 +97,22 @@ class Options:
         """Check what needs no data, so that nothing is loaded or written for a slip of the pen."""
         if [self.benchmark, self.manifest, self.dataset].count(None) != 2:
             raise InputError(
-                "name the data: either --benchmark waterdigits or --manifest FILE or --dataset NAME "
-                "--root DIR"
+                "name the data: either --benchmark waterdigits "
+                "or --manifest FILE or --dataset NAME --root DIR"
             )
         if self.benchmark is not None:
             check_choice(self.benchmark, BENCHMARKS, "benchmark")
             if self.image_size is not None:
                 raise InputError(
-                    "--image-size is for a manifest or a data set: the images of a benchmark have their "
-                    "own size"
+                    "--image-size is for a manifest or a data set: "
+                    "the images of a benchmark have their own size"
                 )
         if self.forget is not None and (self.groups or self.ratio):
             raise InputError("--forget lists the samples itself: leave out --groups and --ratio")
         if self.manifest is not None and not self.groups and self.forget is None:
             raise InputError(
-                "--manifest needs --groups TARGET,SENSITIVE: which group asks to be forgotten? (or "
-                "--forget FILE)"
+                "--manifest needs --groups TARGET,SENSITIVE: which "
+                "group asks to be forgotten? (or --forget FILE)"
             )
         ratios = () if self.forget is not None else tuple(map(_ratio, self.ratio or ("0.5",)))
         self._set(ratio=tuple(dict.fromkeys(ratios)))
@@ -168,13 +168,13 @@ class RunOptions(Options):
     )
     weights: str | None = flag(
         None,
-        "Where such a model starts: imagenet, published weights (the default; of bert, its own), or none,"
-        " from scratch.",
+        "Where such a model starts: imagenet, published weights "
+        "(the default; of bert, its own), or none, from scratch.",
     )
     configs: Path | None = flag(
         None,
-        "Values of the methods' configurations: the chosen.json of a tuning, or one like it; by default "
-        "the packaged ones.",
+        "Values of the methods' configurations: the chosen.json of "
+        "a tuning, or one like it; by default the packaged ones.",
     )
     compare_with: str | None = flag(
         None,
@@ -292,8 +292,8 @@ class PrepareOptions:
     target: str | None = flag(None, "Of celeba: Blond_Hair (default) or Attractive.")
     image_size: int | None = flag(
         None,
-        "Side in pixels of what a model sees; smaller for a trial run. Of a manifest: the side to which "
-        "images are resized.",
+        "Side in pixels of what a model sees; smaller for a trial "
+        "run. Of a manifest: the side to which images are resized.",
     )
     manifest: Path | None = flag(
         None, "Instead of a data set, your own images: a CSV with the columns path,target,sensitive,split."

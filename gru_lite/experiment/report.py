@@ -108,8 +108,8 @@ def _survivors(block, compare_with, n_references, several):
     name = label(first["method"], first["method_sampling"], several)
     gap = f"Avg. Gap{f' to {n_references} refs' * (n_references > 1)}"
     lines = [
-        f"{name} minus each rival, in {gap} (paired by seed, 95% interval; p after Holm over {len(found)} "
-        "rivals):",
+        f"{name} minus each rival, in {gap} (paired by seed, "
+        f"95% interval; p after Holm over {len(found)} rivals):",
         *_columns(rows),
         f"Smallest difference that would have been found (80% power, median over the rivals): "
         f"{found['smallest'].median():.1f} points; at Holm's first step "
@@ -118,8 +118,7 @@ def _survivors(block, compare_with, n_references, several):
     if compare_with is None:
         lines.append(
             f"{name} is compared because it has the highest mean on these seeds; fresh seeds have to "
-            "confirm that. "
-            "--compare-with NAME compares another."
+            "confirm that. --compare-with NAME compares another."
         )
     return lines
 

@@ -99,8 +99,8 @@ def claim_folder(out: Path, recipe: dict) -> None:
                 theirs, ours = theirs.get(name), ours.get(name)
             if theirs != ours:
                 raise InputError(
-                    f"{out} belongs to another recipe: its {name} is {theirs}, yours {ours}; use another "
-                    "--out"
+                    f"{out} belongs to another recipe: its {name} "
+                    f"is {theirs}, yours {ours}; use another --out"
                 )
     elif out.is_dir() and any(not found.name.startswith(".") for found in out.iterdir()):
         raise InputError(

@@ -109,8 +109,8 @@ def tuning_summary(log: pd.DataFrame) -> str:
         values = ", ".join(f"{field} {value}" for field, value in best[method].items())
         default = "diverged" if np.isnan(gaps.loc[0]) else f"{gaps.loc[0]:.1f}"
         lines.append(
-            f"  {name_of(method):16} {gaps.max():.1f} (defaults {default}{out})  trial {gaps.idxmax()}: "
-            f"{values}"
+            f"  {name_of(method):16} {gaps.max():.1f} (defaults "
+            f"{default}{out})  trial {gaps.idxmax()}: {values}"
         )
     return "\n".join(lines)
 

@@ -46,9 +46,8 @@ def _found() -> dict:
         ]
         if not callable(getattr(module, name, None)) or len(configs) != 1:
             raise InputError(
-                f"{module.__file__} is no method: it must define a function {name} and one configuration, "
-                "a dataclass that "
-                "extends TrainConfig"
+                f"{module.__file__} is no method: it must define a function {name} and one configuration, a "
+                "dataclass that extends TrainConfig"
             )
         found[name] = (getattr(module, name), configs[0])
     return found

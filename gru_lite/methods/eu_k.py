@@ -75,9 +75,8 @@ def reset_last(model: Classifier, n_blocks: int, seed: int) -> int:
         blocks = [child for child in backbone if any(True for _ in child.parameters())]
     else:
         raise InputError(
-            f"eu_k needs a backbone that is a Sequential of blocks, not {type(backbone).__name__}, or that "
-            "names "
-            "its `blocks`"
+            "eu_k needs a backbone that is a Sequential of blocks, not "
+            f"{type(backbone).__name__}, or that names its `blocks`"
         )
     if not 0 <= n_blocks <= len(blocks):
         raise InputError(f"blocks {n_blocks} is not 0 to {len(blocks)}, the blocks of this backbone")

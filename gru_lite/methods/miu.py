@@ -245,8 +245,7 @@ class TrainedCritic:
             step = int(sound.int().argmin())
             training.diverged(
                 f"the critic {self.name} diverged in epoch {epoch + 1}, step {step + 1} of {len(losses)}: "
-                "its loss "
-                f"is {losses[step].item():.4g}; lower critic_lr ({self.config.critic_lr})"
+                f"its loss is {losses[step].item():.4g}; lower critic_lr ({self.config.critic_lr})"
             )
 
     def _terms(self, z, g):

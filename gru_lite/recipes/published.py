@@ -84,6 +84,5 @@ def published_row(
     known = "; ".join(f"{row['model']}, {row['scenario']}, ratio {row['forget_ratio']}" for row in mine)
     raise InputError(
         f"--preset paper has no values of {name}{' with REWEIGHT' * reweight} for {dataset}: {wanted[0]}, "
-        f"{wanted[1]}, "
-        f"ratio {wanted[2]}; it has {known or 'no such method'} (--preset corrected takes any)"
+        f"{wanted[1]}, ratio {wanted[2]}; it has {known or 'no such method'} (--preset corrected takes any)"
     )

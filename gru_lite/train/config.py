@@ -102,15 +102,13 @@ class TrainConfig:
             name, value = next(iter(other.items()))
             raise InputError(
                 f"as_released=True and {name}={value!r} contradict each other: as released, it is "
-                f"{released[name]!r}; "
-                f"for one change use {type(self).__name__}.released({name}={value!r})"
+                f"{released[name]!r}; for one change use {type(self).__name__}.released({name}={value!r})"
             )
         if as_released is False and len(given) == len(released) and not other:
             name, value = next(iter(given.items()))
             raise InputError(
                 f"as_released=False and {name}={value!r} contradict each other: this value and all others "
-                "are as "
-                f"released; begin with {type(self).__name__}()"
+                f"are as released; begin with {type(self).__name__}()"
             )
         for name in corrected.keys() - given.keys():
             object.__setattr__(self, name, (released if as_released else corrected)[name])

@@ -51,8 +51,8 @@ class Sampler:
         if (sampling == "none") != (weights is None):
             given = "weights=None" if weights is None else "weights"
             raise InputError(
-                f"sampling={sampling!r} and {given} contradict each other: replacement and top_up draw by "
-                "weights"
+                f"sampling={sampling!r} and {given} contradict "
+                "each other: replacement and top_up draw by weights"
             )
         index = np.arange(len(dataset)) if indices is None else np.asarray(indices)
         if (
@@ -62,8 +62,8 @@ class Sampler:
             or index.max() >= len(dataset)
         ):
             raise InputError(
-                f"indices must be samples 0 to {len(dataset) - 1} of the data set, whole numbers, at least "
-                "one"
+                f"indices must be samples 0 to {len(dataset) - 1} "
+                "of the data set, whole numbers, at least one"
             )
         self.index = index.astype(np.int64)
         if weights is not None:
@@ -76,8 +76,8 @@ class Sampler:
             )
             if not good:
                 raise InputError(
-                    f"weights must be {len(index)} finite numbers of 0 or more, not all of them 0: one for "
-                    "each sample"
+                    f"weights must be {len(index)} finite numbers of "
+                    "0 or more, not all of them 0: one for each sample"
                 )
         self.weights, self.sampling, self.name = weights, sampling, name
         self.group = dataset.group[index]

@@ -72,7 +72,7 @@ test: .venv/.stamp ## everything that CI runs: lint, units, lessons in profile s
 	@$(MAKE) --no-print-directory units
 	@$(MAKE) --no-print-directory smoke
 	@$(MAKE) --no-print-directory site
-	$(PY) -m pytest tests -m site
+	$(PY) -m pytest tests -m site $(PARALLEL)
 	$(elapsed)
 
 lint: .venv/.stamp ## format, lint and spelling (seconds; to mend: .venv/bin/ruff format, .venv/bin/ruff check --fix)

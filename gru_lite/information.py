@@ -118,11 +118,13 @@ class MovingAverage:
 
     Args:
         rate: weight of the newest batch in the average; 1 is no correction.
+        linear: keep E[exp T] itself and add 1e-18 to the denominator, as the authors' release does: where T
+            reaches 89, exp T is infinite in float32 and the gradient not a number.
     """
 
-    def __init__(self, rate: float = 0.01):
-        self.rate = rate
-        self.log_mean = None
+    def __init__(self, rate: float = 0.01, linear: bool = False):
+        self.rate, self.linear = rate, linear
+        self.mean = None  # its logarithm, unless linear
 
     def loss(self, joint: torch.Tensor, log_marginal: torch.Tensor) -> torch.Tensor:
         """Return minus the bound, to be minimised, from its two terms.
@@ -130,11 +132,16 @@ class MovingAverage:
         Its gradient has the averaged denominator.
         """
         now = log_marginal.detach()
-        if self.log_mean is None or self.rate == 1:
-            self.log_mean = now
+        if self.linear:
+            newest = now.exp()
+            self.mean = newest if self.mean is None else self.rate * newest + (1 - self.rate) * self.mean
+            scale = newest / (self.mean + 1e-18)
         else:
-            self.log_mean = torch.logaddexp(self.log_mean + math.log1p(-self.rate), now + math.log(self.rate))
-        scale = (now - self.log_mean).exp()  # at most 1 / rate
+            if self.mean is None or self.rate == 1:
+                self.mean = now
+            else:
+                self.mean = torch.logaddexp(self.mean + math.log1p(-self.rate), now + math.log(self.rate))
+            scale = (now - self.mean).exp()  # at most 1 / rate
         return now + scale * (log_marginal - now) - joint
 
 

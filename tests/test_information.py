@@ -196,6 +196,27 @@ def test_moving_average_keeps_the_value_and_corrects_the_gradient():
         )
 
 
+def test_linear_moving_average_by_hand():
+    """As released: m = .99 m + .01 E[exp T]; gradient E[exp T grad T] / (m + 1e-18); inf at T = 95."""
+    average, mean = MovingAverage(linear=True), None
+    for values in ([0.0, 1.0], [2.0, -1.0], [-45.0, -44.0]):
+        t = torch.tensor(values, requires_grad=True)
+        newest = t.detach().exp().mean()
+        mean = newest if mean is None else 0.01 * newest + 0.99 * mean
+        loss = average.loss(*sampled_terms(torch.zeros(2), t))
+        assert loss.item() == pytest.approx(newest.log().item(), rel=1e-5)
+        (gradient,) = torch.autograd.grad(loss, t)
+        torch.testing.assert_close(gradient, t.detach().exp() / 2 / (mean + 1e-18))
+    alone, t = MovingAverage(linear=True), torch.tensor([-50.0, -50.0], requires_grad=True)
+    (gradient,) = torch.autograd.grad(alone.loss(*sampled_terms(torch.zeros(2), t)), t)
+    share = math.exp(-50) / (math.exp(-50) + 1e-18)  # .0002: exp(-50) is 2e-22
+    torch.testing.assert_close(gradient, torch.full((2,), share / 2))
+    for value in (85.0, 95.0):
+        t = torch.tensor([value, 0.0], requires_grad=True)
+        (gradient,) = torch.autograd.grad(MovingAverage(linear=True).loss(*sampled_terms(t, t)), t)
+        assert gradient.isfinite().all() == (value < 89)
+
+
 def test_moving_average_does_not_overflow():
     average = MovingAverage()
     for size in (1e4, -1e4, 2e4):

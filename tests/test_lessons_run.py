@@ -16,16 +16,18 @@ STEMS = sorted(p.stem for p in (ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
 @pytest.mark.parametrize("stem", STEMS)
 def test_lesson_runs_twice_alike(stem, tmp_path):
     script = ROOT / "book" / "_tools" / "lessons.py"
+    # Each of two tests at a time has a core, and starts no processes of its own.
+    alone = {"LOKY_MAX_CPU_COUNT": "1", "OMP_NUM_THREADS": "1"}
     run = subprocess.run(
         [sys.executable, script, "execute", stem, "--profile", "smoke", "--out", tmp_path],
-        cwd=ROOT, capture_output=True, text=True,
+        cwd=ROOT, capture_output=True, text=True, env=os.environ | alone,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr
     # nbval starts the kernel in the notebook's folder: lessons must not depend on where they run.
-    settings = {"TQDM_DISABLE": "1", "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    settings = alone | {"TQDM_DISABLE": "1", "PYTHONHASHSEED": "0", "PYTHONPATH": str(ROOT)}
     again = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval", "--nbval-current-env",
          "--rootdir", tmp_path, "-c", os.devnull, tmp_path / f"{stem}.ipynb"],
-        cwd=tmp_path, capture_output=True, text=True, env={**os.environ, **settings},
+        cwd=tmp_path, capture_output=True, text=True, env=os.environ | settings,
     )  # fmt: skip
     assert again.returncode == 0, again.stdout[-6000:] + again.stderr[-2000:]

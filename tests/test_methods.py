@@ -19,7 +19,7 @@ from gru_lite.methods.finetune import retain_sampler
 from gru_lite.methods.miu import TrainedCritic, clipped, gradient_length, miu
 from gru_lite.methods.salun import saliency_mask
 from gru_lite.methods.scrub import distillation
-from gru_lite.train import Training, device_data
+from gru_lite.train import Sampler, Training, device_data
 
 each_method = pytest.mark.parametrize("name", METHODS)
 MIUConfig, SalUnConfig = METHODS["miu"][1], METHODS["salun"][1]
@@ -411,6 +411,24 @@ def test_the_mask_by_hand(trained, bench, split):
                 assert size[flat].min() >= size[~flat].max() * (1 - 1e-4)
 
 
+def test_the_released_mask_by_hand(trained, bench, split):
+    """A sum over means of batches of 4, the last one of 3: a sample in it counts more."""
+    config = config_of("salun", released=True, batch_size=4, shift=0, precision="float32")
+    forget = Sampler(bench.train, split.forget, 4, ragged=True, name="forget")
+    assert config.forget_batch_size == 4 and forget.sizes == [4, 4, 4, 3]
+    model, data, sums = copy.deepcopy(trained).eval(), device_data(bench.train, "cpu"), 0
+    for index in torch.from_numpy(forget.draw(0, 0)).split(4):
+        x, y = data.take(index)
+        gradients = torch.autograd.grad(F.cross_entropy(model(x), y), list(model.parameters()))
+        sums = sums + torch.cat([g.flatten() for g in gradients])
+    with Training(trained, bench.train, config) as training:
+        of_means, of_samples = (saliency_mask(training, split.forget, 0.5, of) for of in (forget, None))
+    of_means, of_samples = (torch.cat([m.flatten() for m in mask]) for mask in (of_means, of_samples))
+    size = sums.abs()
+    assert size[of_means].min() >= size[~of_means].max() * (1 - 1e-4)
+    assert not torch.equal(of_means, of_samples)
+
+
 @pytest.fixture(scope="module")
 def mask(trained, bench, split):
     with Training(trained, bench.train, config_of("salun"), hold_statistics=True) as training:
@@ -426,18 +444,19 @@ def test_salun_moves_nothing_outside_the_mask(trained, mask, unlearned):
 def test_salun_as_released_does(trained, mask, unlearned):
     """Weight decay moves what is outside of the mask, momentum carries it on; BatchNorm's statistics move."""
     before = weights_of(trained)[~mask]
-    model = unlearned("salun", released=True, weight_decay=0.1)
+    model = unlearned("salun", released=True, mask="samples", weight_decay=0.1)
     outside = weights_of(model)[~mask]
     assert not same_buffers(model, trained) and not torch.equal(outside, before)
     # no gradient: SGD on weight decay alone, by hand; in an epoch a step for F and three for R
     w, velocity = before.double(), torch.zeros(len(before), dtype=torch.double)
-    config = config_of("salun")
+    config = config_of("salun", released=True)
     for epoch in range(2):
         for rate in [config.lr_at(3 * epoch, 3), *(config.lr_at(3 * epoch + i, 3) for i in range(3))]:
             velocity = 0.9 * velocity + 0.1 * w
             w = w - rate * velocity
     torch.testing.assert_close(outside.double(), w, atol=1e-6, rtol=1e-4)
-    for changes in ({"released": True, "weight_decay": 0.0}, {"statistics": "moving", "weight_decay": 0.1}):
+    without = {"released": True, "mask": "samples", "weight_decay": 0.0}
+    for changes in (without, {"statistics": "moving", "weight_decay": 0.1}):
         model = unlearned("salun", **changes)
         assert torch.equal(weights_of(model)[~mask], before) and not same_buffers(model, trained)
 
@@ -537,9 +556,9 @@ def test_model_steps_do_not_reach_the_critics(run_miu, monkeypatch):
     """Their gradients are thrown away after each of their own steps, and nothing comes back."""
     tune = TrainedCritic.tune
 
-    def tune_and_forget(self, z, g):
+    def tune_and_forget(self, z, *groups):
         assert not z.requires_grad
-        tune(self, z, g)
+        tune(self, z, *groups)
         assert all(p.grad is not None for p in self.net.parameters())
         self.net.zero_grad(set_to_none=True)
 
@@ -621,16 +640,64 @@ def test_forgetting_lowers_what_the_critic_reads(trained, bench, split, run_miu)
 
         def watch(epoch, model, phi, phi_0, lr=lr):
             now = torch.from_numpy(gru.extract_features(model, bench.train, split.forget))
-            readings[lr] = phi.estimate(now, g).item()
+            readings[lr] = phi.estimate(now, g, None).item()
 
         run_miu(watch, epochs=1, forget_epochs=1, first_steps=40, lr=lr, **alone)
     assert readings[0.05] < readings[0.0] and len(g) == 15
 
 
-@pytest.mark.parametrize("switch", [name for name in MIUConfig.RELEASED if name != "clip"])
+ELSEWHERE = (
+    "clip",
+    "arithmetic",
+    "critic_augment",
+)  # clip: see test_clipping_matters; the others: test_released
+
+
+@pytest.mark.parametrize("switch", [name for name in MIUConfig.RELEASED if name not in ELSEWHERE])
 def test_every_switch_does_something(switch, unlearned, once):
-    """Of clip see test_clipping_matters."""
     assert not same(unlearned("miu", **{switch: MIUConfig.RELEASED[switch]}), once("miu"))
+
+
+def test_both_critics_see_one_draw_of_other_groups(run_miu, monkeypatch):
+    """Of critics with equal weights on equal features, the drift is then exactly 0, whatever is drawn."""
+    seen = {"tune": [], "estimate": []}
+    for what, calls in seen.items():
+        original = getattr(TrainedCritic, what)
+
+        def noted(self, z, g, other, original=original, calls=calls):
+            calls.append((self.name, other))
+            return original(self, z, g, other)
+
+        monkeypatch.setattr(TrainedCritic, what, noted)
+    run_miu(released=True, epochs=1, forget_epochs=0)
+    for calls in seen.values():
+        (of_phi, of_phi_0) = ([other for name, other in calls if name == of] for of in ("phi", "phi_0"))
+        assert len(of_phi) == len(of_phi_0) > 2
+        assert all(torch.equal(a, b) for a, b in zip(of_phi, of_phi_0, strict=True))
+        assert not torch.equal(of_phi[0], of_phi[1])
+
+
+def test_released_loss_is_rounded_to_bfloat16(trained, bench, split, monkeypatch):
+    """Head and cross-entropy in bfloat16: the first loss of a pass over R, recomputed."""
+    losses, step = [], Training.step
+
+    def first(self, loss, gradients=None):
+        losses.append((copy.deepcopy(self.model), loss.item()))
+        step(self, loss, gradients)
+
+    monkeypatch.setattr(Training, "step", first)
+    alone = {"forget_epochs": 0, "lambda_mi": 0.0, "epochs": 1, "precision": "float32", "shift": 0}
+    config = config_of("miu", released=True, **alone)
+    miu(trained, bench.train, split, config, weights=gru.reweight(split), sampling="replacement", seed=0)
+    index = retain_sampler(bench.train, split, config, gru.reweight(split), "replacement").draw(0, 0)[:64]
+    model, loss = losses[0]
+    x, y = device_data(bench.train, "cpu").take(torch.from_numpy(index))
+    z = model.train().features(x)
+    logits = z.bfloat16() @ model.head.weight.bfloat16().T + model.head.bias.bfloat16()
+    expected = F.cross_entropy(logits, y)
+    assert logits.dtype == expected.dtype == torch.bfloat16
+    assert loss == pytest.approx(expected.item(), rel=0.01)
+    assert loss == torch.tensor(loss).bfloat16().item()  # a number that bfloat16 can hold
 
 
 def test_a_critic_that_diverges_is_named(trained, unlearned):

@@ -154,6 +154,24 @@ def test_sampler_sizes(dataset):
     assert Sampler(data, [0, 3, 4], 3, np.array([0.0, 0.0, 1.0])).draw(0, 0).tolist() == [4, 4, 4]
 
 
+def test_ragged_batches(dataset):
+    """Every epoch begins a pass, and the last batch of a pass has what is left, also within an epoch."""
+    data = dataset([[4, 3]])
+    one, three = (Sampler(data, None, 3, steps=steps, ragged=True) for steps in (None, 8))
+    assert (one.steps, one.sizes, three.sizes) == (3, [3, 3, 1], [3, 3, 1, 3, 3, 1, 3, 3])
+    assert Sampler(data, None, 7, steps=2, ragged=True).sizes == [7, 7]
+    drawn = [one.draw(epoch, 0) for epoch in range(4)]
+    assert all(sorted(draws) == list(range(7)) for draws in drawn) and drawn[0].tolist() != drawn[1].tolist()
+    passes = three.draw(0, 0)
+    assert len(passes) == 20 and np.array_equal(passes[:14], np.concatenate(drawn[:2]))
+    assert np.array_equal(three.draw(1, 0)[:7], drawn[3])
+    with Training(gru.build_model("mlp", 2, n_features=1), data, gru.TrainConfig(epochs=1)) as training:
+        batches = [batch.index.tolist() for batch in training.batches(0, three)]
+        few = [batch.index.tolist() for batch in training.draw(0, three, steps=3)]
+    assert [len(batch) for batch in batches] == three.sizes and sum(batches, []) == passes.tolist()
+    assert few == batches[:3]
+
+
 def test_sampling_and_weights_that_contradict_each_other(dataset):
     data = dataset([[3, 4]])
     said = "sampling='{}' and {} contradict each other: replacement and top_up draw by weights"
@@ -250,6 +268,10 @@ def test_learning_rate_by_hand():
     constant = replace(config, schedule="const")
     assert [constant.lr_at(step, 2) for step in range(8)] == pytest.approx([0.4, 0.8, *[0.8] * 6])
     assert gru.TrainConfig(epochs=1, warmup_epochs=0).lr_at(0, 5) == 0.05
+    released = replace(config, lr_changes="epoch")  # from 0, and then for a whole epoch
+    cosine = [0.8 * 0.5 * (1 + math.cos(math.pi * epoch / 3)) for epoch in range(3)]
+    rates = [released.lr_at(step, 2) for step in range(8)]
+    assert rates == pytest.approx([0, 0.4, *np.repeat(cosine, 2)])
 
 
 def test_configurations_that_are_refused():

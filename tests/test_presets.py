@@ -82,14 +82,16 @@ def test_the_table_is_whole():
 
 def test_rows_read_by_hand():
     """Copied from the table by eye."""
-    plain = {"shift": 0, "warmup_epochs": 0, "epochs": 10, "augment": False}
+    released = {"shift": 0, "lr_changes": "epoch", "ragged": True}
+    plain = released | {"warmup_epochs": 0, "epochs": 10, "augment": False}
+    half = {"precision": "bfloat16"}
     miu = MIUConfig(
         batch_size=256, lr=0.1, weight_decay=1e-4, schedule="cosine", forget_epochs=5, forget_batch_size=256,
         critic_lr=0.01, lambda_mi=10.0, as_released=True, **plain,
     )  # fmt: skip
     assert paper_config("waterbirds", "resnet18", (), "0.5", "miu", True) == miu
     scrub = SCRUBConfig(
-        batch_size=128, forget_batch_size=256, lr=1e-3, weight_decay=5e-4, forget_epochs=7, **plain
+        batch_size=128, forget_batch_size=256, lr=1e-3, weight_decay=5e-4, forget_epochs=7, **plain, **half
     )
     assert paper_config("fairface", "resnet18", ("9",), "0.5", "scrub", False) == scrub
     salun = SalUnConfig(
@@ -100,9 +102,19 @@ def test_rows_read_by_hand():
     l1 = L1SparseConfig(batch_size=32, lr=1e-6, weight_decay=0.0, optimizer="adamw", alpha=5e-4, **plain)
     assert paper_config("multinli", "bert", (), "0.5", "l1_sparse", True) == l1
     ceiling = gru.TrainConfig(
-        epochs=30, batch_size=32, lr=0.01, weight_decay=1e-3, schedule="const", warmup_epochs=2, shift=0
+        epochs=30,
+        batch_size=32,
+        lr=0.01,
+        weight_decay=1e-3,
+        schedule="const",
+        warmup_epochs=2,
+        **released,
+        **half,
     )
     assert paper_config("waterbirds", "resnet18", ("0,1", "1,0"), "0.3", "ceiling", True) == ceiling
+    text = paper_config("multinli", "bert", (), "0.5", "miu", True)  # what is released differs for text
+    released = {"precision": "float32", "loss_precision": "float32", "original_mode": "eval"}
+    assert {name: getattr(text, name) for name in MIUConfig.RELEASED} == MIUConfig.RELEASED | released
 
 
 def test_what_the_table_lacks():
@@ -137,7 +149,8 @@ def test_what_the_table_lacks():
 def test_the_corrected_preset(dataset):
     model = source(dataset).models[0]
     retrain = corrected_config(dataset, model, "retrain")
-    assert retrain == paper_config(dataset, model, (), "0.5", "retrain", True)
+    papers = paper_config(dataset, model, (), "0.5", "retrain", True)
+    assert retrain == replace(papers, precision="float32", lr_changes="step", ragged=False)
     configs = {method: corrected_config(dataset, model, method) for method in gru.METHODS}
     retaining = {(c.epochs, c.batch_size) for method, c in configs.items() if retains(method)}
     assert retaining == {(10, 128)}  # so that all make the same number of steps on R

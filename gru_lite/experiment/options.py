@@ -72,8 +72,10 @@ class Options:
     image_size: int | None = flag(
         None, "Side of an image in pixels, as a model sees it. Smaller for a trial run."
     )
-    precision: str = flag(
-        "float32", "float32; bfloat16 where the hardware has it; float16 on a GPU that has no bfloat16."
+    precision: str | None = flag(
+        None,
+        "float32, the default; bfloat16 where the hardware has it, the default of --preset paper for images; "
+        "float16 on a GPU that has no bfloat16.",
     )
     compile: bool = flag(
         False, "Compile the models with torch.compile: it takes minutes, and pays off in hours."
@@ -124,7 +126,8 @@ class Options:
         for sampling in self.reweight:
             check_choice(sampling, ("replacement", "top_up"), "--reweight")
         check_choice(self.missing_group, MISSING_GROUP, "--missing-group")
-        check_choice(self.precision, ("float32", "bfloat16", "float16"), "--precision")
+        if self.precision is not None:
+            check_choice(self.precision, ("float32", "bfloat16", "float16"), "--precision")
         if not self.reweight:
             raise InputError("--reweight needs replacement, top_up or both")
         for name, low in LOWEST.items():

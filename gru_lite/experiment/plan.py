@@ -311,7 +311,7 @@ def _shared(options, plan, data, groups):
         "data": data,
         "groups": [list(pair) for pair in groups],
     }
-    shared |= {"model": plan.recipe.model, "train": as_record(plan.config(Run("original", "none", None, 0)))}
+    shared |= {"model": plan.recipe.model}
     shared |= {"missing_group": plan.missing_group, "reference": options.reweight[0]}
     if options.manifest:
         shared |= {"images": plan.content, "image_size": options.image_size, "weights": plan.weights}
@@ -320,7 +320,8 @@ def _shared(options, plan, data, groups):
         shared["content"] = plan.content
     if options.forget:
         shared["forget"] = hashlib.sha256(np.sort(plan.listed).tobytes()).hexdigest()
-    return shared
+    # Last: of two differences, a refusal names the first.
+    return shared | {"train": as_record(plan.config(Run("original", "none", None, 0)))}
 
 
 def _facts(options, split, bench):

@@ -44,4 +44,4 @@ def retain_sampler(
         sampling: see `gru_lite.train.Sampler`.
     """
     steps = -(-len(split.retain) // config.batch_size)
-    return Sampler(data, split.retain, config.batch_size, weights, sampling, steps)
+    return Sampler(data, split.retain, config.batch_size, weights, sampling, steps, config.ragged)

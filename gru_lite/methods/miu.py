@@ -6,8 +6,10 @@ phi_0 those of the original. An epoch tunes phi, then lowers its estimate on F, 
 REWEIGHT, where the penalty lambda * (I_phi - I_phi0)^2 holds the dependence on the group where the original
 had it.
 
-The defaults are a corrected reading; `MIUConfig.released()` has the values of the authors' release, which
-MIUConfig.RELEASED lists beside MIUConfig.CORRECTED.
+The defaults are a corrected reading; `MIUConfig.released()` has the values of the authors' release (as of
+2025), which MIUConfig.RELEASED lists beside MIUConfig.CORRECTED. What it cannot have: the release's random
+numbers; timm's weights of ResNet-18 as a start; its scores, which are computed in bfloat16 (and move the
+attack by points); the bytes of two GPUs' sums.
 """
 
 from __future__ import annotations
@@ -32,8 +34,8 @@ class MIUConfig(TrainConfig):
     """How MIU unlearns. Fields given as None are corrected, or as released with as_released=True.
 
     Attributes:
-        forget_epochs: epochs that begin with a pass over F, of batches of forget_batch_size; 0 leaves
-            forgetting out.
+        forget_epochs: epochs that begin with a pass over F; 0 leaves forgetting out.
+        forget_batch_size: samples of a step of that pass, 32 (released: batch_size).
         lambda_mi: weight of the calibration term; 0 leaves it out.
         ce_weight: weight of the cross-entropy on R; 0 leaves it out.
         critic_lr: learning rate of the critics (SGD, momentum 0.9).
@@ -50,7 +52,14 @@ class MIUConfig(TrainConfig):
         statistics: BatchNorm's are "held" while critics are tuned, or "moving" (released).
         average: MINE's moving average corrects steps of the "critic" alone, or is "shared" by all steps
             (released).
-        loss_precision: logits are cast to this before the cross-entropy (released: "bfloat16").
+        arithmetic: the moving average is kept as a "log", or as it is, "linear", which overflows (released).
+        critic_augment: critics are tuned on random crops whatever `augment` says (released: True); it is for
+            images with a view, and for features of the unlearned model.
+        loss_precision: of the head and the cross-entropy (released: "bfloat16").
+        precision: of the backbone (released: "bfloat16"; of BERT "float32", as loss_precision, with
+            original_mode "eval").
+        lr_changes: with every "step", or "epoch" (released).
+        ragged: as in TrainConfig (released: True).
         as_released: only when it is made: True takes the released value of each of these. A value given
             beside it that contradicts them is an error.
     """
@@ -58,7 +67,7 @@ class MIUConfig(TrainConfig):
     epochs: int = 5
     warmup_epochs: int = 0
     forget_epochs: int = 3
-    forget_batch_size: int = 32
+    forget_batch_size: int | None = None
     lambda_mi: float = 1.0
     ce_weight: float = 1.0
     critic_lr: float = 0.01
@@ -70,17 +79,25 @@ class MIUConfig(TrainConfig):
     original_mode: str | None = None
     statistics: str | None = None
     average: str | None = None
+    arithmetic: str | None = None
+    critic_augment: bool | None = None
     loss_precision: str | None = None
+    precision: str | None = None
+    lr_changes: str | None = None
+    ragged: bool | None = None
     as_released: InitVar[bool | None] = None
 
     CORRECTED: ClassVar = {
         "first_steps": 100, "later_steps": 10, "marginal": "exact", "clip": True, "phi0_features": "original",
-        "original_mode": "eval", "statistics": "held", "average": "critic", "loss_precision": "float32",
+        "original_mode": "eval", "statistics": "held", "average": "critic", "arithmetic": "log",
+        "critic_augment": False, "loss_precision": "float32", "precision": "float32", "lr_changes": "step",
+        "ragged": False,
     }  # fmt: skip
     RELEASED: ClassVar = {
         "first_steps": 101, "later_steps": 11, "marginal": "uniform", "clip": False,
         "phi0_features": "unlearned", "original_mode": "train", "statistics": "moving", "average": "shared",
-        "loss_precision": "bfloat16",
+        "arithmetic": "linear", "critic_augment": True, "loss_precision": "bfloat16", "precision": "bfloat16",
+        "lr_changes": "epoch", "ragged": True,
     }  # fmt: skip
     SPACE: ClassVar = {
         "lr": ("log", 0.005, 0.1), "shift": ("choice", (0, 2)), "forget_epochs": ("choice", (1, 2, 3, 4)),
@@ -91,10 +108,12 @@ class MIUConfig(TrainConfig):
     @classmethod
     def released(cls, **changes) -> MIUConfig:
         """Return the configuration with the authors' values, and `changes` over them."""
-        return cls(**(cls.RELEASED | changes))
+        one_size = {"forget_batch_size": changes.get("batch_size", cls.batch_size)}
+        return cls(**(cls.RELEASED | one_size | changes))
 
     def __post_init__(self, as_released):
-        self._fill(as_released, self.CORRECTED, self.RELEASED)
+        sizes = {"forget_batch_size": 32}, {"forget_batch_size": self.batch_size}
+        self._fill(as_released, self.CORRECTED | sizes[0], self.RELEASED | sizes[1])
         super().__post_init__()
         for name, choices in (
             ("phi0_features", ("original", "unlearned")),
@@ -102,6 +121,7 @@ class MIUConfig(TrainConfig):
             ("statistics", ("held", "moving")),
             ("marginal", ("exact", "uniform")),
             ("average", ("critic", "shared")),
+            ("arithmetic", ("log", "linear")),
             ("loss_precision", ("float32", "bfloat16")),
         ):
             check_choice(getattr(self, name), choices, name)
@@ -110,29 +130,35 @@ class MIUConfig(TrainConfig):
 def miu(original, data, split, config, *, weights, sampling, seed, watch: Callable | None = None):
     """Run MIU. `watch(epoch, model, phi, phi_0)`, when given, is called after every epoch, for curves."""
     retain = retain_sampler(data, split, config, weights, sampling)
-    forget = Sampler(data, split.forget, config.forget_batch_size, name="forget")
+    passes = {"ragged": config.ragged, "name": "forget"}
+    forget = Sampler(data, split.forget, config.forget_batch_size, **passes)
     with Training(original, data, config, seed) as training:
         theta_0 = Original(training, "features", keep=config.original_mode == "train")
         group = torch.from_numpy(data.group).to(training.device)
+        others = Others(config, split, seed)
         phi, phi_0 = (TrainedCritic(name, training, split, config, seed) for name in ("phi", "phi_0"))
-        length = cross_entropy_length(
-            training, theta_0, retain
-        )  # of the cross-entropy's gradient: the limit of the others
+        # Of the cross-entropy's gradient: the limit of the others.
+        length = cross_entropy_length(training, theta_0, retain)
 
         for epoch in range(config.epochs):
-            tune_critics(epoch, training, theta_0, phi, phi_0, group, config)
+            tune_critics(epoch, training, theta_0, phi, phi_0, group, others, config)
 
             if epoch < config.forget_epochs:
                 for batch in training.batches(epoch, forget, main=False):
                     z, _ = training.forward(batch)
-                    information = phi.estimate(z, group[batch.index])
+                    g = group[batch.index]
+                    information = phi.estimate(z, g, others(g))
                     training.step(clipped(information, z, length, config))
 
             for batch in training.batches(epoch, retain):
                 z, logits = training.forward(batch)
-                ce = F.cross_entropy(logits.to(getattr(torch, config.loss_precision)), batch.y).float()
+                if config.loss_precision == "bfloat16":
+                    logits = F.linear(*(part.bfloat16() for part in (z, *training.model.head.parameters())))
+                ce = F.cross_entropy(logits, batch.y).float()
                 g = group[batch.index]
-                drift = phi.estimate(z, g) - phi_0.estimate(theta_0(batch, config.original_mode), g).detach()
+                other = others(g)  # the same for both critics: their difference has one noise, not two
+                of_original = phi_0.estimate(theta_0(batch, config.original_mode), g, other).detach()
+                drift = phi.estimate(z, g, other) - of_original
                 length = gradient_length(ce, z)
                 training.step(config.ce_weight * ce + clipped(config.lambda_mi * drift**2, z, length, config))
 
@@ -159,25 +185,29 @@ def clipped(value: torch.Tensor, z: torch.Tensor, limit: torch.Tensor, config: M
     return value * (limit / gradient_length(value, z).clamp_min(1e-12)).clamp_max(1.0)
 
 
-def tune_critics(epoch, training, theta_0, phi, phi_0, group, config):
+def tune_critics(epoch, training, theta_0, phi, phi_0, group, others, config):
     """Tune phi on features of the unlearned model, over batches of all of D; fit phi_0 once, on those of the
     original.
 
     Features are detached: only the critics learn here.
     """
-    steps, most = (
-        config.later_steps if epoch else config.first_steps,
-        max(config.first_steps, config.later_steps),
+    steps, most = config.first_steps, max(config.first_steps, config.later_steps)
+    if epoch:
+        steps = config.later_steps
+    sampler = Sampler(
+        training.dataset, None, config.batch_size, steps=most, ragged=config.ragged, name="critic"
     )
-    sampler = Sampler(training.dataset, None, config.batch_size, steps=most, name="critic")
-    for batch in training.draw(epoch, sampler, main=False, steps=steps, augment=training.augmented):
+    augment = training.augmented or (config.critic_augment and training.data.augments)
+    for batch in training.draw(epoch, sampler, main=False, steps=steps, augment=augment):
         g, z_0 = group[batch.index], theta_0(batch) if epoch == 0 else None
-        z = z_0 if epoch == 0 and config.statistics == "held" else _detached(training, batch, config)
-        phi.tune(z, g)
+        other = others(g)
+        same = epoch == 0 and config.statistics == "held" and augment == training.augmented
+        z = z_0 if same else _detached(training, batch, config)
+        phi.tune(z, g, other)
         if config.phi0_features == "unlearned":
-            phi_0.tune(z, g)
+            phi_0.tune(z, g, other)
         elif epoch == 0:
-            phi_0.tune(z_0, g)
+            phi_0.tune(z_0, g, other)
     for critic in (phi, phi_0):
         critic.check(epoch, training)
 
@@ -199,6 +229,19 @@ def cross_entropy_length(training, theta_0, retain):
     return gradient_length(F.cross_entropy(training.model.head(z).float(), batch.y), z)
 
 
+class Others:
+    """Draws g', one group for each sample, uniformly; nothing where the marginal is exact."""
+
+    def __init__(self, config, split, seed):
+        self.sampled, self.n_groups = config.marginal == "uniform", len(split.n_train)
+        self.draws = torch_stream(seed, "other groups")
+
+    def __call__(self, g):
+        if not self.sampled:
+            return None
+        return to_device(torch.randint(self.n_groups, g.shape, generator=self.draws), g.device)
+
+
 class TrainedCritic:
     """A critic with its optimiser and the law p(g) of the groups it is compared with."""
 
@@ -213,22 +256,22 @@ class TrainedCritic:
             .requires_grad_(False)
         )
         self.optimizer = torch.optim.SGD(self.net.parameters(), config.critic_lr, momentum=0.9)
-        self.average, self.draws, self.losses = MovingAverage(), torch_stream(seed, name), []
+        self.average, self.losses = MovingAverage(linear=config.arithmetic == "linear"), []
 
-    def estimate(self, z, g):
+    def estimate(self, z, g, other):
         """Return I(Z; G) in nats, a scalar, from (B, D) features, which get its gradient, and (B,) groups."""
-        joint, log_marginal = self._terms(z, g)
+        joint, log_marginal = self._terms(z, g, other)
         if self.config.average == "shared":
             return -self.average.loss(joint, log_marginal)
         return joint - log_marginal
 
-    def tune(self, z, g):
+    def tune(self, z, g, other):
         """One step of the critic alone.
 
         The model's features are data to it, and its weights are fixed everywhere else.
         """
         self.net.requires_grad_(True)
-        loss = self.average.loss(*self._terms(z.detach(), g))
+        loss = self.average.loss(*self._terms(z.detach(), g, other))
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
@@ -248,8 +291,7 @@ class TrainedCritic:
                 f"its loss is {losses[step].item():.4g}; lower critic_lr ({self.config.critic_lr})"
             )
 
-    def _terms(self, z, g):
-        if self.config.marginal == "exact":
+    def _terms(self, z, g, other):
+        if other is None:
             return exact_terms(self.net.table(z), g, self.log_prior)
-        other = to_device(torch.randint(len(self.log_prior), g.shape, generator=self.draws), g.device)
         return sampled_terms(self.net(z, g), self.net(z, other))

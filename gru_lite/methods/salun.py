@@ -6,6 +6,7 @@ and on R.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import InitVar, dataclass
 from typing import ClassVar
 
@@ -26,24 +27,33 @@ class SalUnConfig(TrainConfig):
     """How SalUn unlearns. Fields given as None are corrected, or as released with as_released=True.
 
     Attributes:
-        forget_batch_size: of the pass over F, which begins every epoch.
+        forget_batch_size: of the pass over F, which begins every epoch; 64 (released: batch_size).
         share: of all weights that may move, those with the largest absolute gradient.
         masked: the weights outside the mask keep the original's values exactly ("restored"); or only their
             gradients are masked, and weight decay, carried by momentum, still moves them ("moving",
             released).
         statistics: BatchNorm's stay the original's ("held"), or are "moving" (released), and with them what
             every weight behind them computes.
-        as_released: only when it is made: True takes the authors' values of masked and statistics. A value
-            given beside it that contradicts them is an error.
+        mask: gradients are summed over the "samples" of F as in evaluation; or over means of "batches", of
+            random crops where images are augmented (released).
+        precision: of the backbone (released: "bfloat16"; of BERT "float32").
+        lr_changes: with every "step", or "epoch" (released).
+        ragged: as in TrainConfig (released: True).
+        as_released: only when it is made: True takes the released value of each of these. A value given
+            beside it that contradicts them is an error.
     """
 
     epochs: int = 5
     warmup_epochs: int = 0
     lr: float = 0.01
-    forget_batch_size: int = 64
+    forget_batch_size: int | None = None
     share: float = 0.5
     masked: str | None = None
     statistics: str | None = None
+    mask: str | None = None
+    precision: str | None = None
+    lr_changes: str | None = None
+    ragged: bool | None = None
     as_released: InitVar[bool | None] = None
 
     SPACE: ClassVar = {
@@ -53,19 +63,28 @@ class SalUnConfig(TrainConfig):
         "statistics": ("choice", ("held", "moving")),
     }
 
-    CORRECTED: ClassVar = {"masked": "restored", "statistics": "held"}
-    RELEASED: ClassVar = {"masked": "moving", "statistics": "moving"}
+    CORRECTED: ClassVar = {
+        "masked": "restored", "statistics": "held", "mask": "samples", "precision": "float32",
+        "lr_changes": "step", "ragged": False,
+    }  # fmt: skip
+    RELEASED: ClassVar = {
+        "masked": "moving", "statistics": "moving", "mask": "batches", "precision": "bfloat16",
+        "lr_changes": "epoch", "ragged": True,
+    }  # fmt: skip
 
     @classmethod
     def released(cls, **changes) -> SalUnConfig:
         """Return the configuration with the authors' values, and `changes` over them."""
-        return cls(**(cls.RELEASED | changes))
+        one_size = {"forget_batch_size": changes.get("batch_size", cls.batch_size)}
+        return cls(**(cls.RELEASED | one_size | changes))
 
     def __post_init__(self, as_released):
-        self._fill(as_released, self.CORRECTED, self.RELEASED)
+        sizes = {"forget_batch_size": 64}, {"forget_batch_size": self.batch_size}
+        self._fill(as_released, self.CORRECTED | sizes[0], self.RELEASED | sizes[1])
         super().__post_init__()
         check_choice(self.masked, ("restored", "moving"), "masked")
         check_choice(self.statistics, ("held", "moving"), "statistics")
+        check_choice(self.mask, ("samples", "batches"), "mask")
         if not 0 < self.share <= 1:
             raise InputError(
                 f"share {self.share} is outside (0, 1]: give the share of the weights that may move"
@@ -74,9 +93,12 @@ class SalUnConfig(TrainConfig):
 
 def salun(original, data, split, config, *, weights, sampling, seed):
     retain = retain_sampler(data, split, config, weights, sampling)
-    forget = Sampler(data, split.forget, config.forget_batch_size, name="forget")
+    passes = {"ragged": config.ragged, "name": "forget"}
+    forget = Sampler(data, split.forget, config.forget_batch_size, **passes)
     with Training(original, data, config, seed, hold_statistics=config.statistics == "held") as training:
-        model, mask = training.model, saliency_mask(training, split.forget, config.share)
+        model = training.model
+        means_of = forget if config.mask == "batches" else None
+        mask = saliency_mask(training, split.forget, config.share, means_of)
         weights_of, kept = list(model.parameters()), [(~m).float() for m in mask]
         before = torch._foreach_mul([weight.detach() for weight in weights_of], kept)  # 0 where they may move
         moves = [m.float() for m in mask]
@@ -90,10 +112,9 @@ def salun(original, data, split, config, *, weights, sampling, seed):
                     torch._foreach_add_(weights_of, before)
 
         for epoch in range(config.epochs):
-            drawn = torch.randint(data.n_targets, (forget.steps * forget.batch_size,), generator=labels)
-            random = iter(
-                to_device(drawn, training.device).split(forget.batch_size)
-            )  # the whole pass at once: no wait per step
+            drawn = torch.randint(data.n_targets, (sum(forget.sizes),), generator=labels)
+            # The whole pass at once: no wait per step.
+            random = iter(to_device(drawn, training.device).split(forget.sizes))
             for batch in training.batches(epoch, forget, main=False):
                 masked_step(F.cross_entropy(training.logits(batch), next(random)))
             for batch in training.batches(epoch, retain):
@@ -102,25 +123,37 @@ def salun(original, data, split, config, *, weights, sampling, seed):
     return training.finish()
 
 
-def saliency_mask(training: Training, forget: np.ndarray, share: float) -> list[torch.Tensor]:
+def as_they_are(training: Training, forget: np.ndarray) -> Iterator[Batch]:
+    """Yield the samples `forget` once, as in evaluation."""
+    size = training.data.pass_size
+    # Where a pass without gradients has few samples, one with gradients has no more than a step.
+    at_once = size if size > 128 else training.config.forget_batch_size
+    indices = to_device(torch.from_numpy(forget), training.device).split(at_once)
+    for x, index in zip(training.data.stream(forget, at_once), indices, strict=True):
+        yield Batch(x, training.data.target[index], index, whole=True)
+
+
+def saliency_mask(
+    training: Training, forget: np.ndarray, share: float, means_of: Sampler | None = None
+) -> list[torch.Tensor]:
     """Return a boolean tensor for each parameter: True for the weights with the largest summed gradient on F.
 
-    In eval mode, on the images as they are.
+    In eval mode and float32, on the images as they are.
 
     Args:
         training: Training, entered.
         forget: int64 (n_F,) samples of F.
         share: exactly round(share * number of weights) are True.
+        means_of: instead of samples, sum the means of this sampler's first batches, on images as in training.
     """
-    model, size = training.model, training.data.pass_size
+    model, reduction = training.model, "mean" if means_of else "sum"
+    batches = training.draw(0, means_of, main=False) if means_of else as_they_are(training, forget)
     with evaluating(model):
+        training.exact = True
         model.zero_grad()
-        # Where a pass without gradients has few samples, one with gradients has no more than a step.
-        at_once = size if size > 128 else training.config.forget_batch_size
-        indices = to_device(torch.from_numpy(forget), training.device).split(at_once)
-        for x, index in zip(training.data.stream(forget, at_once), indices, strict=True):
-            batch = Batch(x, training.data.target[index], index, whole=True)
-            F.cross_entropy(training.logits(batch), batch.y, reduction="sum").backward()
+        for batch in batches:
+            F.cross_entropy(training.logits(batch), batch.y, reduction=reduction).backward()
+        training.exact = False
         weights = list(model.parameters())
         size = torch.cat([weight.grad.abs().flatten() for weight in weights])
         chosen = torch.zeros_like(size, dtype=torch.bool)

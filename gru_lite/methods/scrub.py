@@ -52,7 +52,8 @@ class SCRUBConfig(TrainConfig):
 
 def scrub(original, data, split, config, *, weights, sampling, seed):
     retain = retain_sampler(data, split, config, weights, sampling)
-    forget = Sampler(data, split.forget, config.forget_batch_size, name="forget")
+    ascent = {"ragged": config.ragged, "name": "forget"}
+    forget = Sampler(data, split.forget, config.forget_batch_size, **ascent)
     with Training(original, data, config, seed) as training:
         teacher = Original(training, "logits")
         for epoch in range(config.epochs):

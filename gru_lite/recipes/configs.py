@@ -42,7 +42,7 @@ class Recipe:
         values: {method: {field: value}} over those of the preset or the method's defaults; None: there are
             none.
         epochs: at most so many, for a trial; None for all.
-        precision: as in TrainConfig.
+        precision: as in TrainConfig; None: float32, or bfloat16 for images as released.
         compile: as in TrainConfig.
     """
 
@@ -53,7 +53,7 @@ class Recipe:
     groups: tuple[str, ...] = ()
     values: dict | None = None
     epochs: int | None = None
-    precision: str = "float32"
+    precision: str | None = None
     compile: bool = False
 
     def config(
@@ -88,7 +88,7 @@ class Recipe:
         if self.epochs:  # a trial run; the warm-up must leave an epoch to train in
             epochs = min(config.epochs, self.epochs) if unlearns else self.epochs
             config = replace(config, epochs=epochs, warmup_epochs=min(config.warmup_epochs, epochs - 1))
-        return replace(config, precision=self.precision, compile=self.compile)
+        return replace(config, precision=self.precision or config.precision, compile=self.compile)
 
 
 def paper_config(
@@ -99,7 +99,13 @@ def paper_config(
     The arguments are those of `published_row`.
     """
     row = published_row(dataset, model, groups, ratio, method, reweight)
-    return _from_row(method if method in published_methods() else None, row)
+    config = _from_row(method if method in published_methods() else None, row)
+    if model == "bert":  # as released for text
+        exact = {"precision": "float32", "loss_precision": "float32", "original_mode": "eval"}
+    else:
+        exact = {"precision": "bfloat16"}
+    exact = {name: value for name, value in exact.items() if hasattr(config, name)}
+    return replace(config, lr_changes="epoch", ragged=True, **exact)
 
 
 def corrected_config(dataset: str, model: str, method: str) -> TrainConfig:

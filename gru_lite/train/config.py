@@ -21,8 +21,7 @@ class TrainConfig:
     """How a model is trained. The defaults are those of the embedded benchmarks.
 
     Attributes:
-        epochs: passes over the data; an epoch has ceil(samples / batch_size) optimiser steps, each a full
-            batch.
+        epochs: passes over the data; an epoch has ceil(samples / batch_size) optimiser steps.
         batch_size: samples of a step.
         lr: highest learning rate.
         momentum: of SGD.
@@ -38,6 +37,10 @@ class TrainConfig:
         augment: images with a view are cropped and flipped at random in training; or they are seen as in
             evaluation.
         optimizer: "sgd" or "adamw".
+        lr_changes: the learning rate changes with every "step"; or with every "epoch" after the warm-up,
+            which then begins at exactly 0, as the authors' release does.
+        ragged: a pass ends with a smaller batch where the samples do not fill it, as in the release; or all
+            batches are full, cut from one endless sequence of passes.
         compile: compile the backbone with torch.compile; it pays off after minutes.
     """
 
@@ -53,6 +56,8 @@ class TrainConfig:
     threads: int = 1
     augment: bool = True
     optimizer: str = "sgd"
+    lr_changes: str = "step"
+    ragged: bool = False
     compile: bool = False
 
     def __post_init__(self):
@@ -60,6 +65,7 @@ class TrainConfig:
         check_choice(self.schedule, ("cosine", "const"), "schedule")
         check_choice(self.precision, ("float32", "bfloat16", "float16"), "precision")
         check_choice(self.optimizer, ("sgd", "adamw"), "optimizer")
+        check_choice(self.lr_changes, ("step", "epoch"), "lr_changes")
         for field in fields(self):
             self._check_number(field.name, type(field.default))
 
@@ -81,8 +87,11 @@ class TrainConfig:
             steps_per_epoch: how many an epoch has.
         """
         warmup, total = self.warmup_epochs * steps_per_epoch, self.epochs * steps_per_epoch
+        by_step = self.lr_changes == "step"
         if step < warmup:
-            return self.lr * (step + 1) / warmup
+            return self.lr * (step + by_step) / warmup
+        if not by_step:
+            step -= step % steps_per_epoch
         if self.schedule == "const":
             return self.lr
         return self.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (total - warmup)))

@@ -8,7 +8,7 @@ is being computed.
 from __future__ import annotations
 
 import functools
-import math
+import itertools
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -137,18 +137,19 @@ class DeviceData:
         return self._taken(index, windows), self.target[index]
 
     def stream(
-        self, draws: np.ndarray, size: int, windows: np.ndarray | None = None, steps: int | None = None
+        self, draws: np.ndarray, sizes: int | list[int], windows: np.ndarray | None = None
     ) -> Iterator[torch.Tensor]:
         """Yield the inputs x of consecutive batches, ready on the device, without a wait per step.
 
         Args:
             draws: int64 (n,) samples.
-            size: samples of a batch; the last of ceil(n / size) may be smaller.
+            sizes: samples of each batch, n in all; or one size, and the last batch has what is left.
             windows: (n, .) as `windows` drew them, or None, see `take`.
-            steps: how many batches, where size may be 0.
         """
-        steps = max(1, math.ceil(len(draws) / size)) if steps is None else steps
-        cuts = [slice(i * size, (i + 1) * size) for i in range(steps)]
+        if isinstance(sizes, int):
+            sizes = [min(sizes, len(draws) - i) for i in range(0, len(draws), sizes)] or [0]
+        ends = list(itertools.accumulate(sizes))
+        cuts = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
         index = to_device(torch.from_numpy(draws), self.device)
         windows = to_device(torch.from_numpy(windows), self.device) if windows is not None else None
 
@@ -159,7 +160,7 @@ class DeviceData:
             for cut in cuts:
                 yield self._taken(*of(cut))
             return
-        together = max(1, BLOCK // max(1, size * self.host[0].nbytes))
+        together = max(1, BLOCK // max(1, max(sizes) * self.host[0].nbytes))
         blocks = [cuts[i : i + together] for i in range(0, len(cuts), together)]
         on_gpu = self.device.type == "cuda"
         # A thread begins on GPU 0, whichever this process has.

@@ -61,7 +61,7 @@ def fit(
         DivergedError: the loss is no longer finite; says when, and what to lower.
     """
     config = config or TrainConfig()
-    sampler = Sampler(dataset, indices, config.batch_size, weights, sampling, steps_per_epoch)
+    sampler = Sampler(dataset, indices, config.batch_size, weights, sampling, steps_per_epoch, config.ragged)
     training = Training(model, dataset, config, seed, device)
     first_epoch, best = 0, (-1.0, {})  # best: accuracy and state of the epoch that is kept
     if checkpoint is not None:

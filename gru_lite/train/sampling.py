@@ -28,6 +28,7 @@ class Sampler:
         sampling: "replacement" or "top_up" with weights, "none" without (see `gru_lite.groups.draw_pass`);
             None is "replacement" with weights and "none" without.
         steps: batches of an epoch; None for ceil(draws / batch_size).
+        ragged: every pass is cut by itself, and its last batch has the samples that are left.
         name: of the random stream, so that the draws of one sampler do not depend on those of another.
 
     Raises:
@@ -43,6 +44,7 @@ class Sampler:
         weights: np.ndarray | None = None,
         sampling: str | None = None,
         steps: int | None = None,
+        ragged: bool = False,
         name: str = "order",
     ):
         sampling = check_choice(
@@ -83,16 +85,23 @@ class Sampler:
         self.group = dataset.group[index]
         self.length = pass_length(len(index), weights, self.group, sampling)
         self.batch_size = min(batch_size, self.length)
-        self.steps = steps or math.ceil(self.length / self.batch_size)
+        per_pass = math.ceil(self.length / self.batch_size)
+        self.steps, self.ragged = steps or per_pass, ragged
+        # Samples of each batch of an epoch.
+        self.sizes = [self.batch_size] * self.steps
+        if ragged:
+            self.sizes[per_pass - 1 :: per_pass] = [self.length - (per_pass - 1) * self.batch_size] * (
+                self.steps // per_pass
+            )
 
     def draw(self, epoch: int, seed: int) -> np.ndarray:
-        """Return the samples of one epoch: int64 (steps * batch_size,), a function of seed and epoch alone.
+        """Return the samples of one epoch: int64 (sum of sizes,), a function of seed and epoch alone.
 
         Full batches are cut from one endless sequence of passes: no ragged batch upsets BatchNorm, and any
-        step can be recomputed from its number.
+        step can be recomputed from its number. With ragged batches an epoch begins a new pass.
         """
-        count = self.steps * self.batch_size
-        start = epoch * count
+        count = sum(self.sizes)
+        start = epoch * (math.ceil(count / self.length) * self.length if self.ragged else count)
         first, last = start // self.length, (start + count - 1) // self.length
         passes = [
             draw_pass(stream(seed, self.name, p), len(self.index), self.weights, self.group, self.sampling)

@@ -63,6 +63,7 @@ class Training:
             hold_statistics_of(self.model)
         self.optimizer = self._optimizer()
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "float16")
+        self.exact = False  # float32 for a while, whatever the precision
         self.losses, self.seconds_before, self.started = [], 0.0, time.perf_counter()
         self.last_good = copy.deepcopy(self.model.state_dict())
         self._alone, self._together = _Features(self.model, config.compile), None
@@ -120,7 +121,12 @@ class Training:
             yield batches if others else batches[0]
 
     def draw(
-        self, epoch: int, sampler: Sampler, main: bool = True, steps: int | None = None, augment: bool = True
+        self,
+        epoch: int,
+        sampler: Sampler,
+        main: bool = True,
+        steps: int | None = None,
+        augment: bool | None = None,
     ) -> Iterator[Batch]:
         """Yield the same batches for a look: the learning rate is left alone.
 
@@ -129,17 +135,20 @@ class Training:
             sampler: Sampler.
             main: as in `batches`.
             steps: the first so many batches, or None for all.
-            augment: False shows images as in evaluation.
+            augment: True shows images as in training, False as in evaluation; None as the config says.
         """
-        size, steps = sampler.batch_size, steps if steps is not None else sampler.steps
-        draws = sampler.draw(epoch, self.seed)
+        sizes, draws = sampler.sizes[:steps], sampler.draw(epoch, self.seed)
         name = "" if main else f" {sampler.name}"
         windows = None
-        if augment and (self.augmented or not self.data.augments):
+        if augment is None:
+            augment = self.augmented or not self.data.augments
+        if augment:
             windows = self.data.windows(draws, stream(self.seed, f"{self.data.pass_name}{name}", epoch))
-        mine = np.arange(steps * size).reshape(steps, size)[:, part(size)]
-        shown = windows[mine.ravel()] if windows is not None else None
-        inputs = self.data.stream(draws[mine.ravel()], mine.shape[1], shown, steps)
+        starts = np.cumsum([0, *sizes])
+        mine = [first + np.arange(n)[part(n)] for first, n in zip(starts, sizes, strict=False)]
+        own = np.concatenate(mine)
+        shown = windows[own] if windows is not None else None
+        inputs = self.data.stream(draws[own], [len(rows) for rows in mine], shown)
         # Dropout draws from the global generators; the samples of another process are others.
         dropout = torch_stream(self.seed, f"dropout{name}", epoch, world()[0]).initial_seed()
         torch.default_generator.manual_seed(dropout)
@@ -147,14 +156,15 @@ class Training:
             with torch.cuda.device(self.device):
                 torch.cuda.manual_seed(dropout)
         # The whole epoch goes to the device at once: no wait per step.
-        draws = to_device(torch.from_numpy(draws), self.device).split(size)
-        for x, index in zip(inputs, draws, strict=False):
+        draws = to_device(torch.from_numpy(draws[: starts[-1]]), self.device).split(sizes)
+        for x, index in zip(inputs, draws, strict=True):
             yield Batch(x, self.data.target[index], index)
 
     def autocast(self, enabled: bool = True) -> torch.autocast:
         """The arithmetic of `precision`, for what is computed inside."""
         half = torch.float16 if self.config.precision == "float16" else torch.bfloat16
-        return torch.autocast(self.device.type, half, enabled and self.config.precision != "float32")
+        enabled = enabled and not self.exact and self.config.precision != "float32"
+        return torch.autocast(self.device.type, half, enabled)
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (features (B, D), logits (B, Y)) in float32, whatever the precision of the backbone's
@@ -213,21 +223,20 @@ class Training:
         self.losses.append(loss.detach())
 
     def end_epoch(self, epoch: int) -> None:
-        """Check that losses and parameters are finite: the only wait for the device. The model is then the
-        last good one.
+        """Check that losses, weights and BatchNorm's statistics are finite: the only wait for the device.
+
+        The model is then the last good one.
 
         Raises:
             DivergedError: with the step, its loss and what to lower; its `model` is that of the last good
                 epoch.
         """
         losses = torch.stack(self.losses).cpu()
-        sound = torch.isfinite(torch.stack([p.detach().sum() for p in self.model.parameters()]).sum())
-        if not torch.isfinite(losses).all() or not sound:
-            bad = (
-                len(losses) - 1
-                if torch.isfinite(losses).all()
-                else int(torch.isfinite(losses).int().argmin())
-            )
+        kept = [value for value in self.model.state_dict().values() if value.is_floating_point()]
+        sound = torch.isfinite(torch.stack([value.sum() for value in kept]).sum())
+        finite = torch.isfinite(losses)
+        if not finite.all() or not sound:
+            bad = len(losses) - 1 if finite.all() else int(finite.int().argmin())
             self.diverged(
                 f"training diverged in epoch {epoch + 1}, step {bad + 1} of {len(losses)}: the loss is "
                 f"{losses[bad].item():.4g}; lower lr ({self.config.lr})"
@@ -285,7 +294,7 @@ class Original:
     """
 
     def __init__(self, training: Training, what: str, keep: bool = False):
-        self.training, self.what = training, what
+        self.training, self.what, self.model = training, what, None
         self.cached = None if training.augmented else training.outputs(getattr(self, f"_{what}"))
         self.model = (
             copy.deepcopy(training.model).requires_grad_(False) if training.augmented or keep else None
@@ -301,7 +310,7 @@ class Original:
         return z if batch.whole else gather(z, len(batch.index))
 
     def _features(self, model, x):
-        with self.training.autocast(self.training.augmented):
+        with self.training.autocast(self.model is not None):  # what is kept for all epochs is exact
             return model.features(x).float()
 
     def _logits(self, model, x):

@@ -1,7 +1,4 @@
-"""The command line: `gru-lite prepare | run | tune`.
-
-Flags are the fields of a dataclass; an error is one line, and code 2.
-"""
+"""`gru-lite prepare | run | tune`: flags are the fields of a dataclass; an error is one line, and code 2."""
 
 from __future__ import annotations
 
@@ -34,10 +31,7 @@ gru-lite COMMAND --help lists the options."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit code.
-
-    0; 1 when a run diverged; 2 for bad input; 130 interrupted.
-    """
+    """Run the command line and return its code: 0; 1 if a run diverged; 2 for bad input; 130 interrupted."""
     with contextlib.ExitStack() as quiet:
         if os.environ.get("RANK", "0") != "0":  # of the processes of torchrun, one speaks
             for stream in (contextlib.redirect_stdout, contextlib.redirect_stderr):
@@ -72,10 +66,8 @@ def _main(arguments):
         print("gru-lite: interrupted: the same command continues from here", file=sys.stderr)
         return 130
     except OSError as error:
-        print(
-            f"gru-lite: error: {error}; what is finished is kept, and the same command continues",
-            file=sys.stderr,
-        )
+        kept = "what is finished is kept, and the same command continues"
+        print(f"gru-lite: error: {error}; {kept}", file=sys.stderr)
         return 1
 
 
@@ -95,33 +87,27 @@ def _parser(command, options_class):
     types = typing.get_type_hints(options_class)
     for option in fields(options_class):
         kind = types[option.name]
-        name, common = (
-            f"--{option.name.replace('_', '-')}",
-            {"help": option.metadata["help"].replace("%", "%%")},
-        )
+        name, about = f"--{option.name.replace('_', '-')}", option.metadata["help"].replace("%", "%%")
         if kind is bool:
-            parser.add_argument(name, action=argparse.BooleanOptionalAction, **common)
+            parser.add_argument(name, action=argparse.BooleanOptionalAction, help=about)
             continue
         single = next((k for k in typing.get_args(kind) if k in (str, int, Path)), kind)
         several = {"nargs": "+"} if typing.get_origin(kind) is tuple else {}
         metavar = {int: "N", Path: "PATH"}.get(single, option.name.upper())
-        parser.add_argument(name, type=single, metavar=metavar, **several, **common)
+        parser.add_argument(name, type=single, metavar=metavar, **several, help=about)
     return parser
 
 
 def _values(parser, arguments):
     """{field: value} of what is given on the command line."""
-    # A group such as -1,0 is a value, though it looks like a flag: with a blank before it, argparse takes it
-    # for one.
+    # A group such as -1,0 is a value that looks like a flag: after a blank, argparse takes it for a value.
     words = [f" {word}" if word[:1] == "-" and word[1:2].isdigit() else word for word in arguments]
     given, unknown = parser.parse_known_args(words)
     if unknown:
         flags = [action.option_strings[0] for action in parser._actions if action.option_strings]
         check_choice(unknown[0].split("=")[0], flags, "option")
-    return {
-        name: tuple(map(str.strip, value)) if isinstance(value, list) else value
-        for name, value in vars(given).items()
-    }
+    values = vars(given).items()
+    return {name: tuple(map(str.strip, v)) if isinstance(v, list) else v for name, v in values}
 
 
 def _prepare(options, arguments):
@@ -161,13 +147,11 @@ def _tune(options, arguments):
 
 def _command(command, arguments):
     """The command that gives the same table anywhere: without the folders of this machine."""
-    words = [
-        word for given in arguments for word in (given.split("=", 1) if given.startswith("--") else [given])
-    ]
+    parts = (given.split("=", 1) if given.startswith("--") else [given] for given in arguments)
+    words = [word for part in parts for word in part]
     kept = ["gru-lite", command]
     for before, word in zip(["", *words], words, strict=False):
         if not {before, word} & {"--out", "--record", "--scheduler"}:
-            kept.append(
-                Path(word).name if before in ("--manifest", "--forget", "--configs", "--root") else word
-            )
+            is_path = before in ("--manifest", "--forget", "--configs", "--root")
+            kept.append(Path(word).name if is_path else word)
     return shlex.join(kept)

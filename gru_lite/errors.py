@@ -1,7 +1,4 @@
-"""The two ways things go wrong, and how they are said.
-
-One line that names the culprit and what would be right.
-"""
+"""The two ways things go wrong, each said in one line that names the culprit and what would be right."""
 
 from __future__ import annotations
 
@@ -10,10 +7,7 @@ from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """Something that was given is wrong.
-
-    A file, a row, a group, an option. The command line exits with code 2.
-    """
+    """Something that was given is wrong: a file, a row, a group, an option. The command line exits with 2."""
 
 
 class DivergedError(RuntimeError):
@@ -28,11 +22,8 @@ class DivergedError(RuntimeError):
         self.model = model
 
 
-def check_choice(value, choices: Iterable, what: str):
-    """Return `value` when it is one of `choices`.
-
-    Otherwise raise InputError naming `what` and the nearest choice.
-    """
+def check_choice(value: object, choices: Iterable, what: str):
+    """Return `value` when it is one of `choices`; else raise InputError naming `what` and the nearest one."""
     choices = list(choices)
     if value in choices:
         return value

@@ -1,5 +1,4 @@
-"""Groups, forget requests and REWEIGHT: who asks to be forgotten, what is left, and what it weighs (paper,
-sections 3, 4).
+"""Groups, forget requests and REWEIGHT: who asks to be forgotten, what is left, what it weighs (paper, 3, 4).
 
 A sample is (x, y, s) with target y in {0..Y-1} and sensitive attribute s in {0..S-1}; its group is g = y * S
 + s, one of K = Y * S. A request removes a forget set F from the train set D and leaves the retain set R, the
@@ -279,13 +278,9 @@ def group_weights(
 
 
 def reweight(split: ForgetSplit, missing_group: str = "error") -> np.ndarray:
-    """Return one weight for each retained sample of a ForgetSplit, in the order of `split.retain`.
-
-    (n_R,) float64.
-    """
-    return group_weights(split.n_train, split.n_retain, missing_group, split.group_names)[
-        split.group[split.retain]
-    ]
+    """Return the weight of each retained sample, in the order of `split.retain`: (n_R,) float64."""
+    weights = group_weights(split.n_train, split.n_retain, missing_group, split.group_names)
+    return weights[split.group[split.retain]]
 
 
 def effective_sample_size(weights: Sequence) -> float:
@@ -303,10 +298,7 @@ def effective_sample_size(weights: Sequence) -> float:
 def pass_length(
     n: int, weights: np.ndarray | None = None, group: np.ndarray | None = None, sampling: str = "replacement"
 ) -> int:
-    """Return how many draws one pass over n samples makes.
-
-    N, or with top_up the number of samples before forgetting.
-    """
+    """Return how many draws a pass over n samples makes: n, or with top_up as many as before forgetting."""
     return int(_top_up_targets(weights, group).sum()) if weights is not None and sampling == "top_up" else n
 
 

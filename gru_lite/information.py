@@ -23,10 +23,8 @@ from .seeding import stream, torch_stream
 
 FOLDS = 4  # two train a critic, one says when to stop, one is evaluated; the roles rotate
 BATCH = 128
-CHECKS = (
-    5  # steps between two looks at the fold that says when to stop, and at most this many of its samples:
-)
-LOOK_AT = 2000
+# Steps between two looks at the fold that says when to stop, and how many of its samples they take at most.
+CHECKS, LOOK_AT = 5, 2000
 CLIP = 10.0  # features are cut off this many standard deviations from their mean
 TAU = 5.0  # the clipped bound's limit on abs(T)
 FEWEST = 40  # samples: ten a fold
@@ -60,9 +58,8 @@ class Critic(nn.Module):
     def _values(self, z, pick):
         # A one-hot g picks one column of the weights, so that the layer is W_z z + b + W_g[g].
         with torch.autocast(z.device.type, enabled=False):
-            of_features, of_group = self.first.weight.split(
-                [z.shape[-1], self.first.in_features - z.shape[-1]], dim=1
-            )
+            sizes = [z.shape[-1], self.first.in_features - z.shape[-1]]
+            of_features, of_group = self.first.weight.split(sizes, dim=1)
             hidden = F.linear(z.float(), of_features, self.first.bias) + pick(of_group.T)
             return self.last(hidden.relu()).squeeze(-1)
 
@@ -127,10 +124,7 @@ class MovingAverage:
         self.mean = None  # its logarithm, unless linear
 
     def loss(self, joint: torch.Tensor, log_marginal: torch.Tensor) -> torch.Tensor:
-        """Return minus the bound, to be minimised, from its two terms.
-
-        Its gradient has the averaged denominator.
-        """
+        """Return minus the bound, from its two terms; its gradient has the averaged denominator."""
         now = log_marginal.detach()
         if self.linear:
             newest = now.exp()
@@ -149,10 +143,7 @@ class MovingAverage:
 
 
 class _StartingAtZero(Critic):
-    """A Critic with one more term, linear in z for each group.
-
-    What many features need. It starts as T = 0.
-    """
+    """A Critic with one more term, linear in z for each group: many features need it. It starts as T = 0."""
 
     def __init__(self, n_features, n_groups, hidden, seed):
         super().__init__(n_features, n_groups, hidden, seed)
@@ -224,8 +215,8 @@ def mutual_information(
     if np.ptp(group) == 0:
         return 0.0
     frequency = np.bincount(group, minlength=n_groups) / len(group)
-    law = frequency if marginal == "empirical" else None
-    other = stream(seed, "g'").choice(n_groups, len(group), p=law)  # not read where the marginal is exact
+    p = frequency if marginal == "empirical" else None
+    other = stream(seed, "g'").choice(n_groups, len(group), p=p)  # not read where the marginal is exact
     sample = [torch.from_numpy(part) for part in (z, group, other)]
     log_prior = torch.from_numpy(frequency).float().log()
     table = torch.zeros(len(z), n_groups)
@@ -233,9 +224,7 @@ def mutual_information(
     torch.set_num_threads(1)  # sums depend on it, and so the estimate
     try:
         for run, pair in enumerate(itertools.combinations(range(FOLDS), 2)):
-            masks = [
-                torch.from_numpy(mask) for mask in (~np.isin(fold, pair), fold == pair[0], fold == pair[1])
-            ]
+            masks = [*map(torch.from_numpy, (~np.isin(fold, pair), fold == pair[0], fold == pair[1]))]
             parts = [[part[mask] for part in sample] for mask in masks]
             rng = stream(seed, "critic", run)
             held_out = _fit(*parts, log_prior, estimator, marginal, rng, hidden, steps, lr)

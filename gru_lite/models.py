@@ -1,7 +1,4 @@
-"""Models are a Classifier.
-
-A backbone that makes features and a linear head that reads them. No hooks anywhere.
-"""
+"""Models are a Classifier: a backbone makes features, and a linear head reads them. No hooks anywhere."""
 
 from __future__ import annotations
 
@@ -55,9 +52,8 @@ class BasicBlock(nn.Module):
         self.norm2 = nn.BatchNorm2d(n_out)
         self.shortcut = nn.Identity()
         if stride != 1 or n_in != n_out:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(n_in, n_out, 1, stride, bias=False), nn.BatchNorm2d(n_out)
-            )
+            convolution = nn.Conv2d(n_in, n_out, 1, stride, bias=False)
+            self.shortcut = nn.Sequential(convolution, nn.BatchNorm2d(n_out))
 
     def forward(self, x):
         out = F.relu(self.norm1(self.conv1(x)))
@@ -90,9 +86,8 @@ def _resnet18(n_classes, weights):
 
 
 def _vit_b_16(n_classes, weights, image_size):
-    """Dosovitskiy et al. (2021), for images of one size, a multiple of 16 pixels.
-
-    Weights of torchvision, or none.
+    """Dosovitskiy et al. (2021), for images of one size, a multiple of 16 pixels; weights of torchvision or
+    none.
     """
     from torchvision.models import vision_transformer as vit
 
@@ -111,10 +106,7 @@ def _vit_b_16(n_classes, weights, image_size):
 
 
 class _Bert(nn.Module):
-    """BERT base (Devlin et al., 2019).
-
-    Int32 (B, 3, L) tokens, their types and their mask to the pooled output (B, 768).
-    """
+    """BERT base (Devlin et al., 2019): int32 (B, 3, L) tokens, types and mask to pooled outputs (B, 768)."""
 
     blocks = tuple(f"bert.encoder.layer.{i}" for i in range(12))
 
@@ -132,10 +124,7 @@ class _Bert(nn.Module):
 
 
 def _bert(n_classes, weights, vocabulary):
-    """The published bert-base-uncased, or untrained with a vocabulary of so many tokens (None.
-
-    As published).
-    """
+    """The published bert-base-uncased, or an untrained one of `vocabulary` tokens (None: as published)."""
     try:
         import transformers
     except ImportError:
@@ -162,10 +151,7 @@ def _bert(n_classes, weights, vocabulary):
 
 
 def _published(weights, without):
-    """Weights of torchvision without the head, from torch.hub's cache.
-
-    They are downloaded into it when they are not there.
-    """
+    """Weights of torchvision without the head, from torch.hub's cache, downloaded when they are not there."""
     file = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
     there = file.is_file()
     try:
@@ -185,12 +171,8 @@ def _published(weights, without):
 
 BERT = "bert-base-uncased"
 ARCHITECTURES = {
-    "small_resnet": _small_resnet,
-    "mlp": _mlp,
-    "resnet18": _resnet18,
-    "vit_b_16": _vit_b_16,
-    "bert": _bert,
-}
+    "small_resnet": _small_resnet, "mlp": _mlp, "resnet18": _resnet18, "vit_b_16": _vit_b_16, "bert": _bert,
+}  # fmt: skip
 DEFAULTS = {
     "resnet18": {"weights": "imagenet"},
     "vit_b_16": {"weights": "imagenet", "image_size": 224},
@@ -218,9 +200,8 @@ def build_model(name: str, n_classes: int, seed: int = 0, **options) -> Classifi
     if "weights" in options:
         check_choice(options["weights"], ("imagenet", "none"), "weights")
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(
-            torch_stream(seed, "initial weights").initial_seed()
-        )  # not the GPUs'
+        # The CPU's generator alone, not the GPUs'.
+        torch.default_generator.manual_seed(torch_stream(seed, "initial weights").initial_seed())
         backbone, head = ARCHITECTURES[name](n_classes, **options)
     # a saved model holds its weights: nothing is downloaded to build it again
     options |= {"weights": "none"} if "weights" in options else {}
@@ -260,18 +241,16 @@ def load_model(path: str | Path) -> Classifier:
         model = build_model(**json.loads(metadata["architecture"]))
         model.load_state_dict(tensors)
     except (RuntimeError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{path} does not fit its architecture: {str(error).splitlines()[-1].strip()}"
-        ) from None
+        reason = str(error).splitlines()[-1].strip()
+        raise InputError(f"{path} does not fit its architecture: {reason}") from None
     return model.eval()
 
 
 def write_tensors(path: str | Path, tensors: dict, metadata: dict) -> None:
     """Write named tensors and text metadata to a safetensors file, atomically."""
     with whole(path) as partial:
-        save_file(
-            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial, metadata
-        )
+        plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        save_file(plain, partial, metadata)
 
 
 def read_tensors(path: str | Path) -> tuple[dict, dict]:

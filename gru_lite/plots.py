@@ -25,19 +25,10 @@ STYLES = {  # method and sampling -> colour, marker
     ("ceiling", "replacement"): (CEILING, "P"),
 }
 RC = {
-    "figure.facecolor": "white",
-    "axes.facecolor": "white",
-    "figure.dpi": 110,
-    "font.size": 11,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-}
+    "figure.facecolor": "white", "axes.facecolor": "white", "figure.dpi": 110, "font.size": 11,
+    "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "axes.spines.top": False,
+    "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True, "legend.frameon": False,
+}  # fmt: skip
 
 
 def style():
@@ -53,15 +44,7 @@ def student_interval(values: Sequence[float]) -> tuple[float, float]:
 
 @style()
 def figure(width: float = 7.5, height: float = 3.6, columns: int = 1, rows: int = 1, **options) -> tuple:
-    """Return (figure, axes) in the book's style.
-
-    Args:
-        width: of the figure, inches.
-        height: of the figure, inches.
-        columns: number of axes side by side.
-        rows: number of rows of axes.
-        options: of `plt.subplots`.
-    """
+    """Return (figure, axes) in the book's style; width and height in inches, `options` of `plt.subplots`."""
     fig, axes = plt.subplots(rows, columns, figsize=(width, height), layout="constrained", **options)
     for each in fig.axes:  # ticks are made when they are drawn, outside of the context
         each.tick_params(which="both", color=INK, labelcolor=INK, labelsize=RC["font.size"], grid_color=GRID)
@@ -121,19 +104,9 @@ def group_bars(
     tidy = pd.DataFrame(rows, columns=["model", "group", "value"])
     colours = [ORIGINAL, RETRAIN, REWEIGHT, TOP_UP, CEILING, PURPLE, ORANGE][: len(tables)]
     sns.barplot(
-        tidy,
-        x="group",
-        y="value",
-        hue="model",
-        palette=colours,
-        saturation=1,
-        gap=0.08,
-        ax=axes,
-        errorbar=student_interval,
-        capsize=0.2,
-        err_kws={"color": INK, "lw": 1.5},
-        legend=False,
-    )
+        tidy, x="group", y="value", hue="model", palette=colours, saturation=1, gap=0.08, ax=axes,
+        errorbar=student_interval, capsize=0.2, err_kws={"color": INK, "lw": 1.5}, legend=False,
+    )  # fmt: skip
     if not tidy.duplicated(["model", "group"]).any():
         for bars in axes.containers:
             axes.bar_label(bars, fmt=form, fontsize=9, padding=1)
@@ -171,21 +144,10 @@ def ratio_curves(
         _, axes = figure(6.5, 3.6)
     colours, markers = zip(*(STYLES[key] for key in parts))
     sns.lineplot(
-        tidy,
-        x="ratio",
-        y=metric,
-        hue="name",
-        style="name",
-        palette=list(colours),
-        ax=axes,
-        markers=list(markers),
-        dashes=False,
-        lw=1.8,
-        mew=0,
-        ms=8,
-        errorbar=student_interval,
-        err_kws={"alpha": 0.15, "lw": 0},
-    )
+        tidy, x="ratio", y=metric, hue="name", style="name", palette=list(colours), ax=axes,
+        markers=list(markers), dashes=False, lw=1.8, mew=0, ms=8,
+        errorbar=student_interval, err_kws={"alpha": 0.15, "lw": 0},
+    )  # fmt: skip
     axes.set(xlabel="share of the group that is forgotten", xticks=sorted(tidy["ratio"].unique()))
     axes.set_ylabel(ylabel or f"{metric} (%)", visible=True)  # seaborn hides it on shared axes
     axes.legend()
@@ -207,16 +169,9 @@ def paired_dots(differences: dict, xlabel: str, lines: dict[str, float] | None =
     place = {"data": tidy, "x": "value", "orient": "h", "native_scale": True, "ax": axes}
     sns.stripplot(y="of dots", jitter=False, color=REWEIGHT, alpha=0.6, **place)
     sns.pointplot(
-        y="of means",
-        errorbar=student_interval,
-        color=INK,
-        linestyle="none",
-        marker="|",
-        ms=14,
-        capsize=0.25,
-        err_kws={"lw": 1.8},
-        **place,
-    )
+        y="of means", color=INK, linestyle="none", marker="|", ms=14,
+        errorbar=student_interval, capsize=0.25, err_kws={"lw": 1.8}, **place,
+    )  # fmt: skip
     for name, x in (lines or {"": 0}).items():
         axes.axvline(x, color=INK, lw=1, ls="--")
         axes.annotate(name, (x, 1), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=9)
@@ -237,17 +192,9 @@ def heat_map(table: pd.DataFrame, limit: float, form: str = "+.1f") -> plt.Figur
     fig, axes = figure(6.5, 0.6 + 0.36 * len(table))
     colours = sns.blend_palette([CEILING, "white", ORANGE], as_cmap=True)  # light enough for dark numbers
     sns.heatmap(
-        table,
-        vmin=-limit,
-        vmax=limit,
-        cmap=colours,
-        cbar=False,
-        annot=True,
-        fmt=form,
-        annot_kws={"color": INK, "fontsize": 9},
-        linewidths=1,
-        ax=axes,
-    )
+        table, vmin=-limit, vmax=limit, cmap=colours, cbar=False, linewidths=1, ax=axes,
+        annot=True, fmt=form, annot_kws={"color": INK, "fontsize": 9},
+    )  # fmt: skip
     axes.set(xlabel="", ylabel="")
     axes.tick_params(length=0, rotation=0)
     return fig

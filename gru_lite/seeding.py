@@ -19,12 +19,7 @@ if TYPE_CHECKING:
 
 
 def stream(seed: int, *path: str | int) -> np.random.Generator:
-    """Return the numpy Generator of one stream of a seed.
-
-    Args:
-        seed: integer >= 0.
-        path: strings or integers >= 0 that name the stream.
-    """
+    """Return the numpy Generator of one stream of a seed, named by a path of strings and integers >= 0."""
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise InputError(f"seed {seed!r} is not an integer of 0 or more")
     words = [zlib.crc32(part.encode()) if isinstance(part, str) else int(part) for part in path]

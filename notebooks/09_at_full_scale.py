@@ -115,7 +115,7 @@ for k, i in enumerate(order[[3, -4]]):  # a tall picture, and a wide one
     evaluation, _ = data.take(index[:1])
     crops = torch.from_numpy(data.windows(index.numpy(), rng))
     seen = torch.cat([evaluation, data.take(index, crops)[0]])
-    pictures = [(x + 1).permute(1, 2, 0) / 2 for x in seen]
+    pictures = [((x + 1).permute(1, 2, 0) / 2).clip(0, 1) for x in seen]
     kept = bench.train.images[i].transpose(1, 2, 0)
     for axis, picture in zip(grid[k], [file, kept, *pictures]):
         axis.imshow(picture)

@@ -422,6 +422,14 @@ def test_a_kill_while_scoring_loses_no_training(copied, options, monkeypatch):
     assert not file.exists()
 
 
+def test_more_jobs_than_cores(options, tmp_path, monkeypatch):
+    """The scores of a run then take one core, not none."""
+    monkeypatch.setattr(plan.joblib, "cpu_count", lambda: 2)
+    for jobs, cores in ((1, 2), (2, 1), (4, 1)):
+        with plan.planned(replace(options, out=tmp_path / str(jobs), jobs=jobs), []) as (planned, _):
+            assert planned.n_jobs == cores
+
+
 # What is said of a table, and kept of it.
 
 

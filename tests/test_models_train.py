@@ -498,6 +498,10 @@ def test_a_resumed_optimiser_lies_in_memory_as_its_weights_do(model, bench, conf
         write_checkpoint(file, "mark", training, 1, (-1.0, {}))
     again = Training(model, bench.train, config)
     assert resume(file, "mark", again)[0] == 1 and same(again.model, training.model)
+    with pytest.raises(gru.DivergedError) as caught:  # the last good model is the one that was written
+        again.diverged("at once")
+    assert same(caught.value.model, training.model) and not same(training.model, model)
+    again.model.train()
     changed = 0
     for weight, mine in zip(training.model.parameters(), again.model.parameters()):
         kept, read = (t.optimizer.state[w]["momentum_buffer"] for t, w in ((training, weight), (again, mine)))

@@ -10,16 +10,8 @@ from .dataset import DatasetParts, GroupedDataset, View
 from .registry import BENCHMARKS, DATASETS, Source, module_of, source
 
 __all__ = [
-    "BENCHMARKS",
-    "DATASETS",
-    "DatasetParts",
-    "GroupedDataset",
-    "Source",
-    "View",
-    "load",
-    "prepare",
-    "source",
-]
+    "BENCHMARKS", "DATASETS", "DatasetParts", "GroupedDataset", "Source", "View", "load", "prepare", "source",
+]  # fmt: skip
 
 
 def load(name: str, root: str | Path | None = None, seed: int = 0, **options) -> DatasetParts:
@@ -58,11 +50,7 @@ def prepare(
 ) -> DatasetParts:
     """Check a download, or the images of a manifest, decode it once, print its groups, and return its parts.
 
-    Args:
-        name: of a data set on disk.
-        root: its folder.
-        manifest: instead, a CSV as `load_manifest` takes it.
-        options: as `load` or `load_manifest` takes them.
+    Give name and root, or a manifest; `options` are as `load` or `load_manifest` takes them.
     """
     from .downloads import group_table, warn_of_counts
     from .manifest import load_manifest
@@ -72,10 +60,8 @@ def prepare(
         bench = load(name, root, **options)
     else:
         bench = load_manifest(manifest, keep=True, **options)
-    total, kept = (
-        sum(map(len, (bench.train, bench.val, bench.test))),
-        Path(bench.train.inputs.filename).parent,
-    )
+    total = sum(map(len, (bench.train, bench.val, bench.test)))
+    kept = Path(bench.train.inputs.filename).parent
     print(f"{bench.name}: {total:,} samples, kept in {kept}\n{group_table(bench)}")
     warn_of_counts(bench)
     return bench

@@ -8,6 +8,8 @@ every source. Not of their bytes: reading those takes as long as decoding them, 
 another time.
 """
 
+from __future__ import annotations
+
 import errno
 import hashlib
 import json
@@ -15,6 +17,7 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -27,7 +30,14 @@ VERSION = 1  # of this format and of what is decoded: raise it when the arrays w
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def cached(root, name, options, sources, n, blocks):
+def cached(
+    root: str | Path,
+    name: str,
+    options: dict,
+    sources: list[str],
+    n: int,
+    blocks: Callable[[], Iterator[dict]],
+) -> dict[str, np.memmap]:
     """Return {array name: read-only np.memmap (n, ...)}, made when they are not there yet.
 
     Args:
@@ -64,16 +74,13 @@ def cached(root, name, options, sources, n, blocks):
     return arrays
 
 
-def is_kept(root, name, options):
+def is_kept(root: str | Path, name: str, options: dict) -> bool:
     """Whether there is a cache of this name and these options, current or not."""
-    folders = (Path(root) / ".gru_lite").glob("*/")
-    return any(
-        _is_of(name, folder) and (_meta(folder) or {"options": options})["options"] == options
-        for folder in folders
-    )
+    folders = [folder for folder in (Path(root) / ".gru_lite").glob("*/") if _is_of(name, folder)]
+    return any((_meta(folder) or {"options": options})["options"] == options for folder in folders)
 
 
-def source(path, *words):
+def source(path: str | Path, *words: object) -> str:
     """Return the text that stands for a file: the given words, its size and time of change."""
     status = os.stat(path)
     return repr((*map(str, words), status.st_size, status.st_mtime_ns))
@@ -88,18 +95,13 @@ def _open(folder, key):
         arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in meta["arrays"]}
     except (OSError, ValueError, EOFError):
         return None
-    whole = all(
-        [list(array.shape), str(array.dtype)] == meta["arrays"][name] for name, array in arrays.items()
-    )
-    return arrays if whole else None
+    found = {name: [list(array.shape), str(array.dtype)] for name, array in arrays.items()}
+    return arrays if found == meta["arrays"] else None
 
 
 @contextmanager
 def _lock(file):
-    """One process at a time.
-
-    The lock falls with its process, however that ends; who waited finds the cache made.
-    """
+    """One process at a time: the lock falls with its process, however it ends; who waited finds the cache."""
     lock = filelock.FileLock(file)
     try:
         lock.acquire(blocking=False)
@@ -134,16 +136,11 @@ def _sweep(parent, name, key, options):
             meta = _meta(folder)
             if meta and meta["options"] != options:
                 continue
-            why = (
-                "stale: its sources have changed"
-                if meta and meta["key"] != key
-                else "damaged or of another version"
-            )
+            stale = meta and meta["key"] != key
+            why = "stale: its sources have changed" if stale else "damaged or of another version"
             print(f"gru-lite: the cache {folder} is {why}; it is made again", file=sys.stderr)
-            hidden = (
-                parent / f".{folder.name}"
-            )  # at once: a kill while files are deleted leaves no half of a cache
-            os.replace(folder, hidden)
+            hidden = parent / f".{folder.name}"
+            os.replace(folder, hidden)  # at once: a kill while files are deleted leaves no half of a cache
             shutil.rmtree(hidden)
 
 
@@ -158,16 +155,12 @@ def _make(folder, meta, n, blocks):
                     if needed > shutil.disk_usage(folder.parent).free:
                         raise OSError(errno.ENOSPC, "")
                     partial.mkdir()
-                    meta["arrays"] = {
-                        name: [[n, *array.shape[1:]], str(array.dtype)] for name, array in block.items()
-                    }
+                    meta["arrays"] = {}
                     for name, array in block.items():
+                        shape = (n, *array.shape[1:])
+                        meta["arrays"][name] = [shape, str(array.dtype)]
                         files[name] = stack.enter_context(open(partial / f"{name}.npy", "wb"))
-                        header = {
-                            "descr": array.dtype.str,
-                            "fortran_order": False,
-                            "shape": (n, *array.shape[1:]),
-                        }
+                        header = {"descr": array.dtype.str, "fortran_order": False, "shape": shape}
                         np.lib.format.write_array_header_1_0(files[name], header)
                 # written, not mapped: a full disk is then an error, and not the end of the process
                 for name, array in block.items():

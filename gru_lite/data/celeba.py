@@ -86,18 +86,10 @@ def load(root: str | Path, image_size: int | None = None, target: str = "Blond_H
         split=numbers_of(rows, "split", {"0": 0, "1": 1, "2": 2}),
     )
     return pictures(
-        root,
-        folder / "img_align_celeba",
-        rows,
-        (TARGETS[target], GENDERS),
-        image_size,
-        shape=(178, 218),
-        crop=False,
-        kept="celeba",
-        name=f"celeba-{target.lower()}",
-        default_groups=ABOUT.default_groups,
-        joint=", ",
-    )
+        root, folder / "img_align_celeba", rows, (TARGETS[target], GENDERS), image_size,
+        shape=(178, 218), crop=False, kept="celeba",
+        name=f"celeba-{target.lower()}", default_groups=ABOUT.default_groups, joint=", ",
+    )  # fmt: skip
 
 
 def _lines(file):

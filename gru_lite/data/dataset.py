@@ -1,7 +1,4 @@
-"""A grouped dataset: samples that carry a target and a sensitive attribute.
-
-And the three parts of a data set.
-"""
+"""A grouped dataset: samples with a target and a sensitive attribute; and the three parts of a data set."""
 
 from __future__ import annotations
 
@@ -95,9 +92,8 @@ class GroupedDataset:
                 raise InputError(f"{what} of sample {row} is {labels[row]}: it must be 0 to {len(names) - 1}")
             object.__setattr__(self, what, labels.astype(np.int64))
             object.__setattr__(self, f"{what}_names", tuple(str(name) for name in names))
-        source = (
-            np.arange(len(self.inputs)) if self.source is None else np.asarray(self.source, dtype=np.int64)
-        )
+        source = np.arange(len(self.inputs)) if self.source is None else self.source
+        source = np.asarray(source, dtype=np.int64)
         if source.shape != self.target.shape:
             raise InputError(f"source must be {len(self.inputs)} whole numbers, not {source.shape}")
         object.__setattr__(self, "source", source)
@@ -124,43 +120,39 @@ class GroupedDataset:
             if not (np.isfinite(self.aspect) & (self.aspect > 0)).all():
                 raise InputError("aspect must be finite and above 0: width / height of each picture")
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.inputs)
 
     @property
-    def inputs(self):
+    def inputs(self) -> np.ndarray:
         """The images, the features or the tokens: whichever there is."""
         return next(inputs for inputs in (self.images, self.features, self.tokens) if inputs is not None)
 
     @property
-    def n_targets(self):
+    def n_targets(self) -> int:
+        """Y."""
         return len(self.target_names)
 
     @property
-    def n_sensitive(self):
+    def n_sensitive(self) -> int:
+        """S."""
         return len(self.sensitive_names)
 
     @property
-    def group_names(self):
+    def group_names(self) -> tuple[str, ...]:
         """K names, in the order of group ids."""
         return tuple(f"{y}{self.joint}{s}" for y in self.target_names for s in self.sensitive_names)
 
     @property
-    def group_counts(self):
+    def group_counts(self) -> np.ndarray:
         """(K,) samples of each group."""
         return np.bincount(self.group, minlength=self.n_targets * self.n_sensitive)
 
 
 @dataclass(frozen=True, eq=False)
 class DatasetParts:
-    """Train, validation and test set of one data set.
-
-    Attributes:
-        name: of the data set.
-        train: GroupedDataset.
-        val: GroupedDataset.
-        test: GroupedDataset.
-        default_groups: (target, sensitive) pairs that are forgotten unless others are named.
+    """Train, validation and test set of one data set; `default_groups` are the (target, sensitive) pairs that
+    are forgotten unless others are named.
     """
 
     name: str

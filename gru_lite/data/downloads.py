@@ -1,7 +1,4 @@
-"""What the loaders of data sets on disk share.
-
-What must lie there, pictures and their views, published counts.
-"""
+"""What the loaders of data sets on disk share: required files, pictures and their views, published counts."""
 
 from __future__ import annotations
 
@@ -29,11 +26,8 @@ def check_download(about: registry.Source, root: str | Path | None) -> Path:
             f"{about.name} lies on disk: name the folder of the download with root (flag --root)"
         )
     root = Path(root)
-    missing = [
-        path
-        for path in about.files
-        if not ((root / path).is_dir() if path.endswith("/") else (root / path).is_file())
-    ]
+    exists = {path: Path.is_dir if path.endswith("/") else Path.is_file for path in about.files}
+    missing = [path for path in about.files if not exists[path](root / path)]
     if missing:
         raise InputError(f"{root} lacks {', '.join(missing)} of {about.name}: {about.origin}")
     return root
@@ -67,9 +61,8 @@ def pictures(
     size = VIEW if check_image_size(image_size) is None else image_size
     side = round(size * SIDE / VIEW)
     check_paths(folder, rows)
-    rows = by_split(
-        rows.assign(file=[os.path.join(folder, path) for path in rows["path"].tolist()]), about["name"]
-    )
+    files = [os.path.join(folder, path) for path in rows["path"].tolist()]
+    rows = by_split(rows.assign(file=files), about["name"])
     decoder = Decoder() if shape and side >= min(shape) else Decoder(side, squash=True)
     arrays = dict(kept_images(root, kept or about["name"], folder, rows, decoder))
     if not decoder.squash:
@@ -80,22 +73,16 @@ def pictures(
 def in_parts(
     rows: pd.DataFrame, names: tuple, arrays: dict, name: str, default_groups: tuple = (), **common
 ) -> DatasetParts:
-    """Return train, val and test as slices of arrays.
+    """Return train, val and test as slices of `arrays`, {field of GroupedDataset: array in order of `rows`}.
 
-    Args:
-        rows: DataFrame sorted by split, with target and sensitive.
-        names: (target_names, sensitive_names).
-        arrays: {field of GroupedDataset: array}, in the order of `rows`.
-        name: of the data set.
-        default_groups: that are forgotten unless others are named.
-        common: further fields of every part.
+    `rows` have target and sensitive and are sorted by split; `names` are (target_names, sensitive_names);
+    `common` are further fields of every part.
     """
     parts = {}
     for split, mine in split_slices(rows):
         labels = (rows[what].to_numpy()[mine] for what in ("target", "sensitive"))
-        parts[split] = GroupedDataset(
-            *labels, *names, **{key: array[mine] for key, array in arrays.items()}, **common
-        )
+        inputs = {key: array[mine] for key, array in arrays.items()}
+        parts[split] = GroupedDataset(*labels, *names, **inputs, **common)
     return DatasetParts(name, **parts, default_groups=default_groups)
 
 
@@ -111,13 +98,10 @@ def _published(name):
 def group_table(bench: DatasetParts) -> str:
     """Return the samples of each group and split, as text, beside the published ones where they are known."""
     published = _published(bench.name)
-    names = [f"{divmod(g, bench.train.n_sensitive)} {group}" for g, group in enumerate(bench.group_names)] + [
-        "all"
-    ]
-    width = max(map(len, names)) + 1
-    lines = [
-        " " * width + "".join(f"{split:>8}" + (f"{'published':>11}" if published else "") for split in SPLITS)
-    ]
+    names = [f"{divmod(g, bench.train.n_sensitive)} {group}" for g, group in enumerate(bench.group_names)]
+    names.append("all")
+    width, beside = max(map(len, names)) + 1, f"{'published':>11}" if published else ""
+    lines = [" " * width + "".join(f"{split:>8}{beside}" for split in SPLITS)]
     for g, name in enumerate(names):
         cells = [
             f"{_counts(bench, split)[g]:8}" + (f"{published[split][g] or '-':>11}" if published else "")

@@ -22,6 +22,7 @@ from .rows import check_unique, numbers_of, read_table
 AGES = ("0-2", "3-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "more than 70")
 RACES = ("Black", "Southeast Asian", "Middle Eastern", "Indian", "Latino_Hispanic", "White", "East Asian")
 COLUMNS = ("file", "age", "gender", "race", "service_test")
+LABELS = tuple(f"fairface/fairface_label_{part}.csv" for part in ("train", "val"))
 # The paper's requests of 9 and of 25 groups, as (age, race).
 GROUP_SETS = {
     "9": tuple((age, race) for age in (3, 6, 1) for race in (0, 4, 5)),
@@ -29,12 +30,7 @@ GROUP_SETS = {
 }
 ABOUT = Source(
     "fairface",
-    files=(
-        "fairface/fairface_label_train.csv",
-        "fairface/fairface_label_val.csv",
-        "fairface/train/",
-        "fairface/val/",
-    ),
+    files=(*LABELS, "fairface/train/", "fairface/val/"),
     origin="take them (pictures of margin 0.25, labels of train and validation) from https://github.com/joojs/fairface",
     default_groups=((3, 0),),
     group_sets=GROUP_SETS,
@@ -65,13 +61,6 @@ def load(root: str | Path, image_size: int | None = None) -> DatasetParts:
     rows = pd.concat(tables)
     check_unique(rows, "file")
     return pictures(
-        root,
-        folder,
-        rows,
-        (AGES, RACES),
-        image_size,
-        shape=(224, 224),
-        name="fairface",
-        default_groups=ABOUT.default_groups,
-        joint=", ",
-    )
+        root, folder, rows, (AGES, RACES), image_size, shape=(224, 224),
+        name="fairface", default_groups=ABOUT.default_groups, joint=", ",
+    )  # fmt: skip

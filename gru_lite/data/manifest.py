@@ -1,7 +1,4 @@
-"""Any folder of images with a CSV `path,target,sensitive,split`.
-
-Your own data, with every row checked first.
-"""
+"""Your own data: any folder of images with a CSV `path,target,sensitive,split`, every row checked first."""
 
 from __future__ import annotations
 
@@ -68,10 +65,7 @@ def train_positions(file: str | Path) -> dict[str, int]:
 
 
 def read_rows(file: Path) -> pd.DataFrame:
-    """Read and check a manifest without decoding its images.
-
-    Adds the columns `file` (Path) and `where` (text).
-    """
+    """Read and check a manifest, images not decoded, and add the columns `file` (Path) and `where` (text)."""
     if file.is_dir():
         raise InputError(f"{file} is a folder: name the CSV in it, with the columns {', '.join(COLUMNS)}")
     if not file.is_file():
@@ -89,11 +83,8 @@ def read_rows(file: Path) -> pd.DataFrame:
         try:
             inside = row.path and not Path(row.path).is_absolute() and path.resolve().is_relative_to(folder)
             exists = path.is_file()
-        except (
-            OSError,
-            RuntimeError,
-            ValueError,
-        ) as error:  # too long a name, a loop of links, a null character
+        # Too long a name, a loop of links, a null character.
+        except (OSError, RuntimeError, ValueError) as error:
             raise InputError(
                 f"{at}: path {row.path[:60]!r} cannot be read ({type(error).__name__})"
             ) from None

@@ -50,10 +50,7 @@ ABOUT = Source(
 
 
 def load(root: str | Path) -> DatasetParts:
-    """Return train, val and test, whose inputs are tokens.
-
-    See `gru_lite.load`. Needs the extra `text` to make its cache.
-    """
+    """Return train, val and test, of tokens; see `gru_lite.load`. Making the cache needs the extra `text`."""
     root = check_download(ABOUT, root)
     folder, vocabulary = root / "multinli_1.0", root / "bert-base-uncased" / "vocab.txt"
     _fetch(vocabulary)
@@ -68,13 +65,9 @@ def load(root: str | Path) -> DatasetParts:
     ordered = by_split(rows, "multinli")
     sources = [source(path, path.name) for path in (*files, folder / "metadata_random.csv", vocabulary)]
     arrays = cached(
-        root,
-        "multinli",
-        {"length": LENGTH},
-        sources,
-        len(rows),
+        root, "multinli", {"length": LENGTH}, sources, len(rows),
         lambda: _tokens(_pairs(files, rows), ordered["place"].to_numpy(), vocabulary),
-    )
+    )  # fmt: skip
     return in_parts(
         ordered, (LABELS, NEGATION), arrays, name="multinli", default_groups=ABOUT.default_groups, joint=", "
     )
@@ -99,11 +92,8 @@ def _pairs(files, rows):
                     continue
                 if label not in LABELS:
                     raise InputError(f"{at}: gold_label {label!r} is none of {', '.join(LABELS)}, -")
-                expected = (
-                    listed[len(pairs)]
-                    if len(pairs) < len(listed)
-                    else ("none", -1, "the end of metadata_random.csv")
-                )
+                end = ("none", -1, "the end of metadata_random.csv")
+                expected = listed[len(pairs)] if len(pairs) < len(listed) else end
                 if expected[:2] != (str(row), LABELS.index(label)):
                     raise InputError(
                         f"{at} is row {row}, {label}, but {expected[2]} says row {expected[0]}, "
@@ -127,9 +117,8 @@ def _tokens(pairs, order, vocabulary):
     with tqdm(total=len(pairs), desc="tokenising multinli", unit="pair") as progress:
         for part in np.split(order, range(BLOCK, len(order), BLOCK)):
             first, second = zip(*(pairs[i] for i in part))
-            found = tokenizer(
-                list(first), list(second), truncation="longest_first", max_length=LENGTH, padding="max_length"
-            )
+            whole = {"truncation": "longest_first", "max_length": LENGTH, "padding": "max_length"}
+            found = tokenizer(list(first), list(second), **whole)
             parts = [found[name] for name in ("input_ids", "token_type_ids", "attention_mask")]
             progress.update(len(part))
             yield {"tokens": np.array(parts, np.int32).transpose(1, 0, 2)}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass, field
+from types import ModuleType
 
 from ..errors import check_choice
 
@@ -50,7 +51,7 @@ class Source:
     published: str = ""
 
 
-def module_of(name: str):
+def module_of(name: str) -> ModuleType:
     """Return the module of a data set or of an embedded benchmark."""
     check_choice(name, (*BENCHMARKS, *DATASETS), "benchmark")
     return importlib.import_module(f"{__package__}.{BENCHMARKS.get(name, name)}")

@@ -1,5 +1,10 @@
 """Lists of samples: read from CSV files, and checked so that what is wrong is named with its row."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
@@ -8,7 +13,7 @@ from ..errors import InputError
 SPLITS = ("train", "val", "test")
 
 
-def read_table(file, columns):
+def read_table(file: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     """Read a CSV as texts, and add the column `where`, which names a row (as a spreadsheet counts: the header
     is row 1).
 
@@ -38,7 +43,7 @@ def read_table(file, columns):
     return rows[(rows[list(columns)] != "").any(axis=1)]
 
 
-def numbers_of(rows, column, codes):
+def numbers_of(rows: pd.DataFrame, column: str, codes: dict[str, int]) -> np.ndarray:
     """Return the int64 codes of a column of texts; `codes` maps every text that may stand there."""
     found = rows[column].map(codes)
     if found.isna().any():
@@ -47,7 +52,7 @@ def numbers_of(rows, column, codes):
     return found.to_numpy(np.int64)
 
 
-def check_unique(rows, column):
+def check_unique(rows: pd.DataFrame, column: str) -> None:
     """Refuse a value that stands in two rows."""
     again = rows[column].duplicated().to_numpy()
     if again.any():
@@ -58,7 +63,7 @@ def check_unique(rows, column):
         )
 
 
-def by_split(rows, name):
+def by_split(rows: pd.DataFrame, name: str) -> pd.DataFrame:
     """Return `rows` sorted by the column `split` (0 train, 1 val, 2 test), each split in its own order."""
     for i, split in enumerate(SPLITS):
         if not (rows["split"] == i).any():
@@ -66,7 +71,7 @@ def by_split(rows, name):
     return rows.iloc[np.argsort(rows["split"], kind="stable")]
 
 
-def split_slices(rows):
+def split_slices(rows: pd.DataFrame) -> list[tuple[str, slice]]:
     """Return (split, slice) of rows that are sorted by split."""
     ends = np.searchsorted(rows["split"], range(len(SPLITS) + 1))
     return [(split, slice(*ends[i : i + 2])) for i, split in enumerate(SPLITS)]

@@ -75,9 +75,8 @@ def _draw(glyphs, digit, pool, counts, seed, part):
         members = pool[np.isin(digit[pool], HOLES) == bool(y)]
         for s in range(2):
             n = counts[y][s]
-            passes = [
-                rng.permutation(members) for _ in range(max(1, -(-n // len(members))))
-            ]  # every glyph equally often
+            # Every glyph equally often.
+            passes = [rng.permutation(members) for _ in range(max(1, -(-n // len(members))))]
             source.append(np.concatenate(passes)[:n])
             target.append(np.full(n, y))
             sensitive.append(np.full(n, s))
@@ -98,9 +97,8 @@ def _render(glyphs, background, rng):
     angle, scale = torch.deg2rad(uniform(-10, 10)), uniform(0.75, 1.15)
     cos, sin = torch.cos(angle) / scale, torch.sin(angle) / scale
     shift = uniform(-0.2, 0.2, 2)  # a tenth of the width: the grid runs from -1 to 1
-    matrix = torch.stack(
-        [torch.stack([cos, -sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)], 1
-    )
+    rows = [torch.stack([cos, -sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)]
+    matrix = torch.stack(rows, 1)
     ink = F.grid_sample(ink, F.affine_grid(matrix, list(ink.shape), align_corners=False), align_corners=False)
     stroke = torch.sigmoid((ink - uniform(0.35, 0.60, 1, 1, 1)) / 0.06)  # the threshold sets the stroke width
 
@@ -113,16 +111,11 @@ def _render(glyphs, background, rng):
 
 
 def _texture(background, rng):
-    """Smooth noise in two octaves, (N, 1, 32, 32).
-
-    Streaks along the height for land, along the width for water.
-    """
-    n = len(background)
+    """Smooth noise in two octaves, (N, 1, 32, 32): streaks along the height for land, the width for water."""
+    n, is_land = len(background), (background == 0)[:, None, None, None]
     total = torch.zeros(n, 1, SIZE, SIZE)
     for octave, amplitude in ((1, 1.0), (2, 0.5)):
         noise = torch.randn(n, 1, 3 * octave, 12 * octave, generator=rng)
         streaks = F.interpolate(noise, size=(SIZE, SIZE), mode="bicubic", align_corners=False)
-        total += amplitude * torch.where(
-            (background == 0)[:, None, None, None], streaks, streaks.transpose(2, 3)
-        )
+        total += amplitude * torch.where(is_land, streaks, streaks.transpose(2, 3))
     return total

@@ -1,7 +1,4 @@
-"""A Dask cluster does the runs.
-
-Dask's own client sends them: joblib's backend never hears of a run whose workers died, and waits for ever.
-"""
+"""Runs on a Dask cluster, by Dask's own client: joblib's backend waits for ever for one whose worker died."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class Plan:
         groups: that are forgotten, as (target, sensitive) pairs or texts; () for those of the data.
         listed: instead, the train samples to forget; None: there is no list.
         missing_group: "error" or "renormalise".
-        scored_on: "test", or "val": then no process ever has a test set.
+        scored_on: "test", or "val": then no run sees the test set.
         save_models: keep every trained model.
         n_jobs: CPU cores of the scores of one run.
         progress: show the epochs of each training.
@@ -186,7 +186,9 @@ def _plan(options, runs, progress):
     _loaded[place, content, options.first_seed if place.path is None else 0] = bench
     jobs = jobs_of(options)
     plan = replace(
-        plan, progress=progress and jobs == 1, n_jobs=1 if options.scheduler else joblib.cpu_count() // jobs
+        plan,
+        progress=progress and jobs == 1,
+        n_jobs=1 if options.scheduler else max(1, joblib.cpu_count() // jobs),
     )
     split = _checked_split(options, plan)
     if weights == "imagenet":  # are downloaded by one process, or refused before anything is written

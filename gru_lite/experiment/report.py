@@ -27,7 +27,7 @@ def summary(results: Results | pd.DataFrame, compare_with: str | None = None) ->
     for ratio, block in results.table.groupby("ratio", sort=False):
         n_references = 1 + block.loc[block["method"].str.startswith("reference_"), "method"].nunique()
         several = block["sampling"].nunique() > 2
-        lines += ["", _title(results, ratio, block)]
+        lines += ["", _title(results.facts, ratio, block)]
         lines += _columns(_rows(lines_of(block), results.facts, n_references, several))
         lines += _headline(block)
         lines += _spread(block, n_references)
@@ -35,11 +35,9 @@ def summary(results: Results | pd.DataFrame, compare_with: str | None = None) ->
     return "\n".join(lines).lstrip("\n")
 
 
-def _title(results, ratio, block):
+def _title(facts, ratio, block):
     seeds = block["seed"].nunique()
-    request = (
-        "the listed samples" if ratio == LISTED else f"{100 * float(ratio):g}% of {results.facts.request}"
-    )
+    request = "the listed samples" if ratio == LISTED else f"{100 * float(ratio):g}% of {facts.request}"
     n_forget = "/".join(str(n) for n in sorted(block["n_forget"].unique()))
     return f"Forgetting {request} ({n_forget} train samples), {seeds} seed{'s' * (seeds > 1)}, percent:"
 
@@ -83,7 +81,7 @@ def _spread(block, n_references):
     if spread is None:
         return []
     scores = ", ".join(f"{name} {spread[name]:.1f}" for name in GAP_METRICS)
-    worst = max(value for name, value in spread.items() if name.startswith("acc_"))
+    worst = spread.filter(regex="^acc_").max()
     return [
         f"Spread of the {n_references} references (standard deviation within a seed): {scores}; "
         f"a group's accuracy up to {worst:.1f}."
@@ -184,15 +182,8 @@ def _beside(ours, theirs):
 
 
 def _columns(rows):
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    aligned = [
-        [
-            cell.ljust(w) if i == 0 else cell.rjust(w)
-            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ]
-        for row in rows
-    ]
-    return ["  ".join(row).rstrip() for row in aligned]
+    first, *rest = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join([row[0].ljust(first), *map(str.rjust, row[1:], rest)]).rstrip() for row in rows]
 
 
 def _plus_minus(interval):

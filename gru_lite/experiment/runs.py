@@ -69,12 +69,7 @@ def run(options: RunOptions, progress: bool = True) -> Results:
 def execute(plan: Plan, runs: list[Run], label: str, options: Options, progress: bool) -> None:
     """Compute what is not there yet, in any order: here, in several processes, or on a cluster.
 
-    Args:
-        plan: Plan.
-        runs: list of Run.
-        label: of the progress bar.
-        options: of whom scheduler and jobs count.
-        progress: show the bar.
+    Of the options, scheduler and jobs count; `label` stands beside the progress bar.
     """
     missing = on_main(lambda: [item for item in runs if not plan.is_done(item)])
     if not missing:
@@ -100,10 +95,8 @@ def execute_run(plan: Plan, item: Run, parent: int | None = None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     bench = plan.data(item.seed)
     split = plan.split(bench, item.ratio, item.seed) if item.ratio else None
-    record = asdict(item) | {
-        "config": as_record(plan.config(item)),
-        "n_forget": len(split.forget) if split else 0,
-    }
+    n_forget = len(split.forget) if split else 0
+    record = asdict(item) | {"config": as_record(plan.config(item)), "n_forget": n_forget}
     try:
         model, seconds = _train(plan, item, bench, split, folder / "checkpoint.safetensors")
         if plan.keeps_model(item) and is_main():
@@ -136,14 +129,9 @@ def _train(plan, item, bench, split, checkpoint):
     start = build_model(plan.recipe.model, data.n_targets, seed, **options)
     # The ceiling and the further references differ from the first in the randomness of their training alone.
     common = {
-        "config": config,
-        "seed": further_seed(seed, reference_number(item.method)),
-        "checkpoint": checkpoint,
-    }
-    common |= {
-        "progress": item.name if plan.progress else False,
-        "keep_best": bench.val if plan.weights else None,
-    }
+        "config": config, "seed": further_seed(seed, reference_number(item.method)), "checkpoint": checkpoint,
+        "progress": item.name if plan.progress else False, "keep_best": bench.val if plan.weights else None,
+    }  # fmt: skip
     if split is not None:
         # Equal steps for every way of sampling: an epoch is as long as one over the retain set.
         steps = -(-len(split.retain) // config.batch_size)
@@ -161,10 +149,7 @@ def _original(plan, seed):
 
 
 def _in_worker(plan, item, parent):
-    """The same in a worker process, which ends with its parent.
-
-    A killed experiment must not go on by itself.
-    """
+    """The same in a worker process, which ends with its parent: a killed experiment must not go on."""
     done = threading.Event()
 
     def watch():

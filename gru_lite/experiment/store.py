@@ -28,17 +28,7 @@ from ..files import whole
 from ..scores import Scores
 from ..train.parallel import is_main
 
-FIELDS = {
-    "method",
-    "sampling",
-    "ratio",
-    "seed",
-    "config",
-    "n_forget",
-    "scores",
-    "seconds",
-    "status",
-}  # of a run.json
+FIELDS = set("method sampling ratio seed config n_forget scores seconds status".split())  # of a run.json
 
 
 @dataclass(frozen=True)
@@ -69,10 +59,7 @@ class Run:
 
 
 def reference_number(method: str) -> int:
-    """Return k of reference_k, 1 of the ceiling, and 0 of anything else.
-
-    Which further training of a run it is.
-    """
+    """Return which further training of a run it is: k of reference_k, 1 of the ceiling, else 0."""
     if method == "ceiling":
         return 1
     return int(method.removeprefix("reference_")) if method.startswith("reference_") else 0
@@ -103,9 +90,8 @@ def claim_folder(out: Path, recipe: dict) -> None:
                     f"is {theirs}, yours {ours}; use another --out"
                 )
     elif out.is_dir() and any(not found.name.startswith(".") for found in out.iterdir()):
-        raise InputError(
-            f"--out {out} holds other files: name a new or an empty folder"
-        )  # "." may be from a kill here
+        # A name with "." may be from a kill here.
+        raise InputError(f"--out {out} holds other files: name a new or an empty folder")
     else:
         try:
             write_text(file, json.dumps(recipe, indent=1))
@@ -139,10 +125,9 @@ def _read_json(file, keys):
 
 
 def _damaged(file):
-    cure = (
-        "use another --out" if file.name == "recipe.json" else "delete it, and what it held is computed again"
-    )
-    return InputError(f"{file} is damaged: {cure}")
+    if file.name == "recipe.json":
+        return InputError(f"{file} is damaged: use another --out")
+    return InputError(f"{file} is damaged: delete it, and what it held is computed again")
 
 
 # Records
@@ -198,15 +183,13 @@ def provenance(command: str | None = None) -> dict[str, str]:
     import torchvision
 
     asked = ["git", "rev-parse", "--short=12", "HEAD"]
-    commit = subprocess.run(
-        asked, cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    ).stdout.strip()
+    git = subprocess.run(asked, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
     versions = {
         "python": platform.python_version(), "gru_lite": __version__, "torch": torch.__version__,
         "torchvision": torchvision.__version__, "numpy": np.__version__, "scikit-learn": sklearn.__version__,
     }  # fmt: skip
     about = {
-        "command": command, "commit": commit or "unknown",
+        "command": command, "commit": git.stdout.strip() or "unknown",
         "versions": " ".join(f"{name}={version}" for name, version in versions.items()),
         "device": device_name(), "date": pd.Timestamp.now(tz="UTC").strftime("%Y-%m-%d"),
     }  # fmt: skip
@@ -215,11 +198,9 @@ def provenance(command: str | None = None) -> dict[str, str]:
 
 def device_name() -> str:
     """Return the GPU's name, or the CPU's and how many cores may be used."""
-    return (
-        torch.cuda.get_device_name()
-        if torch.cuda.is_available()
-        else f"{cpu_model()}, {joblib.cpu_count()} cores"
-    )
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{cpu_model()}, {joblib.cpu_count()} cores"
 
 
 def cpu_model() -> str:

@@ -1,7 +1,4 @@
-"""The table of an experiment.
-
-A row a run, with what it is compared with; and the numbers that its summary prints.
-"""
+"""The table of an experiment, a row a run with what it is compared with; and the numbers of its summary."""
 
 from __future__ import annotations
 
@@ -12,17 +9,8 @@ import numpy as np
 import pandas as pd
 
 from ..methods import method_names
-from ..scores import (
-    GAP_METRICS,
-    average_gap,
-    calibrated_gap,
-    holm,
-    mean_interval,
-    mean_reference,
-    paired_test,
-    smallest_difference,
-    tug_of_war,
-)
+from ..scores import GAP_METRICS, average_gap, mean_reference, tug_of_war
+from ..scores.statistics import calibrated_gap, holm, mean_interval, paired_test, smallest_difference
 from .options import LISTED, Options
 from .store import read_recipe, read_run, reference_number
 
@@ -76,11 +64,8 @@ class Results:
 
         All references of the folder are among them: the gaps of the other rows were measured against them.
         """
-        table = self.table
-        ratios, seeds = (
-            options.ratio or (LISTED,),
-            range(options.first_seed, options.first_seed + options.seeds),
-        )
+        table, ratios = self.table, options.ratio or (LISTED,)
+        seeds = range(options.first_seed, options.first_seed + options.seeds)
         chosen = table["method"].isin({"original", "retrain", "ceiling", *options.methods})
         chosen |= table["method"].str.startswith("reference_")
         chosen &= table["sampling"].isin(["none", *options.reweight])
@@ -91,9 +76,8 @@ def make_table(out: str | Path) -> pd.DataFrame:
     """Build the table of a results folder from its finished runs, sorted by ratio, seed and method."""
     reference = read_recipe(Path(out))["reference"]
     records = [read_run(file) for file in sorted(Path(out).glob("runs/*/run.json"))]
-    records = {
-        (r["ratio"], r["seed"], r["method"], r["sampling"]): r for r in records if r["ratio"] is not None
-    }
+    key = ("ratio", "seed", "method", "sampling")
+    records = {tuple(r[name] for name in key): r for r in records if r["ratio"] is not None}
     table = pd.DataFrame([_row(record, records, reference) for record in records.values()])
     groups = sorted(c for c in table.columns if c.startswith("acc_"))
     table = table.reindex(columns=COLUMNS + groups + ["n_forget", "seconds", "share", "status"])
@@ -105,25 +89,16 @@ def make_table(out: str | Path) -> pd.DataFrame:
 
 
 def _row(record, records, reference):
-    """One row of the table.
-
-    `records` holds what it is compared with, `reference` how its reference samples.
-    """
+    """One row; `records` holds what it is compared with, `reference` says how its reference samples."""
     at, scores = (record["ratio"], record["seed"]), record["scores"]
-    row = {
-        "method": record["method"],
-        "reweight": record["sampling"] != "none",
-        "sampling": record["sampling"],
-    }
-    row |= {"ratio": at[0], "seed": at[1]}
+    kept = ("method", "sampling", "ratio", "seed", "n_forget", "seconds", "status")
+    row = {name: record[name] for name in kept} | {"reweight": record["sampling"] != "none"}
     if scores is not None:
         row |= {name: getattr(scores, name) for name in GAP_METRICS}
         first = records.get((*at, "retrain", reference))
         if first and first["scores"]:
-            row |= {
-                "avg_gap": average_gap(scores, first["scores"]),
-                "tow": tug_of_war(scores, first["scores"]),
-            }
+            row["avg_gap"] = average_gap(scores, first["scores"])
+            row["tow"] = tug_of_war(scores, first["scores"])
             row["share"] = round(record["seconds"] / first["seconds"], 4)
         # The yardstick of avg_gap_refs: all references but, for a reference, itself; the ceiling is held out.
         yardstick = [
@@ -135,27 +110,20 @@ def _row(record, records, reference):
         if yardstick:
             row["avg_gap_refs"] = average_gap(scores, mean_reference(yardstick))
         row |= {name: value for name, value in scores.flat().items() if name not in GAP_METRICS}
-    return row | {name: record[name] for name in ("n_forget", "seconds", "status")}
+    return row
 
 
 def select(table: pd.DataFrame, method: str, ratio: float | str, sampling: str = "none") -> pd.DataFrame:
-    """Return the rows of one method at one ratio, indexed and sorted by seed.
+    """Return the rows of one method at one ratio, a number or a text, indexed and sorted by seed.
 
-    Args:
-        table: of `gru_lite.run` or `gru_lite.read_record`.
-        method: its name in the table.
-        ratio: number or text.
-        sampling: "none" (without REWEIGHT), "replacement" or "top_up".
+    `sampling` is "none" (without REWEIGHT), "replacement" or "top_up".
     """
     chosen = (table["method"] == method) & (table["ratio"] == str(ratio)) & (table["sampling"] == sampling)
     return table[chosen].set_index("seed").sort_index()
 
 
 def is_reference(part: pd.DataFrame) -> bool:
-    """Return whether rows of one method and sampling are of a reference.
-
-    Each stands at 100 itself, or is a further one.
-    """
+    """Return whether rows of one method and sampling are of a reference: all at 100, or of a further one."""
     gap = part["avg_gap"].dropna()
     is_first = part["method"].iloc[0] == "retrain" and len(gap) > 0 and bool((gap == 100).all())
     return is_first or part["method"].iloc[0].startswith("reference_")
@@ -262,16 +230,13 @@ def _calibrated(gap, no_op, ceiling):
 
 
 def harm_and_gain(block: pd.DataFrame) -> list[tuple[str, float, float]]:
-    """Return what the rows of one ratio show at one glance, in points of GA: [(sampling, mean, half of its
-    95% interval)].
+    """Return what one ratio shows at a glance, in points of GA: [(sampling, mean, half of its 95% interval)].
 
-    With sampling "none" the change from the original to plain retraining; with another what REWEIGHT gives
-    back.
+    With sampling "none" it is the change from the original to plain retraining, with another what REWEIGHT
+    gives back.
     """
-    accuracy = {
-        key: part.set_index("seed")["GA"].dropna()
-        for key, part in block.groupby(["method", "sampling"], sort=False)
-    }
+    parts = block.groupby(["method", "sampling"], sort=False)
+    accuracy = {key: part.set_index("seed")["GA"].dropna() for key, part in parts}
     found = []
     for (method, sampling), after in accuracy.items():
         before = accuracy.get(("original" if sampling == "none" else "retrain", "none"))
@@ -284,10 +249,7 @@ def harm_and_gain(block: pd.DataFrame) -> list[tuple[str, float, float]]:
 
 
 def spread_of_references(block: pd.DataFrame) -> pd.Series | None:
-    """Return how far references of one seed are from each other.
-
-    The mean over seeds of their standard deviation.
-    """
+    """Return how far the references of a seed are apart: the mean over seeds of their standard deviation."""
     parts = [part for _, part in block.groupby(["method", "sampling"]) if is_reference(part)]
     if len(parts) < 2:
         return None

@@ -56,9 +56,8 @@ def tune(options: TuneOptions, progress: bool = True) -> pd.DataFrame:
         for seed in seeds
     ]
     originals = [Run("original", "none", None, seed) for seed in seeds]
-    by_seed = sorted(
-        trials, key=lambda item: item.seed
-    )  # so that each process generates the data of a seed once
+    # So that each process generates the data of a seed once.
+    by_seed = sorted(trials, key=lambda item: item.seed)
     first = originals + sum(references.values(), [])
     with planned(options, first + trials, progress) as (plan, _):
         execute(plan, first, "training", options, progress)
@@ -108,18 +107,13 @@ def tuning_summary(log: pd.DataFrame) -> str:
             continue
         values = ", ".join(f"{field} {value}" for field, value in best[method].items())
         default = "diverged" if np.isnan(gaps.loc[0]) else f"{gaps.loc[0]:.1f}"
-        lines.append(
-            f"  {name_of(method):16} {gaps.max():.1f} (defaults "
-            f"{default}{out})  trial {gaps.idxmax()}: {values}"
-        )
+        gap = f"{gaps.max():.1f} (defaults {default}{out})"
+        lines.append(f"  {name_of(method):16} {gap}  trial {gaps.idxmax()}: {values}")
     return "\n".join(lines)
 
 
 def _mean_gaps(log):
-    """{method: mean Avg. Gap of each trial, NaN for one that diverged anywhere}.
-
-    Rounded: no sum's last bit decides.
-    """
+    """{method: mean Avg. Gap of each trial, NaN if it diverged anywhere}; rounded: no last bit decides."""
     fine = log["avg_gap"].where(log["status"] == "ok")
     diverged = (log["status"] != "ok").groupby([log["method"], log["trial"]], sort=False).any()
     means = fine.groupby([log["method"], log["trial"]], sort=False).mean().round(6).mask(diverged)

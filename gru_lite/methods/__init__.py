@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -25,25 +25,36 @@ if TYPE_CHECKING:
     from ..train.config import TrainConfig
 
 
+class Method(Protocol):
+    """What the function of a method takes, and returns: a new model, trained from a copy of `original`."""
+
+    def __call__(
+        self,
+        original: Classifier,
+        data: GroupedDataset,
+        split: ForgetSplit,
+        config: TrainConfig,
+        *,
+        weights: np.ndarray | None,
+        sampling: str,
+        seed: int,
+    ) -> Classifier: ...
+
+
 def method_names() -> tuple[str, ...]:
     """Return the names of all methods, without importing one."""
     return tuple(sorted(file.stem for file in Path(__file__).parent.glob("[!_]*.py")))
 
 
-def _found() -> dict:
+def _found() -> dict[str, tuple[Method, type[TrainConfig]]]:
     """{name: (function, its configuration class)} of all methods."""
     from ..train.config import TrainConfig
 
     found = {}
     for name in method_names():
         module = importlib.import_module(f".{name}", __name__)
-        configs = [
-            value
-            for value in vars(module).values()
-            if isinstance(value, type)
-            and issubclass(value, TrainConfig)
-            and value.__module__ == module.__name__
-        ]
+        classes = [value for value in vars(module).values() if isinstance(value, type)]
+        configs = [c for c in classes if issubclass(c, TrainConfig) and c.__module__ == module.__name__]
         if not callable(getattr(module, name, None)) or len(configs) != 1:
             raise InputError(
                 f"{module.__file__} is no method: it must define a function {name} and one configuration, a "
@@ -54,9 +65,8 @@ def _found() -> dict:
 
 
 def __getattr__(name):
-    if (
-        name == "METHODS"
-    ):  # when it is first asked for: the command line lists the names without waiting for torch
+    # METHODS is found when it is first asked for: the command line lists names without waiting for torch.
+    if name == "METHODS":
         globals()["METHODS"] = _found()
         return globals()["METHODS"]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -113,7 +123,5 @@ def unlearn(
             f"reweight=False and sampling={sampling!r} contradict each other: {sampling} draws by weights"
         )
     weights = reweight_split(split) if reweight and getattr(config_class, "RETAINS", True) else None
-    sampling = sampling if weights is not None else "none"
-    return function(
-        original, data, split, config or config_class(), weights=weights, sampling=sampling, seed=seed
-    )
+    sampled = {"weights": weights, "sampling": sampling if weights is not None else "none"}
+    return function(original, data, split, config or config_class(), **sampled, seed=seed)

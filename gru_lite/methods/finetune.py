@@ -34,14 +34,7 @@ def retain_sampler(
     sampling: str | None,
 ) -> Sampler:
     """Return the Sampler of every method's pass over R: as many steps with REWEIGHT as without, however it
-    samples.
-
-    Args:
-        data: GroupedDataset D.
-        split: ForgetSplit of it.
-        config: TrainConfig; its batch_size counts.
-        weights: (n_R,) of the retained samples, or None without REWEIGHT.
-        sampling: see `gru_lite.train.Sampler`.
+    samples. `weights` are (n_R,) of the retained samples, or None without REWEIGHT.
     """
     steps = -(-len(split.retain) // config.batch_size)
     return Sampler(data, split.retain, config.batch_size, weights, sampling, steps, config.ragged)

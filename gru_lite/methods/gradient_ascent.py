@@ -20,10 +20,8 @@ class GradientAscentConfig(TrainConfig):
 
     RETAINS: ClassVar = False
     SPACE: ClassVar = {
-        "lr": ("log", 1e-4, 1e-2),
-        "epochs": ("choice", (1, 2, 3, 5)),
-        "shift": ("choice", (0, 2)),
-    }
+        "lr": ("log", 1e-4, 1e-2), "epochs": ("choice", (1, 2, 3, 5)), "shift": ("choice", (0, 2)),
+    }  # fmt: skip
 
 
 def gradient_ascent(original, data, split, config, *, weights, sampling, seed):

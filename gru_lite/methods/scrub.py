@@ -38,11 +38,9 @@ class SCRUBConfig(TrainConfig):
     temperature: float = 4.0
 
     SPACE: ClassVar = {
-        "lr": ("log", 0.001, 0.1),
-        "shift": ("choice", (0, 2)),
-        "forget_epochs": ("choice", (1, 2, 3, 4)),
+        "lr": ("log", 0.001, 0.1), "shift": ("choice", (0, 2)), "forget_epochs": ("choice", (1, 2, 3, 4)),
         "forget_batch_size": ("choice", (16, 32, 64, 128)),
-    }
+    }  # fmt: skip
 
     def __post_init__(self):
         super().__post_init__()
@@ -69,15 +67,8 @@ def scrub(original, data, split, config, *, weights, sampling, seed):
 
 
 def distillation(student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Return T^2 KL(teacher || student) at temperature T, mean over the batch; nats (Hinton et al., 2015).
-
-    Args:
-        student: logits (B, Y).
-        teacher: logits (B, Y).
-        temperature: T > 0.
+    """Return T^2 KL(teacher || student) of logits (B, Y) at temperature T > 0, mean over the batch; nats
+    (Hinton et al., 2015).
     """
-    student, teacher = (
-        F.log_softmax(student / temperature, dim=1),
-        F.log_softmax(teacher / temperature, dim=1),
-    )
+    student, teacher = (F.log_softmax(logits / temperature, dim=1) for logits in (student, teacher))
     return temperature**2 * F.kl_div(student, teacher, reduction="batchmean", log_target=True)

@@ -41,7 +41,7 @@ class Recipe:
         groups: as --groups is; the published values depend on how many there are.
         values: {method: {field: value}} over those of the preset or the method's defaults; None: there are
             none.
-        epochs: at most so many, for a trial; None for all.
+        epochs: of a trial: so many of a training, and at most so many of a method; None for all.
         precision: as in TrainConfig; None: float32, or bfloat16 for images as released.
         compile: as in TrainConfig.
     """
@@ -88,16 +88,14 @@ class Recipe:
         if self.epochs:  # a trial run; the warm-up must leave an epoch to train in
             epochs = min(config.epochs, self.epochs) if unlearns else self.epochs
             config = replace(config, epochs=epochs, warmup_epochs=min(config.warmup_epochs, epochs - 1))
-        return replace(config, precision=self.precision or config.precision, compile=self.compile)
+        precision = self.precision or config.precision
+        return replace(config, precision=precision, compile=self.compile or config.compile)
 
 
 def paper_config(
     dataset: str, model: str, groups: tuple[str, ...], ratio: str | None, method: str, reweight: bool
 ) -> TrainConfig:
-    """Return the published config of one run, MIU and SalUn as released.
-
-    The arguments are those of `published_row`.
-    """
+    """Return the published config of one run, MIU and SalUn as released; arguments as in `published_row`."""
     row = published_row(dataset, model, groups, ratio, method, reweight)
     config = _from_row(method if method in published_methods() else None, row)
     if model == "bert":  # as released for text
@@ -109,17 +107,12 @@ def paper_config(
 
 
 def corrected_config(dataset: str, model: str, method: str) -> TrainConfig:
-    """Return our config of one run: trained like the paper's, unlearnt with what is corrected, for any
-    request.
+    """Return our config of one run of any request: trained like the paper's, unlearnt with what is corrected.
 
+    `method` may also be anything that is trained from the start; `dataset` is a name in the published table.
     Every method has the same batches of R and so the same number of steps; its learning rate stands to that
     of training as its default does. A model that the paper does not train has its training, at a learning
     rate of 0.01 at most.
-
-    Args:
-        dataset: name in the published table.
-        model: name of the architecture.
-        method: name of a method, or of anything that is trained from the start.
     """
     row = next(row for row in hyperparameters() if (row["dataset"], row["method"]) == (dataset, "pretrain"))
     training = _from_row(None, row)
@@ -130,11 +123,7 @@ def corrected_config(dataset: str, model: str, method: str) -> TrainConfig:
     config = find_method(method)[1]()
     if retains(method):
         config = replace(config, epochs=UNLEARNING_EPOCHS, batch_size=RETAIN_BATCH)
-    taken = {
-        "weight_decay": training.weight_decay,
-        "augment": training.augment,
-        "optimizer": training.optimizer,
-    }
+    taken = {name: getattr(training, name) for name in ("weight_decay", "augment", "optimizer")}
     return replace(config, lr=float(f"{training.lr * config.lr / TrainConfig().lr:.3g}"), shift=0, **taken)
 
 
@@ -162,10 +151,7 @@ def _from_row(method, row):
 
 
 def tuned(method: str, benchmark: str = "waterdigits") -> TrainConfig:
-    """Return the config of a method with the values that were tuned on a benchmark.
-
-    Where none are, its defaults.
-    """
+    """Return the config of a method with the values tuned on a benchmark, or its defaults where none are."""
     find_method(method)
     check_choice(benchmark, BENCHMARKS, "benchmark")
     file = PACKAGED / f"{benchmark}.json"
@@ -195,13 +181,7 @@ def read_values(file: str | Path) -> dict[str, dict]:
 
 
 def make_config(method: str, values: dict, base: TrainConfig | None = None) -> TrainConfig:
-    """Return the config of a method.
-
-    Args:
-        method: name in METHODS.
-        values: {field: value}.
-        base: what they replace fields of; None for the defaults.
-    """
+    """Return the config of a method: `base`, or its defaults, with the fields of `values` replaced."""
     base = base or find_method(method)[1]()
     defaults = asdict(base)
     for name, value in values.items():
@@ -221,8 +201,7 @@ def as_record(config: TrainConfig) -> dict:
 
 
 def trial_values(method: str, trial: int) -> dict:
-    """Return {field: value} of one trial of a tuning: of trial 0 the defaults, of a later one a point of
-    SPACE.
+    """Return {field: value} of one trial of a tuning: trial 0 has the defaults, a later one a point of SPACE.
 
     The points are a scrambled Sobol sequence: a few of them cover each field evenly, which independent draws
     do not.
@@ -247,7 +226,6 @@ def _at(share, kind, *bounds, whole=False):
     check_choice(kind, ("log", "linear"), "kind of search space")
     low, high = map(math.log, bounds) if kind == "log" else bounds
     value = low + share * (high - low)
-    value = float(
-        f"{math.exp(value) if kind == 'log' else value:.1e}"
-    )  # two digits: to be read, and written down
+    # Two digits: to be read, and written down.
+    value = float(f"{math.exp(value) if kind == 'log' else value:.1e}")
     return round(value) if whole else value

@@ -30,26 +30,19 @@ def hyperparameters() -> tuple[dict[str, str], ...]:
 
 def published_methods() -> tuple[str, ...]:
     """Return the methods that the table has values of, in its order."""
-    return tuple(
-        dict.fromkeys(r["method"] for r in hyperparameters() if r["method"] not in ("pretrain", "retrain"))
-    )
+    names = dict.fromkeys(row["method"] for row in hyperparameters())
+    return tuple(name for name in names if name not in ("pretrain", "retrain"))
 
 
 def reported() -> pd.DataFrame:
-    """Return what the first version of the paper reports (arXiv v1, CelebA with target Attractive).
-
-    Seed means.
-    """
+    """Return the seed means of the paper's first version (arXiv v1; of CelebA, with target Attractive)."""
     import pandas as pd
 
     return pd.read_csv(FOLDER / "reported_v1.csv")
 
 
 def scenario(groups: tuple[str, ...]) -> str:
-    """Return the table's name of a request, given as --groups is.
-
-    () or one group, a set by its number, or several.
-    """
+    """Return the table's name of a request, given as --groups is: (), a group, several, or a set's number."""
     n = int(groups[0]) if len(groups) == 1 and groups[0].isdigit() else len(groups) or 1
     return "one group" if n == 1 else f"{n} groups"
 
@@ -59,24 +52,16 @@ def published_row(
 ) -> dict[str, str]:
     """Return the row of the table that answers a run.
 
-    Args:
-        dataset: name of the data set.
-        model: name of the architecture.
-        groups: as --groups is.
-        ratio: text; None for the original.
-        method: of the paper, "original", or anything else that is trained like a retrain.
-        reweight: with REWEIGHT or without.
+    `groups` are as --groups is; the original has no ratio; `method` is of the paper, "original", or anything
+    else that is trained like a retrain.
 
     Raises:
         InputError: the table has no such row; lists the requests that it has.
     """
     unlearns = method in method_names()
     name = method if unlearns else "pretrain" if ratio is None else "retrain"
-    mine = [
-        row
-        for row in hyperparameters()
-        if (row["dataset"], row["method"], row["reweight"]) == (dataset, name, "yes" if reweight else "no")
-    ]
+    asked = {"dataset": dataset, "method": name, "reweight": "yes" if reweight else "no"}
+    mine = [row for row in hyperparameters() if asked.items() <= row.items()]
     wanted = (model, scenario(groups), ratio) if unlearns else (model, "any", "any")
     for row in mine:
         if (row["model"], row["scenario"], row["forget_ratio"]) == wanted:

@@ -1,7 +1,4 @@
-"""Membership inference.
-
-Can an attacker who sees only the loss of a sample tell that the model was trained on it?
-"""
+"""Membership inference: can an attacker tell from a sample's loss alone that the model was trained on it?"""
 
 from __future__ import annotations
 
@@ -38,17 +35,13 @@ def paper_attack(
     """
     train = np.concatenate([member_loss, nonmember_loss])[:, None]
     is_member = np.repeat([1, 0], [len(member_loss), len(nonmember_loss)])
-    highest = 0.0
+    highest, forgotten = 0.0, np.float32(forget_loss[:, None])
+    common = {"random_state": seed, "n_jobs": n_jobs}
     for criterion in CRITERIA:
-        # With one random state the trees of a smaller forest are the first trees of a larger one: three in
-        # one.
-        forest = RandomForestClassifier(
-            max(FOREST_SIZES), criterion=criterion, random_state=seed, n_jobs=n_jobs
-        )
+        # With one random state the trees of a smaller forest are the first of a larger one: three in one.
+        forest = RandomForestClassifier(max(FOREST_SIZES), criterion=criterion, **common)
         forest.fit(train, is_member)
-        votes = np.stack(
-            [tree.predict_proba(np.float32(forget_loss[:, None])) for tree in forest.estimators_]
-        )
+        votes = np.stack([tree.predict_proba(forgotten) for tree in forest.estimators_])
         for size in FOREST_SIZES:
             # a forest averages probabilities and gives a tie to the first class: non-member
             highest = max(highest, float(np.mean(votes[:size].mean(axis=0).argmax(axis=1) == 0)))
@@ -93,9 +86,9 @@ def balanced_attack(
     loss = np.concatenate([forget_loss, nonmember_loss[keep]])
     group = np.concatenate([forget_group, nonmember_group[keep]])
     forgotten = np.arange(len(loss)) < len(forget_loss)
-    n_forgotten, n_outside = (
-        np.bincount(group[part], minlength=group.max() + 1) for part in (forgotten, ~forgotten)
-    )
+    n_groups = group.max() + 1
+    n_forgotten = np.bincount(group[forgotten], minlength=n_groups)
+    n_outside = np.bincount(group[~forgotten], minlength=n_groups)
     weight = np.where(forgotten, 1.0, n_forgotten[group] / np.maximum(n_outside[group], 1))
     values, rank = np.unique(loss, return_inverse=True)
 

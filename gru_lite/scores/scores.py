@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from types import SimpleNamespace
 
@@ -82,16 +82,9 @@ class Predictions:
 
 
 def predictions(model: Classifier, bench: DatasetParts, threads: int = 1) -> Predictions:
-    """Run the one prediction pass: every sample of train, validation and test once.
-
-    Args:
-        model: Classifier; a GPU computes it when there is one.
-        bench: DatasetParts.
-        threads: CPU threads.
-    """
-    return Predictions(
-        *(predict(model, part, threads=threads) for part in (bench.train, bench.val, bench.test))
-    )
+    """Run the one prediction pass: every sample of train, validation and test once, on a GPU if there is."""
+    parts = (bench.train, bench.val, bench.test)
+    return Predictions(*(predict(model, part, threads=threads) for part in parts))
 
 
 def score(
@@ -132,14 +125,9 @@ def score(
     test = (correct["test"], bench.test.target, bench.test.sensitive)
     table = accuracy_table(*test, bench.train.n_targets, bench.train.n_sensitive)
     auc, low, high = balanced_attack(
-        loss["train"][split.forget],
-        loss["val"],
-        split.group[split.forget],
-        bench.val.group,
-        bench.train.source[split.forget],
-        bench.val.source,
-        seed=seed,
-    )
+        loss["train"][split.forget], loss["val"], split.group[split.forget], bench.val.group,
+        bench.train.source[split.forget], bench.val.source, seed=seed,
+    )  # fmt: skip
     return Scores(
         RA=percent(correct["train"][split.retain]),
         UA=percent(correct["train"][split.forget]),
@@ -222,9 +210,8 @@ def equalized_odds(
         if groups is None:
             raise InputError("variant='paper' needs groups: the forgotten (target, sensitive) pairs")
         forgotten = np.array(groups)
-        target, sensitive = (
-            np.isin(labels, forgotten[:, i]).astype(int) for i, labels in enumerate((target, sensitive))
-        )
+        target = np.isin(target, forgotten[:, 0]).astype(int)
+        sensitive = np.isin(sensitive, forgotten[:, 1]).astype(int)
     table = accuracy_table(correct, target, sensitive)
     first, second = np.triu_indices(table.shape[1], k=1)
     differences = np.abs(table[:, first] - table[:, second])
@@ -234,27 +221,24 @@ def equalized_odds(
 
 
 def average_gap(scores: Scores, reference: Scores | SimpleNamespace) -> float:
-    """Return 100 - mean over {RA, UA, TA, MIA, EO, GA} of abs(score - reference) (paper, section 5).
-
-    100 is identical.
+    """Return 100 - mean over {RA, UA, TA, MIA, EO, GA} of abs(score - reference); 100 is identical (paper,
+    section 5).
     """
-    return 100 - float(
-        np.mean([abs(getattr(scores, name) - getattr(reference, name)) for name in GAP_METRICS])
-    )
+    gaps = [abs(getattr(scores, name) - getattr(reference, name)) for name in GAP_METRICS]
+    return 100 - float(np.mean(gaps))
 
 
-def mean_reference(references: Iterable[Scores]) -> SimpleNamespace:
+def mean_reference(references: Sequence[Scores]) -> SimpleNamespace:
     """Return what `average_gap` needs of several references: the mean of each of their six scores.
 
     One reference is a noisy yardstick; the mean of N varies sqrt(N) times less.
     """
-    return SimpleNamespace(
-        **{name: float(np.mean([getattr(one, name) for one in references])) for name in GAP_METRICS}
-    )
+    references = list(references)
+    means = {name: float(np.mean([getattr(one, name) for one in references])) for name in GAP_METRICS}
+    return SimpleNamespace(**means)
 
 
 def tug_of_war(scores: Scores, reference: Scores | SimpleNamespace) -> float:
     """Return ToW, 100 * product over {RA, UA, TA} of (1 - abs(score - reference) / 100); 100 is identical."""
-    return 100 * float(
-        np.prod([1 - abs(getattr(scores, m) - getattr(reference, m)) / 100 for m in ("RA", "UA", "TA")])
-    )
+    kept = [1 - abs(getattr(scores, m) - getattr(reference, m)) / 100 for m in ("RA", "UA", "TA")]
+    return 100 * float(np.prod(kept))

@@ -19,12 +19,7 @@ from ..seeding import stream
 
 
 def mean_interval(values: Sequence, level: float = 0.95) -> tuple[float, float]:
-    """Return (mean, half width of the Student interval); the half width is NaN for a single value.
-
-    Args:
-        values: (n,) numbers.
-        level: of the interval.
-    """
+    """Return (mean, half width of the Student interval) of (n,) values; the half width is NaN if n is 1."""
     values = np.asarray(values, dtype=float)
     if len(values) < 2:
         return float(values.mean()), float("nan")
@@ -75,9 +70,8 @@ def smallest_difference(differences: Sequence, power: float = 0.8, level: float 
     critical = stats.t.ppf(1 - level / 2, n - 1)
 
     def missing_power(shift):
-        wrong_side = np.nan_to_num(
-            stats.nct.cdf(-critical, n - 1, shift)
-        )  # scipy gives NaN where it is almost 0
+        # scipy gives NaN where it is almost 0
+        wrong_side = np.nan_to_num(stats.nct.cdf(-critical, n - 1, shift))
         return stats.nct.sf(critical, n - 1, shift) + wrong_side - power
 
     upper = 1.0

@@ -1,7 +1,4 @@
-"""Training on a CPU, a GPU or several.
-
-Configurations, samplers, data on the device, and the loop that fit() is.
-"""
+"""Training on a CPU, a GPU or several: configurations, samplers, data on the device, and the loop of fit."""
 
 from .checkpoint import fingerprint, resume, write_checkpoint
 from .config import TrainConfig

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from dataclasses import asdict
@@ -62,13 +63,8 @@ def write_checkpoint(
     tensors |= {f"best.{name}": tensor for name, tensor in best[1].items()}
     for i, state in training.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{i}.{name}": tensor for name, tensor in state.items() if tensor is not None}
-    about = {
-        "fingerprint": mark,
-        "epoch": str(epoch),
-        "seconds": repr(training.seconds),
-        "best": repr(best[0]),
-    }
-    about["scaler"] = json.dumps(training.scaler.state_dict())
+    about = {"fingerprint": mark, "epoch": str(epoch), "seconds": repr(training.seconds)}
+    about |= {"best": repr(best[0]), "scaler": json.dumps(training.scaler.state_dict())}
     write_tensors(path, tensors, about)
 
 
@@ -86,6 +82,7 @@ def resume(path: str | Path, mark: str, training: Training) -> tuple[int, float,
         return {name.removeprefix(what): tensor for name, tensor in tensors.items() if name.startswith(what)}
 
     training.model.load_state_dict(of("model."))
+    training.last_good = copy.deepcopy(training.model.state_dict())
     weights = list(training.model.parameters())
     for name, tensor in of("optimizer.").items():
         number, key = name.split(".", 1)

@@ -7,13 +7,8 @@ from dataclasses import dataclass, fields
 
 from ..errors import InputError, check_choice
 
-LEAST = {
-    "epochs": 1,
-    "batch_size": 2,
-    "forget_batch_size": 1,
-    "threads": 1,
-    "first_steps": 1,
-}  # whole numbers; else 0
+# The least of a whole number that is not 0.
+LEAST = {"epochs": 1, "batch_size": 2, "forget_batch_size": 1, "threads": 1, "first_steps": 1}
 
 
 @dataclass(frozen=True)
@@ -32,8 +27,8 @@ class TrainConfig:
             shifted.
         precision: "float32"; or autocast to "bfloat16" where the hardware has it, or to "float16", with
             scaled gradients, on a GPU that has not; never switched by itself.
-        threads: CPU threads of this training. Part of the configuration because sums depend on it, bit by
-            bit.
+        threads: CPU threads of this training's steps (a prediction takes one). Part of the configuration
+            because sums depend on it, bit by bit.
         augment: images with a view are cropped and flipped at random in training; or they are seen as in
             evaluation.
         optimizer: "sgd" or "adamw".

@@ -51,14 +51,11 @@ def _weights(start, length, n_in, n_out, cropped):
 
 
 def picture_sizes(shape: tuple, aspect: np.ndarray | None, short: int, whole=np.round) -> np.ndarray:
-    """Return height and width of pictures in whole pixels when their short side is `short`: (N, 2), or (1, 2)
+    """Return height and width of pictures in pixels when their short side is `short`: (N, 2), or (1, 2)
     without aspect.
 
-    Args:
-        shape: (height, width) of the array.
-        aspect: (N,) width / height of each picture, or None for the array's own.
-        short: the short side in pixels.
-        whole: how a length is rounded.
+    `aspect` is (N,) width / height of each, or None for that of the array, whose (height, width) are `shape`;
+    `whole` rounds a length to whole pixels.
     """
     height, width = shape
     aspect = np.array([width / height]) if aspect is None else aspect.astype(np.float64)
@@ -80,13 +77,10 @@ def evaluation_windows(shape: tuple, aspect: np.ndarray | None, view: View) -> n
 
 
 def random_crops(sizes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draw torchvision's RandomResizedCrop: float64 (n, 4), top, left, height and width.
+    """Draw torchvision's RandomResizedCrop: float64 (n, 4), top, left, height and width, of pictures of
+    `sizes` (n, 2), height and width in pixels.
 
     Ten tries of an area and a ratio; where no box fits, the largest central one with a ratio that is allowed.
-
-    Args:
-        sizes: (n, 2) height and width of each picture in pixels.
-        rng: of all draws.
     """
     height, width = sizes.T
     area = rng.uniform(*SCALE, (len(sizes), TRIES)) * (height * width)[:, None]
@@ -97,7 +91,6 @@ def random_crops(sizes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     high = np.where(found, high[first], np.minimum(height, np.round(width / RATIO[0])))
     wide = np.where(found, wide[first], np.minimum(width, np.round(height * RATIO[1])))
     box = np.stack([high, wide], 1)
-    corner = np.where(
-        found[:, None], np.floor(rng.random(sizes.shape) * (sizes - box + 1)), (sizes - box) // 2
-    )
+    room = sizes - box
+    corner = np.where(found[:, None], np.floor(rng.random(sizes.shape) * (room + 1)), room // 2)
     return np.hstack([corner, box])

@@ -179,9 +179,8 @@ class DeviceData:
                     yield self._seen(rows[cut.start - first : cut.stop - first], *of(cut))
 
     def _load(self, rows):
-        """Gather rows on the host.
-
-        Return them on the device and, of a GPU, the event of their copy, on another stream.
+        """Gather rows on the host; return them on the device and, of a GPU, the event of their copy, which is
+        on another stream.
         """
         on_gpu = self.device.type == "cuda"
         block = torch.empty((len(rows), *self.host.shape[1:]), dtype=self._dtype, pin_memory=on_gpu)
@@ -193,10 +192,7 @@ class DeviceData:
             return block.to(self.device, non_blocking=True), stream.record_event()
 
     def windows(self, draws: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
-        """Return a random window of each of the samples `draws`, int64 (n,).
-
-        What `take` shows. None: there are none.
-        """
+        """Return a random window of each of `draws`, int64 (n,) samples, for `take`; None: there are none."""
         return None
 
     def _taken(self, index, windows):
@@ -244,16 +240,9 @@ class Images(DeviceData):
     def _copy(self):
         n, channels, height, width = self.host.shape
         border = ((0, 0), (0, 0), (self.shift,) * 2, (self.shift,) * 2)
-        # N x H x W x C: a batch is then channels_last for free. Block by block: at no time are there two
-        # copies.
-        padded = torch.empty(
-            n,
-            height + 2 * self.shift,
-            width + 2 * self.shift,
-            channels,
-            dtype=torch.uint8,
-            device=self.device,
-        )
+        # N x H x W x C: a batch is then channels_last for free. Block by block: there are never two copies.
+        shape = (n, height + 2 * self.shift, width + 2 * self.shift, channels)
+        padded = torch.empty(shape, dtype=torch.uint8, device=self.device)
         for rows in self._blocks():
             block = np.pad(self.host[rows], border, mode="reflect") if self.shift else self.host[rows]
             padded[rows] = torch.from_numpy(_writeable(np.ascontiguousarray(block.transpose(0, 2, 3, 1))))
@@ -271,16 +260,13 @@ class Images(DeviceData):
     def _seen(self, raw, index, windows):
         """The same of rows without a border: mirrored pixels are looked up where they come from."""
         if windows is not None:
-            first, rows, columns = (
-                torch.arange(len(raw), device=raw.device),
-                *(
-                    _mirrored(windows[:, i, None] - self.shift + torch.arange(n, device=raw.device), n)
-                    for i, n in enumerate(raw.shape[2:])
-                ),
+            image = torch.arange(len(raw), device=raw.device)
+            rows, columns = (
+                _mirrored(windows[:, i, None] - self.shift + torch.arange(n, device=raw.device), n)
+                for i, n in enumerate(raw.shape[2:])
             )
-            raw = raw.permute(0, 2, 3, 1)[first[:, None, None], rows[:, :, None], columns[:, None]].permute(
-                0, 3, 1, 2
-            )
+            shown = raw.permute(0, 2, 3, 1)[image[:, None, None], rows[:, :, None], columns[:, None]]
+            raw = shown.permute(0, 3, 1, 2)
         return _normalised(raw.contiguous(memory_format=torch.channels_last).float())
 
 
@@ -296,12 +282,11 @@ class Views(DeviceData):
         super().__init__(dataset, device, 0, resident)
         self.view, shape = dataset.view, self.host.shape[2:]
         self.sizes = picture_sizes(shape, dataset.aspect, min(shape))
-        self.evaluation = to_device(
-            torch.from_numpy(evaluation_windows(shape, dataset.aspect, self.view)), device
-        )
+        windows = torch.from_numpy(evaluation_windows(shape, dataset.aspect, self.view))
+        self.evaluation = to_device(windows, device)
 
     def windows(self, draws, rng):
-        """float32 (n, 4), see `resample`: the law of torchvision's RandomResizedCrop and a flip."""
+        """float32 (n, 4), see `resample`: the distribution of torchvision's RandomResizedCrop and a flip."""
         sizes = np.broadcast_to(self.sizes, (len(self.target), 2))[draws]
         windows = random_crops(sizes, rng) * np.tile(np.array(self.host.shape[2:]) / sizes, 2)
         flip = rng.random(len(draws)) < 0.5
@@ -319,9 +304,8 @@ class Views(DeviceData):
 def fits(n_bytes: int, device: torch.device) -> bool:
     """Whether so many bytes leave half of a GPU's memory to the model and what it computes."""
     free, total = torch.cuda.mem_get_info(device)
-    free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(
-        device
-    )  # kept by torch for reuse
+    # What torch keeps for reuse is free, too.
+    free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return n_bytes <= free - total / 2
 
 
@@ -331,10 +315,7 @@ def _normalised(levels):
 
 
 def _mirrored(position, n):
-    """Pixel positions outside of 0..n-1 as those inside that they mirror.
-
-    The border itself is not repeated.
-    """
+    """Pixel positions outside of 0..n-1 as those inside that they mirror; the border is not repeated."""
     return (n - 1) - ((n - 1) - position.abs()).abs()
 
 

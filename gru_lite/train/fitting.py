@@ -79,13 +79,10 @@ def fit(
             training.end_epoch(epoch)
             if keep_best is not None:
                 # One process decides: the sums of several may differ in their last bit.
-                right = (
-                    predict(training.model, keep_best, device=training.device).argmax(1) == keep_best.target
-                )
-                accuracy = broadcast(float(right.mean()))
-                best = max(
-                    best, (accuracy, copy.deepcopy(training.model.state_dict())), key=lambda kept: kept[0]
-                )
+                logits = predict(training.model, keep_best, device=training.device)
+                accuracy = broadcast(float((logits.argmax(1) == keep_best.target).mean()))
+                now = accuracy, copy.deepcopy(training.model.state_dict())
+                best = max(best, now, key=lambda kept: kept[0])
             if checkpoint is not None and is_main():
                 write_checkpoint(checkpoint, mark, training, epoch + 1, best)
     if keep_best is not None:

@@ -15,10 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def world() -> tuple[int, int]:
-    """Return (number of this process, how many there are).
-
-    The first call joins the group of torchrun's variables.
-    """
+    """Return (number of this process, how many there are); the first call joins torchrun's group."""
     if int(os.environ.get("WORLD_SIZE", 1)) == 1 or "RANK" not in os.environ:
         return 0, 1
     if not dist.is_initialized():
@@ -55,10 +52,7 @@ def part(n: int) -> slice:
 
 
 def gather(z: torch.Tensor, n: int) -> torch.Tensor:
-    """Return all n rows from each process's part of them.
-
-    Their gradient is right for a loss that all compute alike.
-    """
+    """Return all n rows from each process's part; their gradient is right for a loss that is alike in all."""
     if world()[1] == 1:
         return z
     whole = z.new_zeros(n, *z.shape[1:])  # a sum with zeros: parts may differ in length
@@ -111,10 +105,7 @@ class SyncedBatchNorm(_BatchNorm):
 
 
 def synchronise(model: nn.Module, device: torch.device) -> None:
-    """Let every BatchNorm of `model` take its statistics from all processes, in place.
-
-    `desynchronise` undoes it.
-    """
+    """Let every BatchNorm of `model` take statistics from all processes, in place, until `desynchronise`."""
     if world()[1] > 1:
         for module in model.modules():
             if isinstance(module, _BatchNorm):  # another class, not another module: names and parameters stay

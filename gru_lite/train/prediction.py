@@ -1,7 +1,4 @@
-"""The only prediction pass.
-
-Logits or features of every sample, in eval mode; every score is a function of them.
-"""
+"""The only prediction pass: logits or features of every sample in eval mode, which all scores are made of."""
 
 from __future__ import annotations
 
@@ -38,7 +35,7 @@ def predict(
         threads: CPU threads; sums depend on it, bit by bit.
         device: where it is computed; None takes the GPU when there is one.
     """
-    return _of_dataset(model, lambda model, x: model(x), dataset, indices, batch_size, threads, device)
+    return _of_dataset(model, lambda m, x: m(x), dataset, indices, batch_size, threads, device)
 
 
 def extract_features(
@@ -50,9 +47,7 @@ def extract_features(
     device: torch.device | str | None = None,
 ) -> np.ndarray:
     """Return the features of every sample, the input of the linear head, likewise: float32 (n, D)."""
-    return _of_dataset(
-        model, lambda model, x: model.features(x), dataset, indices, batch_size, threads, device
-    )
+    return _of_dataset(model, lambda m, x: m.features(x), dataset, indices, batch_size, threads, device)
 
 
 def _of_dataset(model, function, dataset, indices, batch_size, threads, device):
@@ -73,21 +68,14 @@ def outputs(
     batch_size: int | None = None,
     threads: int = 1,
 ) -> torch.Tensor:
-    """Return what `function(model, x)` makes of some samples, in eval mode: float32 (n, .) on the device of
-    both.
+    """Return what `function(model, x)` makes of the int64 (n,) samples `index`: float32 (n, .).
 
-    Args:
-        model: on the device of `data`; its mode is left as it was.
-        function: such as `Classifier.features`.
-        data: DeviceData.
-        index: int64 (n,) samples.
-        batch_size: samples at a time, or None for those of `data.pass_size`.
-        threads: CPU threads.
+    The model is on the device of `data`, and so is the result; its mode is eval here, and then as it was.
+    With batch_size None, `data.pass_size` samples are taken at a time.
     """
     with evaluating(model), cpu_threads(threads):
-        return torch.cat(
-            [function(model, x).float() for x in data.stream(index, batch_size or data.pass_size)]
-        )
+        batches = data.stream(index, batch_size or data.pass_size)
+        return torch.cat([function(model, x).float() for x in batches])
 
 
 @contextmanager

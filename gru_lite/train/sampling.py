@@ -1,7 +1,4 @@
-"""Where batches come from.
-
-Which samples a pass over the data draws, as a function of seed and epoch alone.
-"""
+"""Where batches come from: which samples a pass over the data draws, by seed and epoch alone."""
 
 from __future__ import annotations
 
@@ -47,9 +44,8 @@ class Sampler:
         ragged: bool = False,
         name: str = "order",
     ):
-        sampling = check_choice(
-            sampling or ("none" if weights is None else "replacement"), SAMPLING, "sampling"
-        )
+        sampling = sampling or ("none" if weights is None else "replacement")
+        check_choice(sampling, SAMPLING, "sampling")
         if (sampling == "none") != (weights is None):
             given = "weights=None" if weights is None else "weights"
             raise InputError(
@@ -57,26 +53,17 @@ class Sampler:
                 "each other: replacement and top_up draw by weights"
             )
         index = np.arange(len(dataset)) if indices is None else np.asarray(indices)
-        if (
-            len(index) == 0
-            or not np.issubdtype(index.dtype, np.integer)
-            or index.min() < 0
-            or index.max() >= len(dataset)
-        ):
+        whole = len(index) > 0 and np.issubdtype(index.dtype, np.integer)
+        if not whole or index.min() < 0 or index.max() >= len(dataset):
+            last = len(dataset) - 1
             raise InputError(
-                f"indices must be samples 0 to {len(dataset) - 1} "
-                "of the data set, whole numbers, at least one"
+                f"indices must be samples 0 to {last} of the data set, whole numbers, at least one"
             )
         self.index = index.astype(np.int64)
         if weights is not None:
             weights = np.asarray(weights, dtype=np.float64)
-            good = (
-                weights.shape == index.shape
-                and np.isfinite(weights).all()
-                and (weights >= 0).all()
-                and weights.any()
-            )
-            if not good:
+            finite = weights.shape == index.shape and np.isfinite(weights).all()
+            if not (finite and (weights >= 0).all() and weights.any()):
                 raise InputError(
                     f"weights must be {len(index)} finite numbers of "
                     "0 or more, not all of them 0: one for each sample"
@@ -90,9 +77,8 @@ class Sampler:
         # Samples of each batch of an epoch.
         self.sizes = [self.batch_size] * self.steps
         if ragged:
-            self.sizes[per_pass - 1 :: per_pass] = [self.length - (per_pass - 1) * self.batch_size] * (
-                self.steps // per_pass
-            )
+            left = self.length - (per_pass - 1) * self.batch_size
+            self.sizes[per_pass - 1 :: per_pass] = [left] * (self.steps // per_pass)
 
     def draw(self, epoch: int, seed: int) -> np.ndarray:
         """Return the samples of one epoch: int64 (sum of sizes,), a function of seed and epoch alone.

@@ -1,7 +1,4 @@
-"""Training: a copy of a model that learns, step by step.
-
-Fit() and every unlearning method are loops over it.
-"""
+"""Training: a copy of a model that learns, step by step. `fit` and every method loop over it."""
 
 from __future__ import annotations
 
@@ -177,15 +174,15 @@ class Training:
         network, rows = self._alone, None
         if self.processes > 1 and not batch.whole:
             if self._together is None:  # not before a method has frozen what it freezes
-                self._together = averaged(self._alone)
+                learns = any(weight.requires_grad for weight in self.model.backbone.parameters())
+                self._together = averaged(self._alone) if learns else self._alone
             network, rows = self._together, len(batch.index)
         try:
             with self.autocast():
                 z = network(batch.x, rows)
         except Exception as error:
-            if self.config.compile and type(error).__module__.startswith(
-                "torch._"
-            ):  # its errors have many classes
+            # Its errors have many classes.
+            if self.config.compile and type(error).__module__.startswith("torch._"):
                 reason = str(error).strip().splitlines()[0]
                 raise InputError(
                     f"this model cannot be compiled here ({reason}): leave out compile"
@@ -272,9 +269,8 @@ class _Features(torch.nn.Module):
     def __init__(self, model, compiled):
         super().__init__()
         self.backbone = model.backbone  # whose gradients are averaged
-        self.features = (
-            torch.compile(model.features) if compiled else model.features
-        )  # the names of the weights stay
+        # The names of the weights stay.
+        self.features = torch.compile(model.features) if compiled else model.features
 
     def forward(self, x, rows):
         z = self.features(x).float()  # before the head, so that logits have a gradient with respect to it
@@ -296,9 +292,8 @@ class Original:
     def __init__(self, training: Training, what: str, keep: bool = False):
         self.training, self.what, self.model = training, what, None
         self.cached = None if training.augmented else training.outputs(getattr(self, f"_{what}"))
-        self.model = (
-            copy.deepcopy(training.model).requires_grad_(False) if training.augmented or keep else None
-        )
+        if training.augmented or keep:
+            self.model = copy.deepcopy(training.model).requires_grad_(False)
 
     @torch.no_grad()
     def __call__(self, batch: Batch, mode: str = "eval") -> torch.Tensor:

@@ -66,7 +66,7 @@ _build/.site: .venv/.stamp $(SITE)
 	@NO_COLOR=1 .venv/bin/jupyter-book build . --all -W --keep-going > _build/site.log 2>&1 || { grep -E 'WARNING|ERROR|Error' _build/site.log || tail -20 _build/site.log; echo "the site was not built; all of it: _build/site.log"; exit 1; }
 	@touch $@
 
-test: .venv/.stamp ## everything that CI runs: lint, units, lessons in profile smoke, the site in a browser (15 min on two cores)
+test: .venv/.stamp ## everything that CI runs: lint, units, lessons in profile smoke, the site in a browser (22 min on two cores)
 	@$(MAKE) --no-print-directory lint
 	@$(LESSONS) check
 	@$(MAKE) --no-print-directory units
@@ -81,11 +81,11 @@ lint: .venv/.stamp ## format, lint and spelling (seconds; to mend: .venv/bin/ruf
 	@.venv/bin/codespell
 	$(elapsed)
 
-units: .venv/.stamp ## the unit tests alone, on all cores (8 min on two; without the slow ones: .venv/bin/python -m pytest -m "not slow")
+units: .venv/.stamp ## the unit tests alone, on all cores (7 min on two; without the slow ones: .venv/bin/python -m pytest -m "not slow")
 	$(PY) -m pytest tests -m "not lessons and not site" $(PARALLEL)
 	$(elapsed)
 
-smoke: .venv/.stamp ## execute every lesson twice in profile smoke; both must print the same (4 min on two cores)
+smoke: .venv/.stamp ## execute every lesson twice in profile smoke; both must print the same (10 min on two cores)
 	$(PY) -m pytest tests -m lessons $(PARALLEL)
 	$(elapsed)
 

@@ -38,3 +38,9 @@ def retain_sampler(
     """
     steps = -(-len(split.retain) // config.batch_size)
     return Sampler(data, split.retain, config.batch_size, weights, sampling, steps, config.ragged)
+
+
+def forget_sampler(data: GroupedDataset, split: ForgetSplit, config: TrainConfig) -> Sampler:
+    """Return the Sampler of a pass over F beside that over R, in batches of forget_batch_size."""
+    passes = {"ragged": config.ragged, "name": "forget"}
+    return Sampler(data, split.forget, config.forget_batch_size, **passes)

@@ -24,13 +24,14 @@ import torch.nn.functional as F
 from ..errors import check_choice
 from ..information import Critic, MovingAverage, exact_terms, sampled_terms
 from ..seeding import further_seed, torch_stream
-from ..train import Original, Sampler, TrainConfig, Training
+from ..train import Original, Sampler, Training
+from ..train.config import ReleasedConfig
 from ..train.device import to_device
-from .finetune import retain_sampler
+from .finetune import forget_sampler, retain_sampler
 
 
 @dataclass(frozen=True)
-class MIUConfig(TrainConfig):
+class MIUConfig(ReleasedConfig):
     """How MIU unlearns. Fields given as None are corrected, or as released with as_released=True.
 
     Attributes:
@@ -105,16 +106,8 @@ class MIUConfig(TrainConfig):
         "clip": ("choice", (True, False)),
     }  # fmt: skip
 
-    @classmethod
-    def released(cls, **changes) -> MIUConfig:
-        """Return the configuration with the authors' values, and `changes` over them."""
-        one_size = {"forget_batch_size": changes.get("batch_size", cls.batch_size)}
-        return cls(**(cls.RELEASED | one_size | changes))
-
     def __post_init__(self, as_released):
-        sizes = {"forget_batch_size": 32}, {"forget_batch_size": self.batch_size}
-        self._fill(as_released, self.CORRECTED | sizes[0], self.RELEASED | sizes[1])
-        super().__post_init__()
+        super().__post_init__(as_released)
         for name, choices in (
             ("phi0_features", ("original", "unlearned")),
             ("original_mode", ("eval", "train")),
@@ -130,8 +123,7 @@ class MIUConfig(TrainConfig):
 def miu(original, data, split, config, *, weights, sampling, seed, watch: Callable | None = None):
     """Run MIU. `watch(epoch, model, phi, phi_0)`, when given, is called after every epoch, for curves."""
     retain = retain_sampler(data, split, config, weights, sampling)
-    passes = {"ragged": config.ragged, "name": "forget"}
-    forget = Sampler(data, split.forget, config.forget_batch_size, **passes)
+    forget = forget_sampler(data, split, config)
     with Training(original, data, config, seed) as training:
         theta_0 = Original(training, "features", keep=config.original_mode == "train")
         group = torch.from_numpy(data.group).to(training.device)

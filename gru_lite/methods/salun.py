@@ -16,14 +16,15 @@ import torch.nn.functional as F
 
 from ..errors import InputError, check_choice
 from ..seeding import torch_stream
-from ..train import Batch, Sampler, TrainConfig, Training
+from ..train import Batch, Sampler, Training
+from ..train.config import ReleasedConfig
 from ..train.device import to_device
 from ..train.prediction import evaluating
-from .finetune import retain_sampler
+from .finetune import forget_sampler, retain_sampler
 
 
 @dataclass(frozen=True)
-class SalUnConfig(TrainConfig):
+class SalUnConfig(ReleasedConfig):
     """How SalUn unlearns. Fields given as None are corrected, or as released with as_released=True.
 
     Attributes:
@@ -63,6 +64,7 @@ class SalUnConfig(TrainConfig):
         "statistics": ("choice", ("held", "moving")),
     }
 
+    FORGET_BATCH_SIZE: ClassVar = 64
     CORRECTED: ClassVar = {
         "masked": "restored", "statistics": "held", "mask": "samples", "precision": "float32",
         "lr_changes": "step", "ragged": False,
@@ -72,16 +74,8 @@ class SalUnConfig(TrainConfig):
         "lr_changes": "epoch", "ragged": True,
     }  # fmt: skip
 
-    @classmethod
-    def released(cls, **changes) -> SalUnConfig:
-        """Return the configuration with the authors' values, and `changes` over them."""
-        one_size = {"forget_batch_size": changes.get("batch_size", cls.batch_size)}
-        return cls(**(cls.RELEASED | one_size | changes))
-
     def __post_init__(self, as_released):
-        sizes = {"forget_batch_size": 64}, {"forget_batch_size": self.batch_size}
-        self._fill(as_released, self.CORRECTED | sizes[0], self.RELEASED | sizes[1])
-        super().__post_init__()
+        super().__post_init__(as_released)
         check_choice(self.masked, ("restored", "moving"), "masked")
         check_choice(self.statistics, ("held", "moving"), "statistics")
         check_choice(self.mask, ("samples", "batches"), "mask")
@@ -93,8 +87,7 @@ class SalUnConfig(TrainConfig):
 
 def salun(original, data, split, config, *, weights, sampling, seed):
     retain = retain_sampler(data, split, config, weights, sampling)
-    passes = {"ragged": config.ragged, "name": "forget"}
-    forget = Sampler(data, split.forget, config.forget_batch_size, **passes)
+    forget = forget_sampler(data, split, config)
     with Training(original, data, config, seed, hold_statistics=config.statistics == "held") as training:
         model = training.model
         means_of = forget if config.mask == "batches" else None
@@ -149,11 +142,10 @@ def saliency_mask(
     model, reduction = training.model, "mean" if means_of else "sum"
     batches = training.draw(0, means_of, main=False) if means_of else as_they_are(training, forget)
     with evaluating(model):
-        training.exact = True
         model.zero_grad()
         for batch in batches:
-            F.cross_entropy(training.logits(batch), batch.y, reduction=reduction).backward()
-        training.exact = False
+            _, logits = training.forward(batch, exact=True)
+            F.cross_entropy(logits, batch.y, reduction=reduction).backward()
         weights = list(model.parameters())
         size = torch.cat([weight.grad.abs().flatten() for weight in weights])
         chosen = torch.zeros_like(size, dtype=torch.bool)

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 
 from ..errors import InputError
-from ..train import Original, Sampler, TrainConfig, Training
-from .finetune import retain_sampler
+from ..train import Original, TrainConfig, Training
+from .finetune import forget_sampler, retain_sampler
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,7 @@ class SCRUBConfig(TrainConfig):
 
 def scrub(original, data, split, config, *, weights, sampling, seed):
     retain = retain_sampler(data, split, config, weights, sampling)
-    ascent = {"ragged": config.ragged, "name": "forget"}
-    forget = Sampler(data, split.forget, config.forget_batch_size, **ascent)
+    forget = forget_sampler(data, split, config)
     with Training(original, data, config, seed) as training:
         teacher = Original(training, "logits")
         for epoch in range(config.epochs):

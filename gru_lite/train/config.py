@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from typing import ClassVar
 
 from ..errors import InputError, check_choice
 
@@ -90,6 +91,29 @@ class TrainConfig:
         if self.schedule == "const":
             return self.lr
         return self.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (total - warmup)))
+
+
+class ReleasedConfig(TrainConfig):
+    """What the configurations share that can be as their authors released them.
+
+    A dataclass that extends it has fields that are None until they are filled, the values of CORRECTED and
+    of RELEASED for them, and `as_released: InitVar`. As released, a pass over F has batches of batch_size.
+    """
+
+    CORRECTED: ClassVar[dict] = {}
+    RELEASED: ClassVar[dict] = {}
+    FORGET_BATCH_SIZE: ClassVar[int] = 32  # corrected
+
+    @classmethod
+    def released(cls, **changes) -> ReleasedConfig:
+        """Return the configuration with the authors' values, and `changes` over them."""
+        one_size = {"forget_batch_size": changes.get("batch_size", cls.batch_size)}
+        return cls(**(cls.RELEASED | one_size | changes))
+
+    def __post_init__(self, as_released: bool | None):
+        corrected = self.CORRECTED | {"forget_batch_size": self.FORGET_BATCH_SIZE}
+        self._fill(as_released, corrected, self.RELEASED | {"forget_batch_size": self.batch_size})
+        super().__post_init__()
 
     def _fill(self, as_released: bool | None, corrected: dict, released: dict) -> None:
         """Give every field that was left None its value, corrected or released, and refuse a contradiction.

@@ -60,7 +60,6 @@ class Training:
             hold_statistics_of(self.model)
         self.optimizer = self._optimizer()
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "float16")
-        self.exact = False  # float32 for a while, whatever the precision
         self.losses, self.seconds_before, self.started = [], 0.0, time.perf_counter()
         self.last_good = copy.deepcopy(self.model.state_dict())
         self._alone, self._together = _Features(self.model, config.compile), None
@@ -160,16 +159,16 @@ class Training:
     def autocast(self, enabled: bool = True) -> torch.autocast:
         """The arithmetic of `precision`, for what is computed inside."""
         half = torch.float16 if self.config.precision == "float16" else torch.bfloat16
-        enabled = enabled and not self.exact and self.config.precision != "float32"
-        return torch.autocast(self.device.type, half, enabled)
+        return torch.autocast(self.device.type, half, enabled and self.config.precision != "float32")
 
-    def forward(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, batch: Batch, exact: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (features (B, D), logits (B, Y)) in float32, whatever the precision of the backbone's
         arithmetic.
 
         The head is outside of autocast: in half precision, gradients with respect to the features could
         underflow. Of several processes, each computes its part of the batch and gets features and logits of
-        all of it; or each computes all by itself, where the batch is whole.
+        all of it; or each computes all by itself, where the batch is whole. With `exact` the backbone
+        computes in float32, too.
         """
         network, rows = self._alone, None
         if self.processes > 1 and not batch.whole:
@@ -178,7 +177,7 @@ class Training:
                 self._together = averaged(self._alone) if learns else self._alone
             network, rows = self._together, len(batch.index)
         try:
-            with self.autocast():
+            with self.autocast(not exact):
                 z = network(batch.x, rows)
         except Exception as error:
             # Its errors have many classes.

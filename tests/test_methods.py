@@ -1,5 +1,6 @@
 """Unlearning methods: what all of them promise, and each by hand."""
 
+import contextlib
 import copy
 import functools
 import math
@@ -611,24 +612,25 @@ def test_clipped_by_hand():
     assert torch.equal(torch.autograd.grad(flat, z)[0], torch.zeros(2, 2))
 
 
-def test_clipping_matters(trained, unlearned):
-    """Once a critic has learnt something, its gradient can be far longer than that of the cross-entropy.
-
-    Without the limit the weights run away: to a thousand times their size and more, or out of all bounds. How
-    far they have come after two epochs depends on the machine's rounding, so a factor of ten is asked for, of
-    the median of three seeds.
+@pytest.mark.parametrize("clip", [True, False])
+def test_clipping_holds_every_step(clip, unlearned, monkeypatch):
+    """Once a critic has learnt something, its gradient can be far longer than that of the cross-entropy. What
+    becomes of the weights then depends on the machine's rounding; how long each step is does not.
     """
-    heavy = {"lambda_mi": 100.0, "first_steps": 60, "critic_lr": 0.1, "forget_epochs": 1}
+    before, after = [], []
 
-    def size(clip, seed):
-        try:
-            return (weights_of(unlearned("miu", clip=clip, seed=seed, **heavy)).norm() / before).item()
-        except gru.DivergedError:
-            return math.inf
+    def watched(value, z, limit, config):
+        limited = clipped(value, z, limit, config)
+        before.append((gradient_length(value, z) / limit).item())
+        after.append((gradient_length(limited, z) / limit).item())
+        return limited
 
-    before = weights_of(trained).norm()
-    limited, free = [size(True, seed) for seed in range(2)], [size(False, seed) for seed in range(3)]
-    assert np.abs(np.log(limited)).max() < 0.1 and np.median(free) > 10, (limited, free)
+    monkeypatch.setattr("gru_lite.methods.miu.clipped", watched)
+    with contextlib.suppress(gru.DivergedError):  # without the limit it may come to that
+        unlearned("miu", clip=clip, lambda_mi=100.0, first_steps=60, critic_lr=0.1, forget_epochs=1)
+    # On three kinds of arithmetic and four seeds the longest was 5.8 to 21 times the limit with clipping.
+    assert np.nanmax(before) > 2
+    np.testing.assert_allclose(after, np.minimum(before, 1) if clip else before, rtol=1e-4)
 
 
 def test_forgetting_lowers_what_the_critic_reads(trained, bench, split, run_miu):

@@ -14,7 +14,7 @@
 # it for three trainings. There is nothing to download.
 
 # %% tags=["parameters"]
-profile = "full"  # or "smoke": one epoch, so numbers mean nothing
+profile = "full"  # or "smoke": few images, one epoch; numbers mean nothing
 seed = 0
 
 # %%
@@ -35,7 +35,7 @@ config = gru.TrainConfig(epochs=15 if profile == "full" else 1)
 # *Which groups does the training set hold many of, and which few? What could a lazy model learn from that?*
 
 # %% mystnb={"image": {"alt": "Four rows of small images of handwritten digits, one row for each group. Digits without a hole on land and digits with a hole on water have many training images; the two other combinations have 180 each."}, "figure": {"caption": "Twelve training images of each group. Rows one and four are common, rows two and three rare.", "name": "fig-groups"}}
-bench = gru.load("waterdigits", seed=seed)
+bench = gru.load("waterdigits" if profile == "full" else "waterdigits_small", seed=seed)
 plots.example_grid(bench.train, seed=seed)
 plots.plt.show()
 

@@ -13,7 +13,7 @@
 # **You need** {doc}`00_start_here`. **Time:** two minutes on two CPU cores.
 
 # %% tags=["parameters"]
-profile = "full"  # or "smoke": one epoch, so numbers mean nothing
+profile = "full"  # or "smoke": few images, one epoch; numbers mean nothing
 seed = 0
 
 # %%
@@ -54,7 +54,7 @@ config = gru.TrainConfig(epochs=15 if profile == "full" else 1)
 # approximate method: *fine-tune* the original on $R$ for a third of the steps and let it forget by itself.
 
 # %%
-bench = gru.load("waterdigits", seed=seed)
+bench = gru.load("waterdigits" if profile == "full" else "waterdigits_small", seed=seed)
 split = gru.forget_split(bench.train, groups=[(1, 0)], ratio=0.5, seed=seed)
 start = gru.build_model("small_resnet", n_classes=2, seed=seed)
 common = {"dataset": bench.train, "config": config}

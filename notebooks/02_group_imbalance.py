@@ -13,7 +13,7 @@
 # **You need** {doc}`01_what_unlearning_means`. **Time:** two minutes on two CPU cores; ten seeds were recorded beforehand.
 
 # %% tags=["parameters"]
-profile = "full"  # or "smoke": one epoch, so numbers mean nothing
+profile = "full"  # or "smoke": few images, one epoch; numbers mean nothing
 seed = 0
 
 # %%
@@ -39,7 +39,7 @@ config = gru.TrainConfig(epochs=15 if profile == "full" else 1)
 # samples of each chosen group, drawn uniformly within it, and nothing of the others.
 
 # %%
-bench = gru.load("waterdigits", seed=seed)
+bench = gru.load("waterdigits" if profile == "full" else "waterdigits_small", seed=seed)
 ratios = ("0.1", "0.5", "0.9")  # as text, so that they are read as exact decimals
 requests = {r: gru.forget_split(bench.train, groups=[(1, 0)], ratio=r, seed=seed) for r in ratios}
 left = {ratio: split.n_retain for ratio, split in requests.items()}
@@ -178,7 +178,7 @@ gru.check_claim("the other rare group is harmed too, at 0.9", -change["acc_0_1"]
 # %%
 def uniform_request(k):
     """GA of seed k after 162 images, drawn from everywhere, are forgotten."""
-    bench = gru.load("waterdigits", seed=k)
+    bench = gru.load("waterdigits" if profile == "full" else "waterdigits_small", seed=k)
     shuffled = np.random.default_rng(k).permutation(len(bench.train))
     chosen = shuffled[: len(requests["0.9"].forget)]
     split = gru.forget_split(bench.train, indices=chosen)

@@ -15,7 +15,7 @@
 # **You need** {doc}`02_group_imbalance` and expectation and variance. **Time:** one minute on two CPU cores.
 
 # %% tags=["parameters"]
-profile = "full"  # or "smoke": one epoch, so numbers mean nothing
+profile = "full"  # or "smoke": few images, one epoch; numbers mean nothing
 seed = 0
 
 # %%
@@ -28,7 +28,7 @@ import gru_lite as gru
 from gru_lite import plots
 
 config = gru.TrainConfig(epochs=15 if profile == "full" else 1)
-bench = gru.load("waterdigits", seed=seed)
+bench = gru.load("waterdigits" if profile == "full" else "waterdigits_small", seed=seed)
 split = gru.forget_split(bench.train, groups=[(1, 0)], ratio=0.9, seed=seed)
 
 # %% [markdown]

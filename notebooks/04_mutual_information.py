@@ -537,7 +537,7 @@ print("holds: small batches bias the gradient, the moving average corrects it")
 
 # %%
 config = gru.TrainConfig(epochs=15 if full else 1)
-bench = gru.load("waterdigits", seed=seed)
+bench = gru.load("waterdigits" if full else "waterdigits_small", seed=seed)
 start = gru.build_model("small_resnet", n_classes=2, seed=seed)
 original = gru.fit(start, bench.train, config=config, seed=seed, progress="original")
 

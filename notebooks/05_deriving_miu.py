@@ -15,7 +15,7 @@
 # two CPU cores.
 
 # %% tags=["parameters"]
-profile = "full"  # or "smoke": one epoch, so numbers mean nothing
+profile = "full"  # or "smoke": few images, one epoch; numbers mean nothing
 seed = 0
 
 # %%
@@ -43,7 +43,7 @@ effort = {"n_groups": 4} if profile == "full" else {"n_groups": 4, "steps": 10}
 # group than those of the original.
 
 # %%
-bench = gru.load("waterdigits", seed=seed)
+bench = gru.load("waterdigits" if profile == "full" else "waterdigits_small", seed=seed)
 split = gru.forget_split(bench.train, groups=[(1, 0)], ratio=0.9, seed=seed)
 start = gru.build_model("small_resnet", n_classes=2, seed=seed)
 everyone = {"dataset": bench.train, "config": config, "seed": seed}

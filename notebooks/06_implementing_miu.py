@@ -15,7 +15,7 @@
 # recorded beforehand.
 
 # %% tags=["parameters"]
-profile = "full"  # or "smoke": one epoch, so numbers mean nothing
+profile = "full"  # or "smoke": few images, one epoch; numbers mean nothing
 seed = 0
 
 # %%
@@ -46,7 +46,7 @@ config = gru.TrainConfig(epochs=15 if full else 1)
 # other seeds.
 
 # %%
-bench = gru.load("waterdigits_large", seed=seed)
+bench = gru.load("waterdigits_large" if full else "waterdigits_small", seed=seed)
 split = gru.forget_split(bench.train, groups=[(1, 0)], ratio=0.9, seed=seed)
 weights = gru.reweight(split)
 start = gru.build_model("small_resnet", n_classes=2, seed=seed)

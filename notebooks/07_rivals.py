@@ -49,8 +49,7 @@ def settings(method, **changes):
 # second reference with other training randomness.
 
 # %%
-few = {"train_counts": ((210, 60), (60, 150)), "val_count": 40, "test_count": 60}
-bench = gru.waterdigits(seed, **({} if FULL else few))
+bench = gru.load("waterdigits" if FULL else "waterdigits_small", seed=seed)
 split = gru.forget_split(bench.train, groups=[(1, 0)], ratio=0.5, seed=seed)
 weights = gru.reweight(split)
 start = gru.build_model("small_resnet", n_classes=2, seed=seed)

@@ -18,9 +18,10 @@ def load(name: str, root: str | Path | None = None, seed: int = 0, **options) ->
     """Load a data set by name: its train, val and test.
 
     Args:
-        name: an embedded benchmark, generated and never stored: "waterdigits", or "waterdigits_large" (a
-            larger request, more validation and test images); or one of the paper's data sets, from a
-            download: "waterbirds", "celeba", "fairface" or "multinli".
+        name: an embedded benchmark, generated and never stored: "waterdigits", "waterdigits_large" (a larger
+            request, more validation and test images) or "waterdigits_small" (540 train images, for a trial);
+            or one of the paper's data sets, from a download: "waterbirds", "celeba", "fairface" or
+            "multinli".
         root: folder of the downloads; the embedded benchmarks have none. Images are decoded, or text is
             tokenised, once: they are kept in ROOT/.gru_lite, memory-mapped, and made again when the files
             change.

@@ -15,7 +15,10 @@ from types import ModuleType
 from ..errors import check_choice
 
 DATASETS = ("waterbirds", "celeba", "fairface", "multinli")  # each is the name of its file
-BENCHMARKS = {"waterdigits": "waterdigits", "waterdigits_large": "waterdigits"}  # name -> its file
+# name -> its file
+BENCHMARKS = {
+    "waterdigits": "waterdigits", "waterdigits_large": "waterdigits", "waterdigits_small": "waterdigits"
+}  # fmt: skip
 IMAGE_MODELS = ("resnet18", "vit_b_16")  # of pictures on disk, own ones included; the first is the paper's
 
 

@@ -32,7 +32,7 @@ class Options:
     benchmark: str | None = flag(
         None,
         f"Embedded benchmark, nothing is downloaded: {', '.join(BENCHMARKS)} (the large one has a larger "
-        "request and more test images).",
+        "request and more test images; the small one is for a trial of a minute).",
     )
     manifest: Path | None = flag(
         None, "Your own images: a CSV with the columns path,target,sensitive,split; paths are relative to it."

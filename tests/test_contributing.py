@@ -304,6 +304,7 @@ def lesson(tmp_path, monkeypatch):
     return path
 
 
+@pytest.mark.book
 def test_the_lesson_keeps_the_rules(lesson):
     """Every rule for a script: the tests of test_lessons.py, but for those of an executed page."""
     import test_lessons
@@ -319,6 +320,7 @@ def test_the_lesson_keeps_the_rules(lesson):
         test(lesson)
 
 
+@pytest.mark.book
 def test_the_lesson_has_a_twin_and_runs(lesson, monkeypatch, capsys):
     import test_lessons
 

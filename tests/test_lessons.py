@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book" / "_tools"))
 import lessons  # noqa: E402
 
+pytestmark = pytest.mark.book
 SCRIPTS = lessons.lessons()
 each_lesson = pytest.mark.parametrize("script", SCRIPTS, ids=lambda s: s.stem)
 

@@ -19,9 +19,9 @@ from gru_lite import cli
 from gru_lite.data.waterdigits import LARGE
 from gru_lite.experiment import runs
 from gru_lite.experiment.store import read_csv
-from gru_lite.experiment.tuning import tuning_summary
+from gru_lite.experiment.tuning import Search, results_of, rounds, tuning_summary
 from gru_lite.methods.finetune import FinetuneConfig
-from gru_lite.recipes import configs
+from gru_lite.recipes import configs, search
 
 pytestmark = pytest.mark.usefixtures("small_forests")
 METRICS = ["RA", "UA", "TA", "MIA", "EO", "GA"]
@@ -61,10 +61,10 @@ def test_the_search_space(monkeypatch):
         }
 
     monkeypatch.setitem(gru.METHODS, "mine", (None, Config))
-    drawn = [configs.trial_values("mine", trial) for trial in range(60)]
+    drawn = search.first_points("mine", 60)
     # the defaults, even outside of the space
     assert drawn[0] == {"lr": 0.05, "weight_decay": 0.005, "batch_size": 64, "shift": 2}
-    assert drawn == [configs.trial_values("mine", trial) for trial in range(60)]
+    assert drawn == search.first_points("mine", 60) and drawn[:7] == search.first_points("mine", 7)
     lr, decay, batch, shift = np.array([list(values.values()) for values in drawn[1:]]).T
     assert 0.001 <= lr.min() < 0.002 and 0.05 < lr.max() <= 0.1
     assert 0.2 < np.mean(lr < 0.01) < 0.8  # even in orders of magnitude
@@ -74,23 +74,56 @@ def test_the_search_space(monkeypatch):
         assert isinstance(values["batch_size"], int) and json.loads(json.dumps(values)) == values
         assert values["lr"] == float(f"{values['lr']:.1e}")
         configs.make_config("mine", values)
+    others = search.first_points("mine", 60, search=2)
+    assert len(others) == 60 and not [values for values in others if values in drawn]
     monkeypatch.setattr(Config, "SPACE", {})
     with pytest.raises(gru.InputError, match="mine has nothing to tune"):
-        configs.trial_values("mine", 0)
+        search.first_points("mine", 2)
 
 
 def test_every_method_has_a_space_of_valid_values():
     for method in (name for name, (_, config) in gru.METHODS.items() if hasattr(config, "SPACE")):
-        values = [configs.trial_values(method, trial) for trial in range(12)]
+        values = search.first_points(method, 12)
         assert len({json.dumps(v) for v in values}) > 6, method
         for v in values:
             replace(configs.make_config(method, v), epochs=1, warmup_epochs=0)
 
 
+def test_where_a_search_is_extended():
+    space = {"lr": ("log", 1e-3, 1e-1), "alpha": ("log", 1.0, 100.0), "share": ("linear", 0.0, 1.0)}
+    space["shift"] = ("choice", (0, 2))
+    inside = {"lr": 1e-2, "alpha": 10.0, "share": 0.01, "shift": 0}  # choices and linear ranges have no edge
+    assert search.edges(space, inside) == {}
+    for lr, end in ((1.5e-3, "low"), (1e-4, "low"), (0.0, "low"), (7e-2, "high"), (0.5, "high")):
+        assert search.edges(space, inside | {"lr": lr}) == {"lr": end}
+    for lr in (1.7e-3, 6e-2):  # a tenth of two orders of magnitude is a factor of 1.58
+        assert search.edges(space, inside | {"lr": lr}) == {}
+    assert search.edges(space, inside | {"lr": 1e-3, "alpha": 99.0}) == {"lr": "low", "alpha": "high"}
+    new, whole = search.extended(space, {"lr": "low", "alpha": "high"})
+    np.testing.assert_allclose(new["lr"][1:], (1e-4, 1e-3 * 10**0.2))
+    np.testing.assert_allclose(whole["lr"][1:], (1e-4, 1e-1))
+    np.testing.assert_allclose(new["alpha"][1:], (100 / 10**0.2, 1000))
+    np.testing.assert_allclose(whole["alpha"][1:], (1, 1000))
+    assert all(part[name] == space[name] for part in (new, whole) for name in ("share", "shift"))
+
+
+def test_halving_by_hand():
+    assert [rounds(n) for n in (1, 2, 3, 4, 5, 8)] == [
+        [1], [1, 2], [1, 2, 3], [1, 2, 4], [1, 2, 4, 5], [1, 2, 4, 8],
+    ]  # fmt: skip
+    one = Search("finetune", "none", {}, [{}] * 7)
+    gaps = {0: [80.0, 90.0], 1: [84.0], 2: [86.0, 84.0], 3: [np.nan, 99.0], 4: [85.0], 5: [70.0], 6: [60.0]}
+    for trial, values in gaps.items():
+        for seed, gap in enumerate(values):
+            one.rows[runs.Run("finetune", "none", "0.5", seed, trial)] = {"avg_gap": gap}
+    assert one.better_third([*range(7)]) == [0, 2, 4]  # 85, 85, 85: the earlier
+    assert one.better_third([6, 3]) == [6]  # what diverged comes last
+
+
 def make_log(rows):
     """A log from (method, trial, ratio, seed, gap or None for diverged)."""
     columns = ["method", "trial", "ratio", "seed", "avg_gap"]
-    log = pd.DataFrame(rows, columns=columns).astype({"avg_gap": float})
+    log = pd.DataFrame(rows, columns=columns).astype({"avg_gap": float}).assign(sampling="none")
     log["config"] = [json.dumps({"lr": trial / 10}) for trial in log["trial"]]
     return log.assign(status=np.where(log["avg_gap"].isna(), "diverged: lr", "ok"))
 
@@ -112,23 +145,72 @@ def test_the_choice_by_hand():
             ("c", 0, "0.9", 1, 90.0),
         ]
     )
-    assert gru.chosen(log) == {"a": {"lr": 0.1}, "b": {"lr": 0.0}}
-    assert gru.chosen(log[::-1].reset_index(drop=True)) == {"b": {"lr": 0.0}, "a": {"lr": 0.1}}
+    assert gru.chosen(log) == {"a": {"lr": 0.1}, "b": {"lr": 0.0}, "c": None}
+    assert gru.chosen(log[::-1].reset_index(drop=True)) == {"c": None, "b": {"lr": 0.0}, "a": {"lr": 0.1}}
     lines = tuning_summary(log).splitlines()
-    assert lines[0].startswith("Mean Avg. Gap on validation over 2 requests") and "3 trials" in lines[0]
-    assert lines[1].split() == "a 91.5 (defaults 91.0; 1 diverged) trial 1: lr 0.1".split()
-    assert lines[3].split() == ["c", "every", "trial", "diverged"]
+    assert lines[0].startswith("Mean Avg. Gap on validation over 2 requests")
+    assert lines[1].split() == "a 91.5 (3 trials, 1 diverged) trial 1: lr 0.1".split()
+    assert lines[3].split() == "c failed search: every trial diverged (1 trials, 1 diverged)".split()
+
+
+def test_a_failed_search_by_hand():
+    """Doing nothing is better: no values. With REWEIGHT and without are two searches."""
+    log = make_log(
+        [("original", 0, "0.5", s, 90.0) for s in (1, 2)]
+        + [("a", t, "0.5", s, gap) for t, gap in enumerate((70.0, 89.9)) for s in (1, 2)]
+        + [("a", 2, "0.5", 1, 99.0)]  # dropped before the second seed
+    )
+    both = pd.concat([log, log[log["method"] == "a"].assign(sampling="replacement", avg_gap=91.0)])
+    both = both.reset_index(drop=True)
+    assert gru.chosen(both) == {"a": {"lr": 0.0}, configs.PLAIN: {"a": None}}
+    assert gru.chosen(log) == {"a": None}
+    found = results_of(both)["a", "none"]
+    assert (found.trial, found.gap, found.no_op, found.is_failed) == (1, 89.9, 90.0, True)
+    lines = tuning_summary(both).splitlines()
+    assert lines[1].split() == ["doing", "nothing", "90.0"]
+    assert "a failed search: 89.9 at best is below doing nothing (3 trials)" in " ".join(lines[2].split())
+
+
+@pytest.mark.parametrize(
+    "gaps, at, extended",
+    [
+        ((99.0, 80.0), {"lr": 0.02}, 0),  # inside
+        ((99.0, 80.0), {"lr": 0.0051}, 1),  # at the edge; then no longer: the range is wider
+        ((80.0, 79.0), {"lr": 0.02}, 2),  # below doing nothing
+    ],
+)
+def test_a_search_extends_itself(gaps, at, extended):
+    options = gru.TuneOptions(benchmark="waterdigits", methods=("finetune",), trials=4, seeds=1)
+    one = Search(
+        "finetune", "none", search.space_of("finetune"), [{"shift": 0, **at}, {"lr": 0.03, "shift": 0}]
+    )
+    no_op = make_log([("original", 0, "0.5", 100, 90.0)]).to_dict("records")
+    for times in range(4):
+        for trial, values in enumerate(one.trials):
+            (row,) = make_log([("finetune", trial, "0.5", 100, gaps[trial > 0])]).to_dict("records")
+            row |= {"config": json.dumps(values), "extension": 0}
+            one.rows[runs.Run("finetune", "none", "0.5", 100, trial)] = row
+        before = len(one.trials)
+        more = one.extend(no_op, options)
+        assert more == (times < extended) and len(one.trials) == before + 2 * more
+    added = [values["lr"] for values in one.trials[2:]]
+    assert all(lr < 0.0068 for lr in added)  # below the lower edge and its tenth
+    assert len(set(added)) == len(added)
 
 
 def test_the_log(finished, options):
     """The scores are those of validation, against the mean of two references."""
     out, log = finished
-    assert log["trial"].tolist() == [0, 1]
-    assert (
-        set(log["seed"]) == {100} and set(log["status"]) == {"ok"} and set(log["sampling"]) == {"replacement"}
-    )
-    values = [configs.trial_values("finetune", trial) for trial in (0, 1)]
-    assert [json.loads(text) for text in log["config"]] == values
+    assert set(log["seed"]) == {100} and set(log["status"]) == {"ok"}
+    # Doing nothing; then with REWEIGHT, then without, the same points.
+    assert log["method"].tolist()[:3] == ["original", "finetune", "finetune"] and log["trial"][0] == 0
+    values = search.first_points("finetune", 2)
+    for sampling in ("replacement", "none"):
+        part = log[(log["sampling"] == sampling) & (log["method"] == "finetune")]
+        first = part[part["extension"] == 0]
+        assert first["trial"].tolist() == [0, 1]
+        assert [json.loads(text) for text in first["config"]] == values
+        assert part["extension"].tolist() == [0, 0, 1, 2][: len(part)]
     data = gru.load_manifest(options.manifest)
     bench, split = replace(data, test=data.val), gru.forget_split(data.train, [(1, 0)], 0.5, seed=100)
     config, start = gru.TrainConfig(epochs=1, warmup_epochs=0), gru.build_model("small_resnet", 2, seed=100)
@@ -138,15 +220,15 @@ def test_the_log(finished, options):
     original = gru.fit(start, data.train, config=config, seed=100)
     config = FinetuneConfig(epochs=1, **values[1])
     model = gru.unlearn("finetune", original, data.train, split, config, seed=100)
-    tuned = gru.score(model, bench, split)
-    assert log.loc[1, METRICS].tolist() == [getattr(tuned, metric) for metric in METRICS]
-    assert log.loc[1, "avg_gap"] == gru.average_gap(tuned, gru.mean_reference([first, second]))
-    assert {path.parent.name for path in out.glob("runs/*/run.json")} == {
-        "original-s100",
-        "retrain-replacement-r0.5-s100",
-        "reference_2-replacement-r0.5-s100",
-        "finetune-replacement-r0.5-s100-t0",
-        "finetune-replacement-r0.5-s100-t1",
+    for row, scored in ((0, original), (2, model)):
+        found = gru.score(scored, bench, split)
+        assert log.loc[row, METRICS].tolist() == [getattr(found, metric) for metric in METRICS]
+        assert log.loc[row, "avg_gap"] == gru.average_gap(found, gru.mean_reference([first, second]))
+    names = {path.parent.name for path in out.glob("runs/*/run.json")}
+    trained = {"original-s100", "original-r0.5-s100", "retrain-replacement-r0.5-s100"}
+    assert trained | {"reference_2-replacement-r0.5-s100", "finetune-r0.5-s100-t1"} < names
+    assert {name for name in names if not name.startswith("finetune-")} == trained | {
+        "reference_2-replacement-r0.5-s100"
     }
 
 
@@ -173,7 +255,7 @@ def test_a_killed_tuning_continues(options, finished, tmp_path, monkeypatch):
 
     def killed(*arguments, **rest):
         scored.append(gru.score(*arguments, **rest))
-        if len(scored) == 3:  # two references and the first trial
+        if len(scored) == 4:  # two references, doing nothing and the first trial
             raise KeyboardInterrupt
         return scored[-1]
 
@@ -182,7 +264,7 @@ def test_a_killed_tuning_continues(options, finished, tmp_path, monkeypatch):
         patch.setattr(runs, "score", killed)
         gru.tune(asked, progress=False)
     before = stamps(asked.out)
-    assert len(before) == 3  # the original is not scored
+    assert len(before) == 4  # the original is trained, and not scored
     same_log(gru.tune(asked, progress=False), finished[1])
     assert before.items() <= stamps(asked.out).items()
 
@@ -191,9 +273,9 @@ def test_a_tuning_is_extended(options, finished, tmp_path):
     """By a trial of a method without retain pass; the log holds what was asked for."""
     out = shutil.copytree(finished[0], tmp_path / "out")
     log = gru.tune(replace(options, out=out, methods=("finetune", "gradient_ascent")), progress=False)
-    same_log(log[log["method"] == "finetune"], finished[1])
+    same_log(log[log["method"] != "gradient_ascent"], finished[1])
     assert set(log.loc[log["method"] == "gradient_ascent", "sampling"]) == {"none"}
-    assert set(gru.chosen(log)) == {"finetune", "gradient_ascent"}
+    assert set(gru.chosen(log)) == {"finetune", "gradient_ascent", configs.PLAIN}
 
 
 def test_run_and_tune_share_no_folder(options, finished):
@@ -207,16 +289,20 @@ def test_run_and_tune_share_no_folder(options, finished):
 def test_tuned(monkeypatch, tmp_path):
     monkeypatch.setattr(configs, "PACKAGED", tmp_path)
     assert gru.tuned("finetune") == FinetuneConfig()
-    (tmp_path / "waterdigits.json").write_text('{"finetune": {"lr": 0.01}}')
+    values = {"finetune": {"lr": 0.01}, configs.PLAIN: {"finetune": {"lr": 0.02}, "scrub": None}}
+    (tmp_path / "waterdigits.json").write_text(json.dumps(values))
+    assert gru.tuned("finetune", reweight=False) == FinetuneConfig(lr=0.02)
+    assert gru.tuned("scrub", reweight=False) == gru.tuned("scrub") == gru.METHODS["scrub"][1]()
     assert gru.tuned("finetune") == FinetuneConfig(lr=0.01)
     assert gru.tuned("finetune", "waterdigits_large") == FinetuneConfig()  # tuned for itself alone
     assert gru.tuned("salun") == gru.METHODS["salun"][1]()
     recipe = configs.Recipe(benchmark="waterdigits")
     assert (
-        recipe.config("finetune", "0.5").lr == 0.01 and recipe.config("retrain", "0.5") == gru.TrainConfig()
+        recipe.config("finetune", "0.5", True).lr == 0.01
+        and recipe.config("retrain", "0.5") == gru.TrainConfig()
     )
     assert (
-        replace(recipe, values={}).config("finetune", "0.5") == FinetuneConfig()
+        replace(recipe, values={}).config("finetune", "0.5", True) == FinetuneConfig()
     )  # a file replaces all of them
     for wrong, culprit in (
         (("fintune",), "did you mean 'finetune'"),
@@ -224,6 +310,26 @@ def test_tuned(monkeypatch, tmp_path):
     ):
         with pytest.raises(gru.InputError, match=culprit):
             gru.tuned(*wrong)
+
+
+def test_a_failed_search_is_never_a_score(options, tmp_path, capsys):
+    """In a table of methods it is a marked row without numbers, and no error."""
+    (tmp_path / "chosen.json").write_text(json.dumps({"gradient_ascent": None, "finetune": {"lr": 0.01}}))
+    words = f"run --manifest {options.manifest} --groups 1,0 --epochs 1 --jobs 1 --seeds 1".split()
+    words += ["--methods", "gradient_ascent", "finetune", "--out", str(tmp_path / "out")]
+    assert cli.main([*words, "--configs", str(tmp_path / "chosen.json")]) == 0
+    output = capsys.readouterr()
+    (line,) = [line for line in output.out.splitlines() if "[failed search]" in line]
+    assert line.lower().startswith("gradient ascent [failed search]") and set(line.split("]")[1]) == {
+        " ",
+        "-",
+    }
+    assert "failed" not in output.err
+    table = read_csv(tmp_path / "out" / "table.csv").set_index("method")
+    assert table.loc["gradient_ascent", "status"].startswith("failed search")
+    assert (
+        table.loc["gradient_ascent", METRICS].isna().all() and (table.loc["finetune", "status"] == "ok").all()
+    )
 
 
 def test_the_packaged_values_can_be_read():
@@ -234,7 +340,8 @@ def test_the_packaged_values_can_be_read():
 def test_the_command(options, finished, capsys, tmp_path, monkeypatch):
     out = shutil.copytree(finished[0], tmp_path / "out")
     words = words_of(options, out=out, record=tmp_path / "log.csv")
-    assert cli.main(words) == 0
+    failed = [found.is_failed for found in results_of(finished[1]).values()]
+    assert cli.main(words) == int(any(failed))
     assert capsys.readouterr().out == tuning_summary(finished[1]) + "\n"
     text = (tmp_path / "log.csv").read_text()
     assert text.startswith(f"# command: gru-lite tune --manifest {options.manifest.name} --groups 1,0")
@@ -248,7 +355,7 @@ def test_the_command(options, finished, capsys, tmp_path, monkeypatch):
     words[words.index("finetune")] = "scrub"
     assert cli.main(words) == 1
     assert "every trial diverged" in capsys.readouterr().out
-    assert json.loads((out / "chosen.json").read_text()) == {}
+    assert json.loads((out / "chosen.json").read_text()) == {"scrub": None, configs.PLAIN: {"scrub": None}}
 
 
 def test_the_large_setting():
@@ -273,7 +380,7 @@ def test_the_packaged_values_are_what_the_recorded_tuning_chose(benchmark):
     assert log.groupby(["method", "trial"]).size().eq(n_requests).all()
     for (method, trial), rows in log.groupby(["method", "trial"]):
         (text,) = set(rows["config"])
-        assert json.loads(text) == configs.trial_values(method, trial)
+        assert json.loads(text) == search.first_points(method, 6)[trial]
     for file in (Path(__file__).parents[1] / "results").glob("*.csv"):
         if not file.stem.endswith("_tuning"):
             assert not set(gru.read_record(file.stem)[0]["seed"]) & set(log["seed"]), file.stem

@@ -25,13 +25,15 @@ commands:
   run      train the original, its references and methods, score them, write a table
            for example: gru-lite run --benchmark waterdigits --ratio 0.5 --seeds 3
   tune     choose the methods' configurations on validation, for run --configs
-           for example: gru-lite tune --benchmark waterdigits --methods all --trials 6 --first-seed 100
+           for example: gru-lite tune --benchmark waterdigits --methods all --first-seed 100
 
 gru-lite COMMAND --help lists the options."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its code: 0; 1 if a run diverged; 2 for bad input; 130 interrupted."""
+    """Run the command line and return its code: 0; 1 if a run diverged or a search failed; 2 for bad input;
+    130 interrupted.
+    """
     with contextlib.ExitStack() as quiet:
         if os.environ.get("RANK", "0") != "0":  # of the processes of torchrun, one speaks
             for stream in (contextlib.redirect_stdout, contextlib.redirect_stderr):
@@ -128,10 +130,10 @@ def _run(options, arguments):
         print("", report.beside_reported(results), sep="\n")
     if options.record:
         store.record(results.table, options.record, _command("run", arguments))
-    failed = results.table[results.table["status"] != "ok"]
-    for row in failed.itertuples():
+    diverged = results.table[results.table["status"].str.startswith("diverged")]
+    for row in diverged.itertuples():
         print(f"gru-lite: {row.method} of ratio {row.ratio}, seed {row.seed} {row.status}", file=sys.stderr)
-    return 1 if len(failed) else 0
+    return 1 if len(diverged) else 0
 
 
 def _tune(options, arguments):
@@ -141,8 +143,7 @@ def _tune(options, arguments):
     print(tuning.tuning_summary(log))
     if options.record:
         store.record(log, options.record, _command("tune", arguments))
-    # a search may try what diverges; a method without any value has failed
-    return 1 if len(tuning.chosen(log)) < len(options.methods) else 0
+    return 1 if any(found.is_failed for found in tuning.results_of(log).values()) else 0
 
 
 def _command(command, arguments):

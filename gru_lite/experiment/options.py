@@ -17,7 +17,16 @@ from ..methods import method_names
 from ..recipes.published import published_methods
 
 LISTED = "list"  # the ratio of a request that names its samples
-LOWEST = {"seeds": 1, "first_seed": 0, "references": 1, "trials": 1, "epochs": 1, "jobs": 1, "image_size": 8}
+LOWEST = {
+    "seeds": 1,
+    "first_seed": 0,
+    "references": 1,
+    "trials": 1,
+    "search": 1,
+    "epochs": 1,
+    "jobs": 1,
+    "image_size": 8,
+}
 
 
 def flag(default, help: str):
@@ -250,13 +259,13 @@ class RunOptions(Options):
 
 @dataclass(frozen=True)
 class TuneOptions(Options):
-    """Try configurations of each method, as many for each; choose by Avg. Gap on validation. Test is never
-    predicted.
+    """Search each method's configuration, with REWEIGHT and without, by the same rule for all; choose by Avg.
+    Gap on validation. Test is never predicted.
 
-    Every trial runs with REWEIGHT (a method that never visits the retain set without) on all ratios and
-    seeds, from the method's own search space; the first trial is its defaults. Choose seeds that no table
-    will use: --first-seed 100 is the default. The folder then holds tuning.csv, the log, and chosen.json,
-    which `gru-lite run --configs` takes.
+    All trials run on one seed, the better third on two, a third of those on four, and so on. A best value at
+    an edge of its range, or a best trial below doing nothing, extends the search by a third, twice at most.
+    Choose seeds that no table will use: --first-seed 100 is the default. The folder then holds tuning.csv,
+    the log, and chosen.json, which `gru-lite run --configs` takes.
     """
 
     scored_on: ClassVar[str] = "val"
@@ -266,7 +275,12 @@ class TuneOptions(Options):
     model: ClassVar[None] = None
     configs: ClassVar[None] = None
     save_models: ClassVar[bool] = False
-    trials: int = flag(6, "Configurations of each method, its defaults among them; 6 by default.")
+    trials: int = flag(24, "Configurations that each search begins with; 24 by default.")
+    search: int = flag(
+        1,
+        "Which of several independent searches: each has other points, the first also the defaults. For one "
+        "more take --search 2, with seeds and a folder of its own.",
+    )
     seeds: int = flag(4, "How many seeds to tune on; 4 by default.")
     first_seed: int = flag(
         100, "The first of them; 100 by default. No table may report a seed that was tuned on."

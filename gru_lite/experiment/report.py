@@ -52,6 +52,7 @@ def _cells(line: Line, facts, width, to_all, several):
     name = label(line.method, line.sampling, several)
     name += " [not in the paper]" if line.method in facts.not_in_paper else ""
     name += f" [{line.diverged} diverged]" if line.diverged else ""
+    name += " [failed search]" if line.is_failed_search else ""
     if "RA" not in line.means:
         return [name, *["-"] * (width - 1)]
     cells = [_plus_minus(line.means.get(column)) for column in (*GAP_METRICS, "worst_group")]

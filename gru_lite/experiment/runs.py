@@ -30,7 +30,7 @@ from ..train.parallel import barrier, is_main
 from .cluster import alone, on_cluster
 from .options import Options, RunOptions
 from .plan import Plan, jobs_of, on_main, planned, requests
-from .store import Run, read_run, reference_number, write_text
+from .store import FAILED_SEARCH, Run, read_run, reference_number, write_text
 from .table import Results, make_table
 
 
@@ -97,6 +97,10 @@ def execute_run(plan: Plan, item: Run, parent: int | None = None) -> None:
     split = plan.split(bench, item.ratio, item.seed) if item.ratio else None
     n_forget = len(split.forget) if split else 0
     record = asdict(item) | {"config": as_record(plan.config(item)), "n_forget": n_forget}
+    if item.trial is None and plan.recipe.is_failed(item.method, item.sampling != "none"):
+        failed = {"scores": None, "seconds": None, "status": FAILED_SEARCH}
+        write_text(folder / "run.json", json.dumps(record | failed, indent=1))
+        return
     try:
         model, seconds = _train(plan, item, bench, split, folder / "checkpoint.safetensors")
         if plan.keeps_model(item) and is_main():

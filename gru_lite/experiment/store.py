@@ -28,6 +28,8 @@ from ..files import whole
 from ..scores import Scores
 from ..train.parallel import is_main
 
+# The status of a method whose tuning found nothing: it is not run.
+FAILED_SEARCH = "failed search: no trial was better than doing nothing"
 FIELDS = set("method sampling ratio seed config n_forget scores seconds status".split())  # of a run.json
 
 

@@ -12,7 +12,7 @@ from ..methods import method_names
 from ..scores import GAP_METRICS, average_gap, mean_reference, tug_of_war
 from ..scores.statistics import calibrated_gap, holm, mean_interval, paired_test, smallest_difference
 from .options import LISTED, Options
-from .store import read_recipe, read_run, reference_number
+from .store import FAILED_SEARCH, read_recipe, read_run, reference_number
 
 COLUMNS = [
     "method", "reweight", "sampling", "ratio", "seed", *GAP_METRICS, "avg_gap", "avg_gap_refs", "tow",
@@ -191,6 +191,7 @@ class Line:
         method: its name.
         sampling: how it samples.
         diverged: how many seeds.
+        is_failed_search: whether its tuning found nothing that is better than doing nothing.
         means: {column: (mean, half width of the 95% Student interval)} over the other seeds.
         calibrated: (value, low, high), NaN where it cannot be told.
         is_reference: whether it is what the others are compared with.
@@ -199,6 +200,7 @@ class Line:
     method: str
     sampling: str
     diverged: int
+    is_failed_search: bool
     means: dict[str, tuple[float, float]]
     calibrated: tuple[float, float, float]
     is_reference: bool
@@ -217,7 +219,9 @@ def lines_of(block: pd.DataFrame) -> list[Line]:
         # Avg. Gap has no value where the reference diverged.
         means = {name: mean_interval(good[name].dropna()) for name in columns if good[name].notna().any()}
         calibrated = _calibrated(gaps[method, sampling], gaps.get(("original", "none")), ceiling)
-        lines.append(Line(method, sampling, len(part) - len(good), means, calibrated, is_reference(part)))
+        failed = bool((part["status"] == FAILED_SEARCH).any())
+        diverged = int(part["status"].str.startswith("diverged").sum())
+        lines.append(Line(method, sampling, diverged, failed, means, calibrated, is_reference(part)))
     return lines
 
 

@@ -1,28 +1,25 @@
 """The configuration of every run: one function, `Recipe.config`, decides.
 
 Values of one's own are JSON, {"method": {"field": value}}: the chosen.json of `gru-lite tune`, and the
-packaged tuned/NAME.json. A config class may say what is worth trying, as SPACE = {field: ("log", low, high) |
-("linear", low, high) | ("choice", (a, b, ...))}.
+packaged tuned/NAME.json. Under PLAIN the same may stand for runs without REWEIGHT. null in the place of a
+method's values: its search failed.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-
-from scipy.stats import qmc
 
 from ..data import BENCHMARKS
 from ..errors import InputError, check_choice
 from ..methods import method as find_method
 from ..methods import method_names, retains
-from ..seeding import stream
 from ..train.config import TrainConfig
 from .published import hyperparameters, published_methods, published_row
 
 PACKAGED = Path(__file__).parent / "tuned"
+PLAIN = "without REWEIGHT"
 # Of SCRUB, where the table names the batch of its ascent; and of every method of the corrected preset.
 RETAIN_BATCH = 128
 UNLEARNING_EPOCHS = 10
@@ -39,8 +36,9 @@ class Recipe:
         model: name of the architecture.
         preset: "paper", with the published values and methods as released, or "corrected".
         groups: as --groups is; the published values depend on how many there are.
-        values: {method: {field: value}} over those of the preset or the method's defaults; None: there are
-            none.
+        values: {method: {field: value}} over those of the preset or the method's defaults, as `read_values`
+            gives them; None: there are none.
+        trials: of a tuning, {(method, with REWEIGHT or not): [{field: value}]}.
         epochs: of a trial: so many of a training, and at most so many of a method; None for all.
         precision: as in TrainConfig; None: float32, or bfloat16 for images as released.
         compile: as in TrainConfig.
@@ -55,6 +53,7 @@ class Recipe:
     epochs: int | None = None
     precision: str | None = None
     compile: bool = False
+    trials: dict | None = None
 
     def config(
         self, method: str, ratio: str | None = None, reweight: bool = False, trial: int | None = None
@@ -66,14 +65,14 @@ class Recipe:
                 "ceiling" ...
             ratio: text; None for the original.
             reweight: with REWEIGHT or without.
-            trial: of a tuning, which point of the method's space.
+            trial: of a tuning, which of its trials.
 
         Raises:
             InputError: the paper's table has no such run.
         """
         unlearns = method in method_names()
         if trial is not None:
-            config = make_config(method, trial_values(method, trial))
+            config = make_config(method, self.trials[method, reweight][trial])
         elif self.published and self.preset == "paper" and (not unlearns or method in published_methods()):
             config = paper_config(self.published, self.model, self.groups, ratio, method, reweight)
         elif self.published:
@@ -81,15 +80,23 @@ class Recipe:
         elif not unlearns:
             config = TrainConfig()
         else:
-            is_tuned = self.benchmark and self.values is None
-            config = tuned(method, self.benchmark) if is_tuned else find_method(method)[1]()
-        if unlearns and trial is None and self.values:
-            config = make_config(method, self.values.get(method, {}), config)
+            config = find_method(method)[1]()
+        if unlearns and trial is None:
+            config = make_config(method, values_of(method, self.own_values, reweight) or {}, config)
         if self.epochs:  # a trial run; the warm-up must leave an epoch to train in
             epochs = min(config.epochs, self.epochs) if unlearns else self.epochs
             config = replace(config, epochs=epochs, warmup_epochs=min(config.warmup_epochs, epochs - 1))
         precision = self.precision or config.precision
         return replace(config, precision=precision, compile=self.compile or config.compile)
+
+    @property
+    def own_values(self) -> dict:
+        """`values`, or those that were tuned on the benchmark."""
+        return tuned_values(self.benchmark) if self.benchmark and self.values is None else self.values or {}
+
+    def is_failed(self, method: str, reweight: bool) -> bool:
+        """Whether the search for a method's values found none that are better than doing nothing."""
+        return values_of(method, self.own_values, reweight) is None
 
 
 def paper_config(
@@ -150,16 +157,29 @@ def _from_row(method, row):
     return released(**values)
 
 
-def tuned(method: str, benchmark: str = "waterdigits") -> TrainConfig:
-    """Return the config of a method with the values tuned on a benchmark, or its defaults where none are."""
+def tuned(method: str, benchmark: str = "waterdigits", reweight: bool = True) -> TrainConfig:
+    """Return the config of a method with the values tuned on a benchmark; its defaults where none are, or
+    where the search failed.
+    """
     find_method(method)
     check_choice(benchmark, BENCHMARKS, "benchmark")
+    return make_config(method, values_of(method, tuned_values(benchmark), reweight) or {})
+
+
+def tuned_values(benchmark: str) -> dict:
+    """Return the values tuned on a benchmark, as `read_values` does; {} where none are."""
     file = PACKAGED / f"{benchmark}.json"
-    return make_config(method, read_values(file).get(method, {}) if file.is_file() else {})
+    return read_values(file) if file.is_file() else {}
+
+
+def values_of(method: str, values: dict, reweight: bool) -> dict | None:
+    """Return {field: value} of one method, {} where none are named; None: its search failed."""
+    plain = values.get(PLAIN, {})
+    return plain[method] if not reweight and method in plain else values.get(method, {})
 
 
 def read_values(file: str | Path) -> dict[str, dict]:
-    """Return {method: {field: value}} of a JSON file.
+    """Return {method: {field: value}} of a JSON file, and the same under PLAIN where it is there.
 
     Raises:
         InputError: names the file, the method and the field that are wrong.
@@ -170,11 +190,15 @@ def read_values(file: str | Path) -> dict[str, dict]:
         raise InputError(f"--configs {file} cannot be read: {error.strerror}") from None
     except ValueError:
         values = None
-    if not isinstance(values, dict) or not all(isinstance(fields, dict) for fields in values.values()):
-        raise InputError(f'--configs {file} is not JSON of the form {{"method": {{"field": value}}}}')
+    parts = [values, *([values[PLAIN]] if isinstance(values, dict) and PLAIN in values else [])]
+    for part in parts:
+        if not isinstance(part, dict) or not all(isinstance(v, (dict, type(None))) for v in part.values()):
+            raise InputError(f'--configs {file} is not JSON of the form {{"method": {{"field": value}}}}')
     try:
-        for method, fields in values.items():
-            make_config(method, fields)
+        for part in parts:
+            for method, fields in part.items():
+                if method != PLAIN:
+                    make_config(method, fields or {})
     except InputError as error:
         raise InputError(f"--configs {file}: {error}") from None
     return values
@@ -198,34 +222,3 @@ def make_config(method: str, values: dict, base: TrainConfig | None = None) -> T
 def as_record(config: TrainConfig) -> dict:
     """Return a config as it reads in a JSON file."""
     return json.loads(json.dumps(asdict(config)))
-
-
-def trial_values(method: str, trial: int) -> dict:
-    """Return {field: value} of one trial of a tuning: trial 0 has the defaults, a later one a point of SPACE.
-
-    The points are a scrambled Sobol sequence: a few of them cover each field evenly, which independent draws
-    do not.
-    """
-    config_class = find_method(method)[1]
-    space, defaults = getattr(config_class, "SPACE", {}), asdict(config_class())
-    if not space:
-        raise InputError(f"{method} has nothing to tune: its config names no SPACE")
-    if trial == 0:
-        return {name: defaults[name] for name in space}
-    points = qmc.Sobol(len(space), seed=stream(0, "tune", method)).random_base2(trial.bit_length())
-    return {
-        name: _at(share, *what, whole=isinstance(defaults[name], int))
-        for (name, what), share in zip(space.items(), points[trial - 1], strict=True)
-    }
-
-
-def _at(share, kind, *bounds, whole=False):
-    """The value at a share in [0, 1) of the way through a range."""
-    if kind == "choice":
-        return bounds[0][int(share * len(bounds[0]))]
-    check_choice(kind, ("log", "linear"), "kind of search space")
-    low, high = map(math.log, bounds) if kind == "log" else bounds
-    value = low + share * (high - low)
-    # Two digits: to be read, and written down.
-    value = float(f"{math.exp(value) if kind == 'log' else value:.1e}")
-    return round(value) if whole else value

@@ -69,10 +69,8 @@ _build/.site: .venv/.stamp $(SITE)
 test: .venv/.stamp ## everything that CI runs: lint, units, lessons in profile smoke, the site in a browser (22 min on two cores)
 	@$(MAKE) --no-print-directory lint
 	@$(LESSONS) check
-	@$(MAKE) --no-print-directory units
-	@$(MAKE) --no-print-directory smoke
 	@$(MAKE) --no-print-directory site
-	$(PY) -m pytest tests -m site $(PARALLEL)
+	$(PY) -m pytest tests $(PARALLEL)
 	$(elapsed)
 
 lint: .venv/.stamp ## format, lint and spelling (seconds; to mend: .venv/bin/ruff format, .venv/bin/ruff check --fix)

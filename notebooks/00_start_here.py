@@ -1,6 +1,10 @@
 # %% [markdown]
 # # Start here: when one group asks to be forgotten
 #
+# **Result.** 90% of a small group asks to be forgotten, and the model is trained again without them. On new images of
+# the group it is then right 53 points less often (mean of twenty seeds). REWEIGHT, which draws the few that are left more
+# often, gives 23 of these points back.
+#
 # **Question.** A model is trained on everyone's data. Then people ask to be forgotten, and most of them belong to one
 # group. We do the cleanest thing there is: throw their data away and train again. Who pays for that?
 #
@@ -8,17 +12,23 @@
 #
 # - say what a *group* and a *forget request* are, and make one with `gru_lite`;
 # - show in one figure what retraining does to the group that asked;
-# - show how much of it a change of sampling, REWEIGHT, gives back.
+# - show with a swap of backgrounds what the model reads;
+# - show how much of the harm a change of sampling, REWEIGHT, gives back.
 #
-# **You need** Python, and to have trained a classifier in PyTorch before. **Time:** a minute and a half on two CPU cores, most of
-# it for three trainings. There is nothing to download.
+# **You need** Python, and to have trained a classifier in PyTorch before. **Time:** two to three minutes on two CPU
+# cores, most of it for three trainings. There is nothing to download.
 
 # %% tags=["parameters"]
 profile = "full"  # or "smoke": few images, one epoch; numbers mean nothing
 seed = 0
 
 # %%
+from dataclasses import replace
+
+import numpy as np
 import pandas as pd
+import torch
+from sklearn.datasets import load_digits
 
 import gru_lite as gru
 from gru_lite import plots
@@ -29,8 +39,9 @@ config = gru.TrainConfig(epochs=15 if profile == "full" else 1)
 # ## The data: real handwriting, two backgrounds
 #
 # WaterDigits draws scikit-learn's scanned digits on two backgrounds, *land* and *water*. The model is asked one thing:
-# **does the digit have a hole** (0, 6, 8, 9) **or not?** That is the *target* $y$. The background is the *sensitive
-# attribute* $s$: it has nothing to do with the answer. A pair $(y, s)$ is a *group*, so there are four of them.
+# **does the digit have a hole** (0, 6, 8, 9) **or not?** That is the *target* $y$. It goes by the digit and not by the
+# stroke: some people close their 4, and it is still labelled *no hole*. The background is the *sensitive attribute* $s$:
+# it has nothing to do with the answer. A pair $(y, s)$ is a *group*, so there are four of them.
 #
 # *Which groups does the training set hold many of, and which few? What could a lazy model learn from that?*
 
@@ -41,8 +52,8 @@ plots.plt.show()
 
 # %% [markdown]
 # Most digits with a hole are on water, and most others on land. A lazy model reads the background: that is right for more
-# than nine training images in ten. It is wrong for exactly the two rare groups, and the rare groups are how one notices.
-# Validation and test hold equally many images of each group, and no digit that was scanned for training appears in them.
+# than nine training images in ten, and wrong for exactly the two rare groups. Validation and test hold equally many
+# images of each group, so that there the lazy model is caught. No digit that was scanned for training appears in them.
 
 # %% [markdown]
 # ## The request
@@ -84,59 +95,145 @@ scores = {name: gru.score(model, bench, split) for name, model in models.items()
 # %% [markdown]
 # ## The problem in one figure
 #
-# *The overall test accuracy of the three is printed above the figure. Before you look at the bars: which group do you expect
-# to lose, and will the other three notice?*
+# *Above the figure we print the accuracy on all of test. Before you look at the bars: which group do you expect to lose,
+# and will the other three notice?*
 
 # %% mystnb={"image": {"alt": "Bars of test accuracy for four groups and three models. For digits with a hole on land the retrained model falls far below the original, and the reweighted one lies between them. Digits without a hole on water lose accuracy, too; the two common groups hardly change."}, "figure": {"caption": "Test accuracy of each group (600 images each) before and after 90% of the images of one group, in bold, were removed from training.", "name": "fig-problem"}}
-for name, score in scores.items():  # TA, GA: accuracy on all of test, on the group
-    print(f"{name:20} all of test {score.TA:5.1f}   the group {score.GA:5.1f}")
-
 tables = {name: score.group_accuracy for name, score in scores.items()}
+mix = split.n_train.reshape(2, 2) / split.n_train.sum()  # the groups' shares in training
+for name, table in tables.items():
+    print(f"{name:20} all of test {table.mean():5.1f}   in the mix of training {(mix * table).sum():5.1f}")
+
 plots.group_bars(tables, bench.group_names, highlight=[2])
 plots.plt.show()
 
 # %% [markdown]
-# The people who stayed in the group pay. Their data was not removed, and nobody decided against them. A likely reason is that
-# the group has become so rare in training that the model falls back on the background for it. The other rare group, which
-# nobody asked about, loses accuracy, too (13 points in the mean of the recorded seeds below); the two common ones hardly
-# notice. The average over the whole test set hides most of that. REWEIGHT gives part of it back without using a single forgotten image, and not all of it: drawing 18 images ten
-# times as often does not make 180 of them.
+# The group that asked loses most. The other rare group, which nobody asked about, loses accuracy, too. The two common
+# ones hardly change. The average over all of test falls much less than the group does. In the mix of the training set,
+# where the group is fewer than one image in twenty, it falls by a few points only.
 #
-# One seed is an anecdote, and another computer, which rounds otherwise, trains a slightly different model of it. So what
-# this page says is checked twice whenever it is executed: on the models above, where the difference is too large for
-# that to matter, and on twenty recorded seeds.
+# ## Who is harmed?
+#
+# The bars are about *new* images: people like those who asked, whom the model meets later. But some of the group stayed
+# in the training set. *How does the model treat those?*
+
+# %%
+stayed = split.retain[split.group[split.retain] == 2]
+known = {}
+for name, model in models.items():
+    known[name] = 100 * (gru.predict(model, bench.train, stayed).argmax(axis=1) == 1).mean()
+    new = scores[name].GA
+    print(f"{name:20} the {len(stayed)} that stayed {known[name]:5.1f}   new images of the group {new:5.1f}")
+
+# %% [markdown]
+# After retraining, the images that stayed fare better than new ones: the model was trained on them. With REWEIGHT it has
+# learnt them almost by heart, and that helps new images only in part. So those who pay most have neither left nor stayed.
+# They are the people like them whom the model meets later.
+#
+# ## Does it read the background?
+#
+# We suspect that the retrained model falls back on the background. A **swap** tests it: draw each test digit twice, once
+# on land and once on water. Angle, size, stroke and contrast are the same, so the background is all that differs. *For how
+# many digits will the answer change?*
+
+
+# %%
+def test_digits_on(background):
+    """The benchmark's own drawing of the test set, on backgrounds of our choice: 0 is land, 1 is water."""
+    from gru_lite.data.waterdigits import render
+    from gru_lite.seeding import torch_stream
+
+    scans = torch.from_numpy(load_digits().images).float()[bench.test.source] / 16
+    return render(scans, torch.from_numpy(background), torch_stream(seed, "pixels", "test"))
+
+
+assert (test_digits_on(bench.test.sensitive) == bench.test.images).all()  # it is the same drawing
+pairs = [test_digits_on(np.full(len(bench.test), s)) for s in (0, 1)]
+
+answers, changed = {}, {}
+for name, model in models.items():
+    answers[name] = [gru.predict(model, replace(bench.test, images=x)).argmax(axis=1) for x in pairs]
+    differ = answers[name][0] != answers[name][1]
+    changed[name] = [100 * differ[bench.test.target == y].mean() for y in (0, 1)]
+print("answers that change with the background (%)")
+print(pd.DataFrame(changed, index=bench.test.target_names).round(1))
+
+# %% mystnb={"image": {"alt": "Two rows of ten digits with a hole, the same digits on land above and on water below. Under each stands the answer of the retrained model: on water it is mostly hole, on land it is often no hole."}, "figure": {"caption": "Ten test digits with a hole on both backgrounds, not selected, with the answers of the retrained model.", "name": "fig-swap"}}
+shown = np.flatnonzero(bench.test.target == 1)[:10]
+fig, axes = plots.figure(7.5, 2.3, columns=len(shown), rows=2)
+for s, row in enumerate(axes):
+    for i, axis in zip(shown, row):
+        axis.imshow(pairs[s][i].transpose(1, 2, 0))
+        axis.set(xticks=[], yticks=[], xlabel=bench.test.target_names[answers["retrain"][s][i]])
+    row[0].set_ylabel(bench.test.sensitive_names[s])
+plots.plt.show()
+
+# %% [markdown]
+# After retraining the answer depends on the background for many more digits with a hole, and nothing but the background
+# has changed. So the retrained model reads the background where the original read the digit. More digits without a hole
+# are affected, too: on water they are the other rare group. With REWEIGHT the dependence is still above that of the
+# original. To draw 18 images ten times as often does not make 180 of them.
+#
+# ## Is this one seed?
+#
+# One seed is an anecdote, and another computer, which rounds otherwise, trains a slightly different model of it. So we
+# recorded twenty seeds:
+
+# %%
+names = ("waterdigits_requests", "waterdigits_fresh_seeds")
+recorded = pd.concat(gru.read_record(name)[0] for name in names)
+rows = [("original", "none"), ("retrain", "none"), ("retrain", "replacement")]
+before, plain, weighted = (gru.select(recorded, method, 0.9, sampling) for method, sampling in rows)
+differences = {
+    "retraining, the group": plain["GA"] - before["GA"],
+    "REWEIGHT gives back": weighted["GA"] - plain["GA"],
+    "retraining, the other rare group": plain["acc_0_1"] - before["acc_0_1"],
+}
+for name, values in differences.items():
+    mean, half = gru.mean_interval(values)
+    print(f"{name:33} {mean:+6.1f} ± {half:.1f}   from {values.min():+.1f} to {values.max():+.1f}")
+    print(f"{'':33} seed 0: {values[0]:+.1f}")
+
+# %% [markdown]
+# Seed 0, which you see on this page, is a mild one: both its harm and what REWEIGHT gives back are among the three smallest
+# of the twenty. The directions are the same in every seed.
 
 # %% tags=["claim"]
 if profile == "full":
-    before, plain, weighted = (score.GA for score in scores.values())
-    gru.check_claim("in the figure retraining costs the group accuracy", [before - plain])
-    gru.check_claim("in the figure REWEIGHT does not give back all of it", [before - weighted])
+    GA = {name: score.GA for name, score in scores.items()}
+    lost = GA["original"] - GA["retrain"]
+    gru.check_claim("in the figure retraining costs the group accuracy", [lost])
+    left = GA["original"] - GA["retrain + REWEIGHT"]
+    gru.check_claim("in the figure REWEIGHT does not give back all of it", [left])
     change = tables["retrain"] - tables["original"]
     gru.check_claim("in the figure the other rare group loses, too", [-change[0, 1]])
     largest = abs(change.diagonal()).max()
     gru.check_claim("in the figure a common group moves by less than 5 points, margin", [5 - largest])
+    better = known["retrain + REWEIGHT"] - GA["retrain + REWEIGHT"]
+    gru.check_claim("with REWEIGHT, images that stayed fare better than new ones", [better])
+    for y, name in enumerate(bench.test.target_names):
+        more = changed["retrain"][y] - changed["original"][y]
+        gru.check_claim(f"more answers change after retraining, {name}", [more])
+    back = changed["retrain + REWEIGHT"][1] - changed["original"][1]
+    gru.check_claim("with REWEIGHT still more than in the original, hole", [back])
 
-names = ("waterdigits_requests", "waterdigits_fresh_seeds")
-recorded = pd.concat(gru.read_record(name)[0] for name in names)
-rows = [("original", "none"), ("retrain", "none"), ("retrain", "replacement")]
-parts = [gru.select(recorded, method, 0.9, sampling) for method, sampling in rows]
-before, plain, weighted = (part["GA"] for part in parts)
-gru.check_claim("retraining costs the group accuracy", before - plain)
-gru.check_claim("REWEIGHT gives part of it back", weighted - plain)
-gru.check_claim("but not all", before - weighted)
-for difference in (before - plain, weighted - plain, before - weighted):
+# %% tags=["claim"]
+harm, gain, other = differences.values()
+gru.check_claim("retraining costs the group accuracy", -harm)
+gru.check_claim("REWEIGHT gives part of it back", gain)
+gru.check_claim("but not all", before["GA"] - weighted["GA"])
+gru.check_claim("the other rare group loses, too", -other)
+for difference in (-harm, gain, before["GA"] - weighted["GA"], -other):
     assert (difference > 0).all(), "not in each of the recorded seeds"
-gru.check_claim("the other rare group loses, too", parts[0]["acc_0_1"] - parts[1]["acc_0_1"])
-
-# %% [markdown]
-# In each of the twenty seeds, which lesson 3 uses, the first three directions are the same. The next lessons look at such
-# records, with intervals, before they conclude anything.
+assert (-harm).rank()[0] <= 3 and gain.rank()[0] <= 3, "seed 0 is not a mild one"
 
 # %% [markdown]
 # ## Summary
 #
 # - A group is a pair of target and sensitive attribute. Forget requests need not be spread evenly over groups.
-# - Retraining on what is left is exact unlearning, and it can harm the group that asked: those of it who stayed.
+# - Retraining on what is left is exact unlearning, and it can harm the group that asked: people like those who left, whom
+#   the model meets later.
+# - The model then answers by the background: swap it, and many more answers change.
 # - REWEIGHT samples the retain set so that each group is drawn as often as before the request. It gives back a part.
 #
 # ## Exercises

@@ -1,6 +1,9 @@
 # %% [markdown]
 # # Deriving MIU
 #
+# **Result.** Retraining hardly makes features forget the group: on six recorded seeds, $I(Z; G)$ falls by 0.016 ±
+# 0.042 of 1.22 nats. So MIU isn't derived from what retraining does. It pushes features further, and needs brakes.
+#
 # **Question.** Retraining is exact and slow. Which change of the *original's features* would be a cheap substitute,
 # and which formula asks for exactly that change?
 #
@@ -11,8 +14,8 @@
 # - derive each part of MIU, forget score, calibration and REWEIGHT, from what goes wrong without it;
 # - write the whole algorithm on one page.
 #
-# **You need** {doc}`03_exact_unlearning_by_reweighting` and {doc}`04_mutual_information`. **Time:** three minutes on
-# two CPU cores.
+# **You need** {doc}`03_exact_unlearning_by_reweighting` and {doc}`04_mutual_information`. **Time:** 25 minutes to
+# read, four to run on two CPU cores.
 
 # %% tags=["parameters"]
 profile = "full"  # or "smoke": few images, one epoch; numbers mean nothing
@@ -35,12 +38,12 @@ effort = {"n_groups": 4} if profile == "full" else {"n_groups": 4, "steps": 10}
 # %% [markdown]
 # ## What should features still know of the group?
 #
-# Write $Z$ for the features of an image, the input of the last linear layer, and $G = (Y, S)$ for its group. The idea
-# behind MIU, *mutual information unlearning* {cite:p}`demin2025group`, is short: a request that is concentrated on
-# one group asks the model to lose what it learnt of that group, so lower the mutual information of features and group
-# on $F$, and hold it in place elsewhere. It sounds right. Before building on it, let us look at the models that MIU
-# is to imitate. If the idea describes what retraining does, then the features of a retrained model know less of the
-# group than those of the original.
+# Write $Z$ for the features of an image, the input of the last linear layer, and $G = (Y, S)$ for its group.
+# {term}`MIU`, *Mutual Information-aware Machine Unlearning* {cite:p}`demin2025group`, has a short idea. A request
+# that is concentrated on one group asks the model to lose what it learnt of that group. So lower the mutual
+# information of features and group on $F$, and hold it in place elsewhere. Before we build on the idea, we look at
+# the models that MIU is to imitate. If the idea describes retraining, the features of a retrained model know less of
+# the group than the original's.
 
 # %%
 bench = gru.load("waterdigits" if profile == "full" else "waterdigits_small", seed=seed)
@@ -59,16 +62,15 @@ features = {name: gru.extract_features(m, bench.test) for name, m in models.item
 print("features of the test images:", features["original"].shape)
 
 # %% [markdown]
-# We measure on the test images: no model saw them, and each of the four groups has a quarter of them, so that $I(Z;
-# G)$ is at most $\log 4 = 1.39$ nats. `gru.mutual_information` divides the images at random and judges each of them
-# by critics that it neither trained nor stopped. One draw of that division is one *probe*, and each model gets three.
-#
-# $G$ is the pair of target and background, and the chain rule takes it apart:
+# We measure on the test images: no model saw them, and each group has a quarter of them, so that $I(Z; G)$ is at most
+# $\log 4 = 1.39$ nats. `gru.mutual_information` divides the images at random. One draw of that division is one
+# *probe*, and each model gets three. By the chain rule of lesson 4,
 #
 # $$I(Z; G) = I(Z; Y) + I(Z; S \mid Y).$$
 #
-# The first term is what a classifier lives on, the second what it should not need. *Before the next figure: which of
-# the three will retraining lower, and by how much?*
+# A classifier lives on the first term, and should not need the second. We estimate the second within each target,
+# because a difference of two lower bounds bounds nothing. *Which of the three will retraining lower, and by how
+# much?*
 
 
 # %%
@@ -76,7 +78,10 @@ def probe(name, k):
     z, test = features[name], bench.test
     whole = gru.mutual_information(z, test.group, seed=k, **effort)
     target = gru.mutual_information(z, test.target, seed=k, **effort)
-    return {"I(Z;G)": whole, "I(Z;Y)": target, "I(Z;S|Y)": whole - target}
+    rest = 0
+    for of_y in (test.target == 0, test.target == 1):
+        rest += of_y.mean() * gru.mutual_information(z[of_y], test.sensitive[of_y], seed=k, **effort)
+    return {"I(Z;G)": whole, "I(Z;Y)": target, "I(Z;S|Y)": rest}
 
 
 probes = {name: pd.DataFrame([probe(name, k) for k in range(n_probes)]) for name in models}
@@ -93,14 +98,11 @@ plots.paired_dots(changes, "minus that of the original (nats)")
 plots.plt.show()
 
 # %% [markdown]
-# Retraining hardly makes the features forget the group: of over 1.2 nats, $I(Z; G)$ loses a few hundredths in the
-# retrained model and in the reference. And what is lost is $I(Z; Y)$. What the features tell about the background
-# beyond that, $I(Z; S \mid Y)$, is about as large as before or a little larger: models that have lost their
-# counterexamples lean on it.
+# Retraining hardly makes the features forget the group. What is lost is $I(Z; Y)$. What the features tell about the
+# background beyond that, $I(Z; S \mid Y)$, is about as large as before.
 #
-# The intervals are over probes alone. They say how well these images tell these three models apart, not what another
-# seed would give. For that there is a record, of six seeds of the larger benchmark that {doc}`06_implementing_miu` is
-# about:
+# The intervals are over probes alone. They do not say what another seed would give. For that we have a record of six
+# seeds, on the larger benchmark of {doc}`06_implementing_miu`:
 
 # %%
 record, _ = gru.read_record("waterdigits_miu_traps")
@@ -111,12 +113,13 @@ print(f"I(Z;G) of the originals {known['no-op'].mean():.2f}, on {len(fall)} seed
 print(f"and in the mean of their references lower by {mean:.3f} ± {half:.3f}")
 
 # %% [markdown]
-# Over six seeds the fall is of the size of its interval, and both are small beside 1.2 nats: **a model that never saw
-# $F$ has features that know as much of the group as those of one that did.**
+# Over six seeds the fall is 0.016 ± 0.042 nats. Whether there is one at all is undecided. A fall of more than 0.06, a
+# twentieth of the whole, is excluded. **The features of a model that never saw $F$ know about as much of the group as
+# those of a model that did.**
 #
-# So the idea is not a description of retraining, at least not here, and MIU is not derived from one. Lowering $I(Z;
-# G)$ by force would also lower $I(Z; Y)$, because $Y$ is a part of $G$: that is the first thing that can go wrong,
-# and it is why the method has a second half that holds the information in place.
+# So the idea does not describe retraining, at least not here. Lowering $I(Z; G)$ by force would also lower $I(Z; Y)$,
+# because $Y$ is a part of $G$. That is the first thing that can go wrong, and it is why the method has a second half
+# that holds the information in place.
 
 # %% tags=["claim"]
 if profile == "full":
@@ -124,7 +127,7 @@ if profile == "full":
     hundredths = 100 * lost.mean()  # of a nat, mean of the probes
     fifth = 20 * probes["original"]["I(Z;G)"].mean()
     gru.check_claim("retraining lowers I(Z;Y), by hundredths of a nat", [hundredths["I(Z;Y)"]])
-    gru.check_claim("and I(Z;S|Y) by less than 3 of them, margin", [3 - hundredths["I(Z;S|Y)"]])
+    gru.check_claim("and I(Z;S|Y) by less than 5 of them, margin", [5 - hundredths["I(Z;S|Y)"]])
     gru.check_claim("I(Z;G) loses less than a fifth, margin in hundredths", [fifth - hundredths["I(Z;G)"]])
 
 assert abs(mean) < half, "the fall can be told from zero: say so"
@@ -289,10 +292,10 @@ axes[1].legend(loc="lower left", fontsize=9, frameon=False)
 plots.plt.show()
 
 # %% [markdown]
-# First they do what was asked: each point heads for a neighbouring group, and where the score passes zero it has
-# reached the points of others. But nothing ends there. They go through the other clouds and out on the far side,
-# where there is no data and where the critic has never been trained. Its curve leaves the exact one: it no longer
-# estimates anything.
+# First the points do what was asked: each heads for a neighbouring group. The score is a mean. Where it passes zero,
+# about a third of the points are still most likely in their own group. Nothing ends there. The points go through the
+# other clouds and out on the far side, where there is no data and the critic has never been trained. Its curve leaves
+# the exact one: it no longer estimates anything.
 #
 # The formula says why. With $q_g = p(g \mid z)$, the gradient of a sample's score is
 #
@@ -306,7 +309,7 @@ plots.plt.show()
 # - a retain pass after each forget pass, which pulls the shared weights back;
 # - critics that are tuned again at the start of each epoch, so that they have data where the features are now;
 # - clipping (ours): the gradient of the score with respect to the features is at most as long as that of the
-#   cross-entropy. In the authors' release the call that was to clip works on another model and has no effect.
+#   cross-entropy. The release's clipping rescales gradients of the critic, which makes no step there: no effect.
 
 # %%
 z = toy[toy_group == 2].clone().requires_grad_()
@@ -362,10 +365,10 @@ axis.legend(loc="upper left", frameon=False)
 plots.plt.show()
 
 # %% [markdown]
-# The features of a model that never saw $F$ still tell the group of about nine in ten of its images: they are digits
-# with a hole on land, and both can be seen. The score of the reference is lower than the original's, on this seed by
-# 0.1 to 0.2 nats of 1.3, and nowhere near zero. So the direction of the forget term is right, and the distance is short. A method that brings
-# the score to zero, let alone below, is further from the reference than one that leaves it alone.
+# The features of a model that never saw $F$ still tell the group of most of its images: they are digits with a hole
+# on land, and both can be seen. The score of the reference is lower than the original's, by little, and nowhere near
+# zero. So the direction of the forget term is right, and the distance is short. A method that brings the score to
+# zero, let alone below, is further from the reference than one that leaves it alone.
 #
 # What has changed much more is what the *head* makes of these features: see the accuracies. Keep that in mind for
 # lesson 6, and for any sentence that calls a low score "forgotten".
@@ -425,11 +428,14 @@ if profile == "full":
     assert slopes[0.7] > 0 > slopes[1.3], "it does not pull back"
 
 # %% [markdown]
-# Three cautions. Equal information is not equal features: (4) compares two numbers, and very different features have
-# the same number. Both numbers come from critics that were trained briefly and are too low; only their difference is
-# used, in the hope that they are too low alike. And the target is that of the original, while a method is judged by
-# its distance to the reference: {numref}`fig-what-features-know` shows their $I(Z; G)$ to differ by a few hundredths of
-# a nat, so here the target is nearly right.
+# Four cautions:
+#
+# - This *calibration* has nothing to do with the {term}`calibrated gap` of the tables.
+# - Equal information is not equal features. Very different features can have the same number.
+# - Both numbers come from briefly trained critics and are too low. Only their difference is used, in the hope that
+#   they are too low alike.
+# - The target is the original's, while a method is judged by its distance to the reference. Here the two differ by a
+#   few hundredths of a nat ({numref}`fig-what-features-know`).
 #
 # ## REWEIGHT: let the group into the batch
 #
@@ -446,9 +452,9 @@ for name, counts in laws.items():
     print(f"    and none at all in {none:.0%} of the batches")
 
 # %% [markdown]
-# And a third: the marginal in both critics is $p_D(g)$. On plain batches of $R$ the groups follow $p_R$ instead, and
-# the estimate then has the limit $I_R(Z; G) + \mathrm{KL}(p_R \,\|\, p_D)$, with an offset that no change of the
-# features can remove (lesson 4 met it for the uniform marginal). REWEIGHT draws by $p_D$, and the offset is gone.
+# There is no third reason in the marginal. On plain batches of $R$, the best critic of $D$ reads $I_R(Z; G) +
+# \mathrm{KL}(p_R(z) \,\|\, p_D(z))$ instead of $I_D(Z; G)$. That is another number, but both terms of (4) have it:
+# while features have not moved, it cancels.
 #
 # ## The algorithm
 #
@@ -476,12 +482,12 @@ for name, counts in laws.items():
 # ## Summary
 #
 # - A retrained model's features still know the group, almost as well as the original's. MIU is a plausible way to
-#   change a model, not a derivation of what retraining does; whether it comes near is for measurements to say.
+#   change a model. Whether it comes near to retraining is for measurements to say.
 # - Within a single-group request the mutual information is zero. With the marginal of $D$, the forget term is a
 #   score: the mean log-odds that a critic takes a forgotten sample for one of its group.
 # - The score has no lower bound, and its push grows on the way out. Over-forgetting is the normal case without brakes.
 # - Calibration holds $I(Z; G)$ where the original had it, from both sides.
-# - REWEIGHT brings the group into the retain batches, and makes the critics' marginal the right one.
+# - REWEIGHT brings the group into the retain batches.
 #
 # ## Exercises
 #

@@ -1,15 +1,18 @@
 # %% [markdown]
 # # The rivals: six ways to forget
 #
-# **Question.** Retraining is exact and slow. What do the usual shortcuts do to a model, step by step, and what does each
-# of them leave behind?
+# **Result.** Six methods that avoid retraining are one training loop with different losses. Each leaves something else
+# behind. Over five recorded seeds, EU-k keeps the accuracy on $F$ 9 points too high, gradient ascent costs the group
+# 9.5 points, and SalUn's EO is 13 points worse than the reference's.
+#
+# **Question.** What do the usual shortcuts do to a model, step by step?
 #
 # **After this lesson you can**
 #
 # - write fine-tuning, gradient ascent, EU-k, L1-sparse, SalUn and SCRUB as one loop with different losses;
-# - say of each what it changes in an optimiser step, and see it in the model;
-# - explain where a method on paper and the same method in an optimiser differ: weight decay, momentum, BatchNorm;
-# - read a table of one seed for what it is.
+# - see in the model what each of them changes;
+# - find where a formula and its optimiser differ: weight decay, momentum, BatchNorm;
+# - say what a table of one seed shows, and what it doesn't.
 #
 # **You need** {doc}`03_exact_unlearning_by_reweighting`. **Time:** four minutes on one CPU core.
 
@@ -45,8 +48,8 @@ def settings(method, **changes):
 # %% [markdown]
 # ## What they start from
 #
-# A method gets the original model, $F$ and $R$. Beside it we train the reference, Retrain + REWEIGHT, and the ceiling: a
-# second reference with other training randomness.
+# A method gets the original model, $F$ and $R$. We also train the {term}`reference`, Retrain + REWEIGHT, and a second
+# one with other training randomness, the {term}`ceiling`.
 
 # %%
 bench = gru.load("waterdigits" if FULL else "waterdigits_small", seed=seed)
@@ -70,8 +73,8 @@ def unlearn(method, chosen):
 # %% [markdown]
 # ## One loop, six methods
 #
-# All of them take turns: a pass over $F$ with one loss, then a pass over $R$ with another. Write $\ell$ for the
-# cross-entropy of an image and $\theta_0$ for the weights of the original, where $\theta$ starts.
+# Each method takes turns: a pass over $F$ with one loss, then a pass over $R$ with another. We write $\ell$ for the
+# cross-entropy of an image, and $\theta_0$ for the weights of the original, where $\theta$ starts.
 #
 # | method | minimised on a batch of $F$ | minimised on a batch of $R$ | besides |
 # |---|---|---|---|
@@ -82,12 +85,17 @@ def unlearn(method, chosen):
 # | SalUn {cite:p}`fan2024salun` | $\ell$ of random labels | $\ell$ | only half of the weights may move |
 # | SCRUB {cite:p}`kurmanji2023scrub` | $-\mathrm{KL}$ to $\theta_0$ | $0.001\,\mathrm{KL} + 0.99\,\ell$ | $F$ in the first epochs only |
 #
-# REWEIGHT acts in the pass over $R$, so it can be added to all of them but gradient ascent. Two things to keep in mind.
-# Their authors had requests in view that are drawn from everywhere or take out a whole class; the group-concentrated
-# request and REWEIGHT came later {cite:p}`demin2025group`. And every method that visits $R$ gets the same number of steps
-# there, a third of those of retraining: otherwise the comparison would be about steps.
+# Four things to know before you compare them:
 #
-# The loop itself, once:
+# - **REWEIGHT** acts in the pass over $R$. So it can be added to every method but gradient ascent.
+# - **Steps on $R$** are the same for every method that visits $R$: a third of retraining's.
+# - **Steps on $F$** depend on the batch. A batch as large as $F$ makes a pass a single step, whether it is of 5 or 28
+#   images. (The paper's MIU on Waterbirds is such a case at ratios 0.1 and 0.5, with batches of 256.) A larger request
+#   then gets no more steps.
+# - **Requests.** The authors had others in mind: random images, a whole class, in SCRUB's paper also a part of a class.
+#   The group-concentrated request and REWEIGHT came later {cite:p}`demin2025group`.
+#
+# Here is the loop:
 
 
 # %%
@@ -113,9 +121,8 @@ def by_hand(config, on_R, on_F=None, forget_epochs=0, watch=print):
 
 
 # %% [markdown]
-# `Training` is the package's: a copy of the model with its optimiser, schedule and augmentation. `Sampler` draws the
-# batches, here with REWEIGHT. What `by_hand` gives will be compared with the package's method, bit by bit, where that
-# costs no more than seconds.
+# `Training` is a copy of the model with its optimiser, schedule and augmentation. `Sampler` draws the batches. Below,
+# we compare `by_hand` with the package's method, bit by bit.
 
 # %% [markdown]
 # ## Fine-tune: forget by not being reminded
@@ -124,11 +131,9 @@ def by_hand(config, on_R, on_F=None, forget_epochs=0, watch=print):
 #
 # $$\theta \leftarrow \theta - \eta\, \nabla_\theta \frac{1}{|B|} \sum_{i \in B} \ell_i(\theta), \qquad B \subset R.$$
 #
-# What was memorised about $F$ alone is no longer held in place, and may wear off under a large learning rate and weight
-# decay. What $F$ and $R$ have in common, which is most of what a good model knows, stays.
-#
-# If the images of $F$ were forgotten, they would look to the model like unseen images of their group. *How far apart are
-# the two losses in the original? Will five epochs bring them together?*
+# What the model memorised about $F$ alone is no longer trained, so it may wear off. If it did, the model would treat
+# the images of $F$ like unseen images of their group. *How far apart are the two losses in the original? Do five epochs
+# bring them together?*
 
 # %%
 unseen = np.flatnonzero(bench.val.group == 2)  # same group, never trained on
@@ -177,14 +182,14 @@ axis.legend(frameon=False)
 plots.plt.show()
 
 # %% [markdown]
-# In the original the forgotten images have a much lower loss than unseen ones: that is what was memorised. In the
-# reference the two are closer together. The tuned learning rate is higher than that of training and comes without
-# warm-up, and the first epoch throws both losses up. How far differs from seed to seed, and from one computer to another.
-# What comes down again is closer together than before. Here fine-tuning forgets less by patience than by a shock: the
-# model is shaken, and then repaired with $R$ alone.
+# **The gap shrinks.** In the original, the forgotten images have a much lower loss than unseen images of their group:
+# that difference is what was memorised. In the reference the two losses are closer. After fine-tuning they are closer
+# than in the original.
 #
-# No part of it aims at $F$. Whatever is forgotten, is forgotten because weights move for other reasons. That makes
-# fine-tuning the control of every other method: what they add has to be worth more than nothing.
+# The path there differs between seeds and processors. The tuned learning rate is higher than that of training, without
+# warm-up. In some runs the first epoch raises both losses far before they fall again, in others hardly at all.
+#
+# Nothing in fine-tuning aims at $F$. So it is the control for every other method.
 
 # %% tags=["claim"]
 if FULL:
@@ -193,7 +198,6 @@ if FULL:
     gru.check_claim("the original has a lower loss on F than on unseen images (nats)", [high[0] - low[0]])
     closer = apart[0] - abs(np.log(levels[1] / levels[0]))
     gru.check_claim("in the reference the two are closer (log of the ratio)", [closer])
-    gru.check_claim("the first epoch throws the loss of F up (nats)", [low[1] - low[0]])
     gru.check_claim("at the end the two are closer (log of the ratio)", [apart[0] - apart[5]])
 
 # %% [markdown]
@@ -203,31 +207,13 @@ if FULL:
 #
 # $$\theta \leftarrow \theta + \eta\, \nabla_\theta \frac{1}{|B|} \sum_{i \in B} \ell_i(\theta), \qquad B \subset F.$$
 #
-# What does that change in a step? Only a sign, and with it the stability. Let $p$ be the predicted probabilities of an
-# image and $e_y$ the one-hot vector of its label. The gradient of $\ell$ with respect to the logits is
+# Only a sign has changed, but with it the stability. Let $p$ be the predicted probabilities of an image and $e_y$ the
+# one-hot vector of its label. The gradient of $\ell$ with respect to the logits is $p - e_y$. In descent it vanishes as
+# $p_y \to 1$. In ascent it *grows* to its full length as $p_y \to 0$, and the loss has no maximum at which to stop.
 #
-# $$\nabla_{\text{logits}}\, \ell = p - e_y .$$
-#
-# In descent it vanishes as $p_y \to 1$: who succeeds stops. In ascent it *grows* to its full length as $p_y \to 0$: who
-# succeeds goes on, and the loss has no maximum at which to rest.
-
-# %%
-logits = torch.tensor([[4.0, 0.0], [0.0, 0.0], [-4.0, 0.0]], requires_grad=True)
-y = torch.zeros(3, dtype=torch.long)
-loss = F.cross_entropy(logits, y, reduction="none")
-(gradient,) = torch.autograd.grad(loss.sum(), logits)
-p = logits.detach().softmax(dim=1)
-assert torch.allclose(gradient, p - F.one_hot(y, 2), atol=1e-6)
-
-lengths = gradient.norm(dim=1)
-for values in zip(p[:, 0].tolist(), loss.tolist(), lengths.tolist()):
-    print("p_y {:.2f}   loss {:.2f}   gradient {:.2f} long".format(*values))
-
-# %% [markdown]
-# This loop differs from `by_hand`: there is no pass over $R$, and BatchNorm keeps the original's statistics, because
-# those of a batch from one group are not those of the data. We let it run for longer than the tuned method does. *The
-# loss of $F$ should come up to that of the reference, no further. What happens to the test set until then, and what
-# after?*
+# This loop has no pass over $R$, and BatchNorm keeps the original's statistics. We run it longer than the tuned method.
+# *The loss of $F$ should rise to that of the reference, and no further. What happens to the test set before and after
+# that point?*
 
 # %%
 ascent = settings("gradient_ascent")
@@ -264,10 +250,8 @@ except gru.DivergedError as problem:
 models["gradient_ascent"] = model = unlearn("gradient_ascent", ascent)
 loss_of_F, test, group = np.array(path).T
 assert np.isclose(mean_loss(model, bench.train, split.forget), loss_of_F[stop], rtol=1e-3)
-levels = {"original": 0, f"after {stop} steps": stop}
-levels = pd.DataFrame({k: path[i] for k, i in levels.items()}).T
-levels.columns = ["loss of F", "TA", "GA"]
-print(levels.round(2).to_string())
+print("before: loss of F {:.2f}, TA {:.1f}, GA {:.1f}".format(*path[0]))
+print("after : loss of F {:.2f}, TA {:.1f}, GA {:.1f}".format(*path[stop]))
 
 # %% mystnb={"image": {"alt": "Two panels against steps of gradient ascent. Left, on a logarithmic axis, the loss of the forgotten images rises and goes on rising past the level of the reference. Right, the accuracy of the forgotten group falls and that of the whole test set follows it."}, "figure": {"caption": "Gradient ascent on the forgotten images: their loss (left) and test accuracy (right) against steps. Dashed: the reference; dotted: where the tuned method stops.", "name": "fig-ascent"}}
 fig, axes = plots.figure(8, 3.2, columns=2)
@@ -285,15 +269,12 @@ for axis in axes:
 plots.plt.show()
 
 # %% [markdown]
-# Ascent arrives within a few steps, and does not stop. On this seed the tuned method's two steps end near the line. A few
-# steps later the group is lost altogether, then the model says "no hole" to everything, and in the end there is no finite
-# number left. By the time the tuned method stops, the group's accuracy has already fallen below the reference's, by ten
-# points in the mean of five recorded seeds. A change of a few weights that raises the loss of 90 images raises it for all
-# that look like them: it unlearns the *group*.
+# **Ascent arrives within a few steps, and then goes on.** The loss of $F$ passes the reference's by powers of ten, and
+# the group's accuracy falls below 20%. When the tuned method stops, the group is already 9.5 points (95% interval 3.0
+# to 16.0) below the reference, over five recorded seeds. A change that raises the loss of 90 images also raises it for
+# images that look like them. So ascent unlearns the *group*.
 #
-# Nothing in the loss says where to stop. The tuned number of epochs does, and it was chosen by comparison with retrained
-# models of other seeds. In its favour: it is the simplest rule that refers to $F$ at all, it needs no $R$, and it costs
-# almost nothing.
+# Nothing in the loss says when to stop. Here a tuned number of epochs does.
 
 # %% tags=["claim"]
 if FULL:
@@ -315,23 +296,9 @@ gru.check_claim("recorded: GA is too low when it stops", of_reference - ascended
 # $$\theta_{\text{last}} \leftarrow \theta_{\text{last}} - \eta\, \nabla_{\theta_{\text{last}}} \frac{1}{|B|} \sum_{i \in B}
 # \ell_i(\theta_{\text{first}}, \theta_{\text{last}}), \qquad B \subset R.$$
 #
-# The weights that start anew know $F$ only through what the frozen blocks make of an image; all other methods here keep
-# what every weight learnt and change it. But what $F$ taught the first blocks stays in full, and the new weights may read
-# it out. BatchNorm's statistics belong to the blocks: they are frozen or reset with them.
-
-# %%
-parts = ["stem", "stem norm", "block 1", "block 2", "block 3", "head"]
-blocks = [c for c in original.backbone if any(True for _ in c.parameters())]
-sizes = [sum(w.numel() for w in b.parameters()) for b in (*blocks, original.head)]
-sizes = pd.Series(sizes, index=parts)
-anew = sizes[::-1].cumsum()[["head", "block 3", "block 2"]] / sizes.sum()
-anew.index = pd.Index([0, 1, 2], name="k")
-print(sizes.to_string(), "\n\nshare of the weights that start anew")
-print(anew.map("{:.1%}".format).to_string())
-
-# %% [markdown]
-# So $k = 0$ retrains 130 numbers of 77,522, and $k = 1$ already three quarters. *Which blocks hold what was learnt of
-# $F$? If it were the last ones, resetting them would close the distance to the reference.*
+# But what $F$ taught the frozen blocks stays in full, and the new weights may read it out. Here $k = 0$ trains the 130
+# weights of a new head, $k = 1$ three quarters of all weights. *How many new blocks close the distance to the
+# reference?*
 
 # %%
 by_k = {}
@@ -340,43 +307,21 @@ for k in (0, 1, 2):
     by_k[k] = unlearn("eu_k", chosen)
 models["eu_k"] = by_k[settings("eu_k").blocks]
 
-for k, model in by_k.items():
-    pairs = zip(original.state_dict().values(), model.state_dict().values())
-    kept = [torch.equal(old, new) for old, new in pairs]
-    print(f"k = {k}: {sum(kept)} of {len(kept)} tensors are the original's")
-
-# %% mystnb={"image": {"alt": "Three lines against the number of reset blocks, with the original on the left and the reference on the right: accuracy on the forgotten images, on the test set of their group, and on the whole test set."}, "figure": {"caption": "EU-k with k blocks reset and retrained for five epochs, between the original (nothing reset) and the reference (everything, fifteen epochs).", "name": "fig-eu-k"}}
+# %%
 ladder = {"original": original, **{f"k = {k}": m for k, m in by_k.items()}}
 ladder["reference"] = reference
 rungs = {name: gru.score(model, bench, split) for name, model in ladder.items()}
-
 rungs = pd.DataFrame({name: s.flat() for name, s in rungs.items()}).T
 print(rungs[["UA", "GA", "TA"]].round(1).to_string())
 
-fig, axis = plots.figure(6.5, 3.2)
-lines = {"UA": plots.RETRAIN, "GA": plots.REWEIGHT, "TA": plots.ORIGINAL}
-for marker, (score, colour) in zip("osv", lines.items()):
-    axis.plot(rungs[score], marker=marker, color=colour, label=score)
-axis.set(ylabel="accuracy (%)", ylim=(None, 100))
-axis.legend(frameon=False)
-plots.plt.show()
-
 # %% [markdown]
-# A new head changes little: the frozen features sort $F$ as before, and 130 new numbers read that out. With two blocks new
-# UA has come down. (One image of $F$ is 1.1 points of UA, so single steps may be luck.) With one, it is still 9 points above
-# the reference's, in the mean of five recorded seeds: the rest is in what stays frozen, or in what five epochs do otherwise
-# than fifteen.
+# **One new block isn't enough.** A new head hardly changes UA: the frozen features sort $F$ as before. Two new blocks
+# lower it. With one, UA is still 9 points (3.7 to 14.5) above the reference's, over five recorded seeds. Either the
+# frozen blocks keep it, or five epochs are too few. These runs can't separate the two.
 #
-# The number of blocks is a trade: with each further block less of $F$ can stay, and more has to be learnt again in the
-# same number of steps. With all blocks and all steps it is retraining.
+# Each further new block keeps less of $F$, and leaves more to learn again in the same number of steps.
 
 # %% tags=["claim"]
-for k, model in by_k.items():
-    kept = list(model.backbone)[: {0: 8, 1: 5, 2: 4}[k]]
-    for part, before in zip(kept, original.backbone):
-        now, then = part.state_dict(), before.state_dict()
-        assert all(torch.equal(now[name], then[name]) for name in now)
-print("holds: the blocks that are kept did not move, nor did their statistics")
 if FULL:
     UA = rungs["UA"]
     moved = abs(UA["k = 0"] - UA["original"])
@@ -390,51 +335,18 @@ gru.check_claim("recorded: k = 1 leaves UA above the reference's", one_block - a
 # %% [markdown]
 # ## L1-sparse: leave no room for what is not needed
 #
-# **Idea.** If what a model memorised of single images is spread over many small weights, a sparse model has fewer places
-# for it. So fine-tune with a penalty on the size of all weights, which fades linearly over the $E$ epochs, so that the
-# last ones can repair what it pruned:
+# **Idea.** A model may spread what it memorised over many small weights. Then a sparse model has fewer places for it.
+# So fine-tune with a penalty on the size of all weights. It fades linearly over the $E$ epochs, so that the last ones
+# can repair what was pruned:
 #
 # $$\ell_i(\theta) + \alpha_e \lVert\theta\rVert_1, \qquad \alpha_e = \alpha \left(1 - \frac{e}{E}\right), \quad e = 0, \dots, E - 1.$$
 #
-# What does it change in a step? The gradient of the penalty is $\alpha_e \operatorname{sign}(\theta)$. Weight decay
-# pushes a weight in proportion to its size, and never gets a small one to zero; this push is the same for all, and a
-# weight can resist only if the loss pulls harder than $\alpha_e$. A weight that the loss does not care about travels
-# towards zero by
-#
-# $$\Delta = \sum_t \frac{\eta_t\, \alpha_{e(t)}}{1 - \mu},$$
-#
-# with learning rate $\eta_t$ and momentum $\mu$ (each push is carried on by momentum, in all $1 + \mu + \mu^2 + \dots$
-# times; the few last ones are cut short). Weights smaller than $\Delta$ are in reach.
+# The gradient of the penalty is $\alpha_e \operatorname{sign}(\theta)$. Weight decay pushes a weight in proportion to
+# its size, so it never brings a small one to zero. This push is the same for all weights, and only a weight that the
+# loss holds on to resists it. *How many weights does the loss not hold?*
 
-# %%
-tuned = settings("l1_sparse")
-n = -(-len(split.retain) // tuned.batch_size)  # steps of an epoch
-reach = 0.0
-for t in range(tuned.epochs * n):
-    fade = 1 - (t // n) / tuned.epochs
-    reach += tuned.lr_at(t, n) * tuned.alpha * fade / (1 - tuned.momentum)
-
-free = torch.tensor([0.5, 0.5 * reach])  # two weights that no loss holds
-optimizer = torch.optim.SGD([free.requires_grad_()], lr=0, momentum=tuned.momentum)
-for t in range(tuned.epochs * n):
-    optimizer.param_groups[0]["lr"] = tuned.lr_at(t, n)
-    free.grad = tuned.alpha * (1 - (t // n) / tuned.epochs) * free.detach().sign()
-    optimizer.step()
-large, small = free.tolist()
-print(f"reach by the formula {reach:.4f}, by the optimiser {0.5 - large:.4f}")
-print(f"a weight of half of the reach ends at {small:+.5f}")
-
-# %% tags=["claim"]
-if FULL:
-    assert abs((0.5 - large) / reach - 1) < 0.1, "the formula is off"
-    assert abs(small) < 0.1 * reach, "a weight in reach is not near zero"
-    print("holds: the formula is right to 10%; a weight in reach ends near zero")
-
-# %% [markdown]
-# *Which weights of the original are in reach, and how many of them does the loss hold on to?*
-
-# %% mystnb={"image": {"alt": "Histograms of the size of all weights on a logarithmic axis for the original, the fine-tuned and the L1-sparse model, with a dashed vertical line at the reach of the penalty."}, "figure": {"caption": "Sizes of all 77,522 weights in three models; dashed: how far the penalty can push a weight that the loss does not hold. Sizes below a millionth are put at the left edge.", "name": "fig-l1-weights"}}
-models["l1_sparse"] = unlearn("l1_sparse", tuned)
+# %% mystnb={"image": {"alt": "Histograms of the size of all weights on a logarithmic axis for the original, the fine-tuned and the L1-sparse model. The L1-sparse model has far more small weights than the other two."}, "figure": {"caption": "Sizes of all 77,522 weights in three models. Sizes below a millionth are put at the left edge.", "name": "fig-l1-weights"}}
+models["l1_sparse"] = unlearn("l1_sparse", settings("l1_sparse"))
 
 
 def sizes_of(model):
@@ -449,19 +361,18 @@ small = {}
 for (method, model), colour in zip(shown.items(), colours):
     size, name = sizes_of(model), labels.name_of(method)
     small[method] = 100 * (size < 1e-3).float().mean().item()
-    in_reach = (size < reach).float().mean()
-    print(f"{name:16} below 0.001: {small[method]:4.1f}%   in reach: {in_reach:.0%}")
+    print(f"{name:16} below 0.001: {small[method]:4.1f}%")
     style = {"histtype": "step", "lw": 1.6, "color": colour, "label": name}
     axis.hist(size.clamp_min(1e-6).log10(), bins, **style)
-axis.axvline(np.log10(reach), color=plots.INK, ls="--", lw=1.2)
 axis.set(xlabel="size of a weight, power of ten", ylabel="weights")
 axis.legend(loc="upper left", frameon=False)
 plots.plt.show()
 
 # %% [markdown]
-# Most weights of the original are in reach, and about half of all end below 0.001, where fine-tuning has fewer than one in ten.
-# Hardly one is exactly zero: a step of SGD jumps across zero, and what is left is the size of the last steps. So "sparse"
-# is a matter of a threshold here.
+# **About half of all weights end below 0.001.** After fine-tuning it is fewer than one in seven. Hardly one is exactly
+# zero, because a step of SGD jumps across zero. So "sparse" depends on a threshold.
+#
+# Nothing in L1-sparse refers to $F$ either. It hopes that what is pruned is what only $F$ needed.
 
 # %% tags=["claim"]
 if FULL:
@@ -470,24 +381,18 @@ if FULL:
     print(f"holds: half of the weights are small, and {zeros:.1f}% are zero")
 
 # %% [markdown]
-# Nothing here refers to $F$ either. The hope is that what is pruned is what only $F$ needed; the loss on $R$ sees to it
-# that it is not what $R$ needs.
-
-# %% [markdown]
 # ## SalUn: move only the weights that matter for $F$
 #
-# **Idea.** Let $\Lambda = \left|\sum_{i \in F} \nabla_\theta\, \ell_i(\theta_0)\right|$, entry by entry: how strongly the
-# loss of $F$ depends on a weight of the original. The mask $m$ is 1 for the half of all weights in which $\Lambda$ is
-# largest. Then train on $F$ with random labels, drawn anew for each batch, and on $R$ with the true ones, and let the
+# **Idea.** Let $\Lambda = \left|\sum_{i \in F} \nabla_\theta\, \ell_i(\theta_0)\right|$, entry by entry: how strongly
+# the loss of $F$ depends on a weight of the original. The mask $m$ is 1 for the half of all weights with the largest
+# $\Lambda$. Then train on $F$ with random labels, drawn anew for each batch, and on $R$ with the true ones. Let the
 # gradient through the mask:
 #
 # $$\theta \leftarrow \theta - \eta\; m \odot \nabla_\theta \frac{1}{|B|} \sum_{i \in B} \ell(\theta; x_i, \tilde y_i), \qquad
 # \tilde y_i \sim \text{uniform for } i \in F, \quad \tilde y_i = y_i \text{ for } i \in R.$$
 #
-# Random labels have an optimum, unlike ascent: to predict all classes equally on $F$. (For a model that cannot tell $F$
-# from other images this is not yet what retraining does, which gets most of $F$ right.)
-#
-# The mask from scratch, against the package's. *In which layers do you expect the weights that matter for $F$?*
+# Unlike ascent, random labels have an optimum: to predict all classes equally on $F$. (Retraining gets most of $F$
+# right.) Here is the mask from scratch, against the package's:
 
 # %%
 tuned = settings("salun")
@@ -507,81 +412,30 @@ differ = sum((m != p).sum().item() for m, p in zip(mask, package))
 print(f"{differ} of {len(every)} entries differ from the package's mask")
 assert differ < len(every) / 1000  # sums in another order, at the threshold
 
-# %% mystnb={"image": {"alt": "Horizontal bars of the share of weights inside the mask, one for the convolutions and one for the BatchNorm weights of the stem and each block, and one for the head, with a dashed line at one half."}, "figure": {"caption": "Share of each layer's weights that SalUn may move: the half of all weights with the largest summed gradient on the forgotten images.", "name": "fig-salun-layers"}}
-place = {"0": "stem", "1": "stem", "3": "block 1", "4": "block 2", "5": "block 3"}
-rows = []
-for (name, weight), m in zip(original.named_parameters(), mask):
-    layer = place[name.split(".")[1]] if name.startswith("backbone") else "head"
-    kind = "" if layer == "head" else ", conv" if weight.ndim == 4 else ", norm"
-    rows.append([layer + kind, m.sum().item(), m.numel()])
-shares = pd.DataFrame(rows, columns=["layer", "inside", "all"])
-shares = shares.groupby("layer", sort=False).sum()
-shares = shares["inside"] / shares["all"]
-
-fig, axis = plots.figure(6.5, 3.2)
-axis.barh(shares.index[::-1], 100 * shares[::-1], color=plots.REWEIGHT)
-axis.axvline(100 * tuned.share, color=plots.INK, ls="--", lw=1.2)
-axis.set(xlabel="weights inside the mask (%)", xlim=(0, 100))
-axis.grid(axis="y", visible=False)
-plots.plt.show()
-
 # %% [markdown]
-# Head and BatchNorm are mostly inside. The convolutions of block 3 hold three quarters of all weights, so their share has
-# to be near one half; it is the only one below. Before one reads this as "early layers remember $F$": the mask compares
-# gradients of weights of very different sizes and numbers, and a layer whose gradients are large on any images is inside
-# whatever $F$ is. (Exercise 2 asks what the mask is for.)
-
-# %% [markdown]
-# ### On paper and in the optimiser
+# ### A masked gradient is not a mask
 #
-# The formula keeps the weights outside of the mask where they were. A masked *gradient* does not, in three ways:
+# The formula keeps the weights outside of the mask where they were. A masked *gradient* doesn't:
 #
 # 1. **Weight decay.** SGD adds $\lambda\theta$ to the gradient after the mask was applied.
 # 2. **Momentum** carries these pushes on.
-# 3. **BatchNorm.** Its running mean and variance are no weights, so no mask holds them. They follow the batches, and
-#    change what every weight behind them computes.
+# 3. **BatchNorm.** Its running mean and variance aren't weights, so no mask holds them. They follow the batches, and
+#    change what every later weight computes.
 #
-# A weight outside of the mask sees no other gradient, so 1 and 2 can be computed without the data: each is multiplied by
-# the *same* number, which the learning rates, $\mu$ and $\lambda$ determine. The loop below runs SGD on a single weight
-# of size 1 for as many steps.
-
+# So 1 and 2 multiply all weights outside of the mask by the *same* number, whatever the images are.
+#
+# The code released with this book's paper only masks gradients (`SalUnConfig.released()`). SalUn's authors have since
+# changed their own code: it restores the masked weights after each step. So does our package (`masked="restored"`).
+# With `statistics="held"` it keeps BatchNorm's statistics, too. *How far does what should stay move?*
 
 # %%
-def shrinking(config):
-    """What SGD leaves of a weight of size 1 whose gradient is masked."""
-    on_F = -(-len(split.forget) // config.forget_batch_size)
-    on_R = -(-len(split.retain) // config.batch_size)
-    weight, velocity = 1.0, 0.0
-    for epoch in range(config.epochs):
-        rates = [config.lr_at(epoch, 1)] * on_F
-        rates += [config.lr_at(epoch * on_R + i, on_R) for i in range(on_R)]
-        for rate in rates:
-            velocity = config.momentum * velocity + config.weight_decay * weight
-            weight -= rate * velocity
-    return weight
-
-
+strict = {"masked": "restored", "statistics": "held"}
 slower = replace(tuned, lr=0.01)
-predicted = shrinking(slower)
-print(f"outside of the mask a weight is multiplied by {predicted:.4f}")
-
-# %% [markdown]
-# The code released with the paper of this book masks gradients and does no more (`SalUnConfig.released()`). The package
-# puts the weights outside of the mask back after each step (`masked="restored"`), and with `statistics="held"` it keeps
-# BatchNorm's statistics as well. *How large is what moves outside, beside what moves inside?*
-
-# %%
-to_the_letter = {"masked": "restored", "statistics": "held"}
-try:
-    unlearn("salun", replace(tuned, **to_the_letter))
-except gru.DivergedError as problem:
-    print(problem)
-
-restored = to_the_letter | {"statistics": "moving"}
+restored = strict | {"statistics": "moving"}
 versions = {
     "as released": unlearn("salun", replace(slower, masked="moving", statistics="moving")),
     "weights restored": unlearn("salun", replace(slower, **restored)),
-    "and statistics held": unlearn("salun", replace(slower, **to_the_letter)),
+    "and statistics held": unlearn("salun", replace(slower, **strict)),
 }
 models["salun"] = unlearn("salun", tuned)
 
@@ -605,7 +459,7 @@ for name, model in versions.items():
     pairs.append((statistics, old_statistics))
     changes[name] = [100 * ((a - b).norm() / b.norm()).item() for a, b in pairs]
     ratio = (new[name] / old)[~inside].median()
-    print(f"{name:19} outside of the mask, new / old: median {ratio:.4f}")
+    print(f"{name:19} outside of the mask, new / old: {ratio:.4f}")
 
 # %% mystnb={"image": {"alt": "Grouped bars of relative change in percent for weights inside the mask, weights outside the mask and BatchNorm statistics, for SalUn as released, with weights restored, and with statistics held as well. Restored weights do not move outside the mask; with held statistics those inside move several times as far."}, "figure": {"caption": "How far SalUn moves the weights inside and outside of its mask, and BatchNorm's running statistics: length of the change over length before.", "name": "fig-salun-outside"}}
 moved = ["weights inside\nthe mask", "weights outside\nthe mask"]
@@ -614,23 +468,22 @@ plots.group_bars(changes, moved, ylabel="relative change (%)", top=None, form="%
 plots.plt.show()
 
 # %% [markdown]
-# As released, every weight outside of the mask is multiplied by the number that was computed beforehand, without a look
-# at any image. Here that moves them by less than the weights inside are moved, and BatchNorm's statistics change by more
-# than either. Restoring the weights mends the first and leaves the rest almost as it is. To hold the statistics as well
-# is the strictest reading, and a bad bargain: nothing normalises the activations any more, the weights inside travel
-# several times as far, and at the tuned learning rate training diverges within its first steps. So the
-# three versions were compared at a lower one. The tuning, free to choose, let the statistics move.
+# **As released, all weights outside of the mask shrink by one factor.** They move less than those inside, and
+# BatchNorm's statistics change by more than either. Restoring the weights changes little else.
 #
-# So "the mask is respected" can mean three things, and a table that names SalUn should say which. Ours restores the
-# weights.
+# Holding the statistics as well is the strictest reading, and it costs stability: the weights inside move more than
+# twice as far. (At the tuned learning rate training can diverge, so we compared the three at a lower one.)
+#
+# A table with SalUn in it should say which of the three it is.
 
 # %% tags=["claim"]
 for name in ("weights restored", "and statistics held"):
     assert torch.equal(new[name][~inside], old[~inside])
-expected = predicted * old[~inside]
-assert torch.allclose(new["as released"][~inside], expected, rtol=1e-3, atol=1e-6)
+shrunk = new["as released"][~inside]
+factor = (shrunk / old[~inside]).median()
+assert torch.allclose(shrunk, factor * old[~inside], rtol=1e-3, atol=1e-6) and factor < 1
 assert changes["and statistics held"][2] == 0 < changes["as released"][2]
-print("holds: masked weights shrink as computed, or stay bit for bit")
+print("holds: masked weights shrink by one factor, or stay bit for bit")
 if FULL:
     released, restored, held = changes.values()
     assert tuned.masked == "restored" and tuned.statistics == "moving"
@@ -645,20 +498,21 @@ if FULL:
 # %% [markdown]
 # ## SCRUB: leave the teacher on $F$, stay with it on $R$
 #
-# **Idea.** The original is a *teacher*. On $F$ the student should disagree with it, on $R$ agree. With $p_0$ and
-# $p_\theta$ the predictions of teacher and student at temperature $T$ (softmax of the logits divided by $T$) the distance
-# is
+# **Idea.** The original is a *teacher*. On $F$ the student should disagree with it, on $R$ agree. Let $p_0$ and
+# $p_\theta$ be the predictions of teacher and student at temperature $T$ (softmax of the logits divided by $T$). The
+# distance is
 #
 # $$d(x) = T^2\, \mathrm{KL}\left(p_0 \,\|\, p_\theta\right) = T^2 \sum_y p_0(y)\, \log \frac{p_0(y)}{p_\theta(y)},$$
 #
-# as in distillation {cite:p}`hinton2015distilling`; $T = 4$ brings out how sure the teacher is, and $T^2$ keeps the size
-# of the gradient. In the first epochs a pass over $F$ raises $d$; every epoch ends with a pass over $R$:
+# as in distillation {cite:p}`hinton2015distilling`. The factor $T^2$ keeps the size of the gradient. In the first
+# epochs a pass over $F$ raises $d$. Every epoch ends with a pass over $R$:
 #
 # $$\max_\theta\; \frac{1}{|B|} \sum_{i \in B \subset F} d(x_i), \qquad
 # \min_\theta\; \frac{1}{|B|} \sum_{i \in B \subset R} \bigl[\, 0.001\, d(x_i) + 0.99\, \ell_i(\theta) \,\bigr].$$
 #
-# The first is ascent again, with the teacher's answer in the place of the label, and just as unbounded. What keeps it in
-# check is the alternation, and that it stops after a few epochs.
+# The first loss is ascent again, with the teacher's answer in place of the label, and just as unbounded. The weights
+# 0.001 and 0.99 and $T = 4$ are those of this book's paper. In SCRUB's own small experiments they are 0.5, 1 and 2,
+# with Adam.
 
 
 # %%
@@ -673,8 +527,8 @@ print(f"by hand {divergence(a, b, 4):.6f}   package {distillation(a, b, 4):.6f}"
 assert torch.isclose(divergence(a, b, 4), distillation(a, b, 4))
 
 # %% [markdown]
-# The teacher does not move, so one prediction pass before training gives all its answers. With the loop from above this
-# is the whole method. *How will the distance to the teacher go on $F$ and on $R$: up, up and down, not at all?*
+# With the loop from above this is the whole method. *How will the distance to the teacher go on $F$ and on $R$: up, up
+# and down, not at all?*
 
 # %%
 tuned = settings("scrub")
@@ -732,12 +586,11 @@ axis.legend(frameon=False)
 plots.plt.show()
 
 # %% [markdown]
-# Each pass over $F$ takes the student away from the teacher, on $F$ and, less far, on $R$. The pass over $R$ that follows
-# repairs both within an epoch, in part. At the end less than half of the highest divergence on $F$ is left, and less than
-# the reference has. The repair undoes the forgetting, too, and the last word is with $R$.
+# **The repair undoes part of the forgetting.** Each pass over $F$ takes the student away from the teacher, on $F$ and,
+# less far, on $R$. The pass over $R$ that follows brings it back on both, in part. At the end less than half of the
+# highest divergence on $F$ is left.
 #
-# With weights of 0.001 and 0.99 the pass over $R$ is nearly fine-tuning, and the teacher's part in it is small. What
-# SCRUB adds to fine-tuning with these weights is, above all, its first passes over $F$.
+# With weights of 0.001 and 0.99 the pass over $R$ is nearly fine-tuning. What SCRUB adds to it are the passes over $F$.
 
 # %% tags=["claim"]
 if FULL:
@@ -747,13 +600,12 @@ if FULL:
         assert kl[2] < kl[1.5], f"{name}: no repair"
     assert on_R[1.5] < on_F[1.5], "R moves as far as F"
     gru.check_claim("less than half of the peak is left (tenths of a nat)", [10 * (on_F.max() / 2 - on_F[5])])
-    gru.check_claim("and less than the reference has (tenths of a nat)", [10 * (far[0] - on_F[5])])
 
 # %% [markdown]
 # ## One seed, side by side
 #
-# Six models, and the three rows without which their scores cannot be read: the no-op, the reference and the ceiling. The
-# columns are those of lesson {doc}`01_what_unlearning_means`, and seconds are of this run.
+# Here are six models, and three rows that you need to read their scores: the {term}`no-op`, the reference and the
+# ceiling.
 
 # %%
 rows = {"no-op": original, "reference": reference, "ceiling": ceiling, **models}
@@ -762,15 +614,11 @@ METRICS = ["RA", "UA", "TA", "MIA", "EO", "GA"]
 table = pd.DataFrame({name: s.flat() for name, s in scores.items()}).T[METRICS]
 yardstick = scores["reference"]
 table["Avg. Gap"] = [gru.average_gap(s, yardstick) for s in scores.values()]
-if FULL:  # a trial run has to print the same twice
-    table["seconds"] = [model.training_seconds for model in rows.values()]
-    table.loc["no-op", "seconds"] = 0
 print(table.rename(index=labels.name_of).round(1).to_string())
 
 # %% [markdown]
-# **This table ranks nothing.** It is one seed: one reference, one draw of $F$, one draw of training randomness for each
-# method. One image of $F$ is 1.1 points of UA. The ceiling is as good as any method could be, because it *is* a retrained
-# model, and its Avg. Gap over ten recorded seeds says how far apart two rows can be that differ in nothing but luck:
+# **This table ranks nothing.** It is one seed: one reference, one draw of $F$, one run of each method. One image of $F$
+# is 1.1 points of UA. The ceiling *is* a retrained model. How much does its Avg. Gap vary by luck alone?
 
 # %%
 record, _ = gru.read_record("waterdigits_requests")
@@ -779,72 +627,60 @@ low, high = luck.min(), luck.max()
 print(f"ceiling, Avg. Gap over {len(luck)} seeds: {low:.1f} to {high:.1f}")
 
 # %% [markdown]
-# Here are three of the scores again, from five recorded seeds, each minus that of the reference of its seed:
+# So a point or two between two rows may be luck. What comes back on other seeds? Here are four scores of five recorded
+# seeds, minus those of the reference. AUC is the {term}`balanced attack`: how well a low loss tells $F$ from unseen
+# images of the same group.
 
 # %%
-off, cells = {}, {}
-with_R = [m for m in models if m != "gradient_ascent"]
-for m in models:
-    sampling = "replacement" if m in with_R else "none"
-    of_seeds = gru.select(five, m, 0.5, sampling)[METRICS]
-    off[m] = of_seeds - gru.select(five, "retrain", 0.5, "replacement")[METRICS]
+off, cells, shown = {}, {}, {"UA": "UA", "EO": "EO", "GA": "GA", "MIA_auc": "AUC"}
+of_reference = gru.select(five, "retrain", 0.5, "replacement")[list(shown)]
+for m in ["original", *models]:
+    sampling = "none" if m in ("original", "gradient_ascent") else "replacement"
+    off[m] = gru.select(five, m, 0.5, sampling)[list(shown)] - of_reference
     cells[labels.name_of(m)] = {
-        s: "{:+.1f} ± {:.1f}".format(*gru.mean_interval(off[m][s])) for s in ("UA", "EO", "GA")
+        shown[s]: "{:+.1f} ± {:.1f}".format(*gru.mean_interval(off[m][s])) for s in shown
     }
 print("minus the reference, mean and 95% interval of five seeds")
 print(pd.DataFrame(cells).T.to_string())
-
-gaps = [gru.select(five, m, 0.5, "replacement")["avg_gap"] for m in ("finetune", "ceiling")]
-ahead = gaps[0] > gaps[1]
-print(f"fine-tuning ahead of the ceiling: {ahead.sum()} of {len(ahead)} seeds")
 
 # %% tags=["claim"]
 assert high - low > 2, "the ceiling hardly varies: change the prose"
 gru.check_claim("EU-k forgets too little: UA", off["eu_k"]["UA"])
 gru.check_claim("gradient ascent costs the group accuracy: GA", -off["gradient_ascent"]["GA"])
 gru.check_claim("SalUn is less fair: EO", off["salun"]["EO"])
-for m in ("l1_sparse", "scrub"):
-    assert (off[m]["UA"] > 4).any() and (off[m]["UA"] < 2).any(), f"{m} does the same on each seed"
-assert 0 < ahead.sum() < len(ahead), "fine-tuning is always, or never, ahead of the ceiling"
-timed, _ = gru.read_record("waterdigits_large_methods")  # on an idle machine
-share = timed[timed["method"].isin(list(models))].groupby("method")["share"].mean()
-assert share.max() < 0.5 and share["gradient_ascent"] < 0.05
-print(f"share of retraining's time: {share.min():.2f} to {share.max():.2f}")
+for m in ("gradient_ascent", "eu_k", "scrub"):
+    gru.check_claim(f"{labels.name_of(m)}: F is easier to tell, AUC", off[m]["MIA_auc"])
 
 # %% [markdown]
-# What may be read from the first table is what a method *did* there; the second says what of it comes back. EU-k forgets
-# too little: its UA is 9 points above the reference's. After gradient ascent the group's accuracy is 10 points too low.
-# SalUn's EO is 13 points too high. L1-sparse and SCRUB forget too little on some seeds and not on others. An average of six
-# distances lets five small ones hide such a large one. Fine-tuning, which does nothing about $F$, is ahead of the ceiling,
-# which is a retrained model, on two of the five seeds: that is luck, and shows how much of it there is.
+# EU-k's UA, gradient ascent's GA and SalUn's EO are 9 to 13 points off. Avg. Gap is a mean of six distances, so five
+# small ones can hide such a large one.
 #
-# As to cost, seconds of one run say little. In the recorded runs of lesson 8 these six take less than half of
-# retraining's time, gradient ascent next to none.
-#
-# Lesson {doc}`08_a_fair_table` repeats it over seeds, with several references, the same tuning for all, and tests.
+# **Ascent hardly hides $F$ from the balanced attack.** Its AUC is as far above the reference's as the no-op's. EU-k and
+# SCRUB are above it, too. Whether the other three are is undecided.
 
 # %% [markdown]
 # ## Summary
 #
 # - Six methods are one loop: a loss for batches of $F$, a loss for batches of $R$, and which weights may move.
-# - Fine-tune, L1-sparse and EU-k never look at $F$; EU-k alone throws weights away instead of changing them.
-# - Gradient ascent and SCRUB climb a loss without a maximum: when they stop is part of the method.
+# - Fine-tune, L1-sparse and EU-k never look at $F$. EU-k alone throws weights away instead of changing them.
+# - Gradient ascent and SCRUB climb a loss without a maximum. When they stop is part of the method.
 # - A masked gradient is not a mask: weight decay, momentum and BatchNorm move what the formula holds still.
-# - One seed shows what a method *does*. It does not show which is better.
+# - One seed shows what a method *does*. It doesn't show which is better.
 #
 # ## Exercises
 #
-# 1. Stop gradient ascent not after a tuned number of steps but when the loss of $F$ has come up to that of *unseen images
-#    of the group* (`unseen`). This needs no retrained model. Where on the curve of {numref}`fig-ascent` does it stop, and
-#    what are its six scores?
+# 1. Stop gradient ascent when the loss of $F$ has reached that of *unseen images of the group* (`unseen`). This needs
+#    no retrained model. Where on the curve of {numref}`fig-ascent` does it stop, and what are its six scores?
 # 2. Set SalUn's `share` to 1. What method is that? Compare it with `share=0.5` over three seeds before you say that the
 #    mask helps.
-# 3. Let SCRUB climb in every epoch (`forget_epochs=5`) and draw {numref}`fig-scrub` again. Why do its authors stop early?
+# 3. Let SCRUB climb in every epoch (`forget_epochs=5`) and draw {numref}`fig-scrub` again. Why do its authors stop
+#    early?
 # 4. Write *NegGrad+*: in one step, minimise $\ell$ on a batch of $R$ minus $\beta\,\ell$ on a batch of $F$.
-#    `gru_lite/methods/scrub.py` shows how a method is written; a file beside it is found by being there. Which $\beta$ keeps it stable?
-# 5. L1 and weight decay: set `weight_decay=0` in L1-sparse. How do the reach and the histogram of
-#    {numref}`fig-l1-weights` change?
+#    `gru_lite/methods/scrub.py` shows how a method is written. Which $\beta$ keeps it stable?
+# 5. Set `weight_decay=0` in L1-sparse. How does {numref}`fig-l1-weights` change?
+# 6. Set SCRUB's `forget_batch_size` to 90, the size of $F$. How many steps has a pass, and how many if 18 images are
+#    forgotten? Make the steps follow the request.
 #
 # ## Next
 #
-# {doc}`08_a_fair_table` puts these methods and MIU into one table that can tell them apart, and says where it cannot.
+# {doc}`08_a_fair_table` compares these methods and MIU in one table, and says what that table can't tell.

@@ -51,6 +51,11 @@ def pytest_fixture_setup(fixturedef):
         return (yield)
 
 
+def pytest_collection_modifyitems(items):
+    """What takes minutes first: then no core waits at the end for the other."""
+    items.sort(key=lambda item: [not item.get_closest_marker(name) for name in ("lessons", "site", "slow")])
+
+
 def pytest_runtest_setup(item):
     if item.get_closest_marker("gpu") and not HAS_GPU:
         pytest.skip("no GPU")

@@ -89,12 +89,21 @@ def _draw(glyphs, digit, pool, counts, seed, part):
             sensitive.append(np.full(n, s))
     order = rng.permutation(sum(map(len, source)))
     source, target, sensitive = (np.concatenate(column)[order] for column in (source, target, sensitive))
-    images = _render(glyphs[source], torch.from_numpy(sensitive), torch_stream(seed, "pixels", part))
+    images = render(glyphs[source], torch.from_numpy(sensitive), torch_stream(seed, "pixels", part))
     return GroupedDataset(target, sensitive, TARGETS, BACKGROUNDS, images=images, source=source)
 
 
-def _render(glyphs, background, rng):
-    """Draw N glyphs (N, 8, 8) over N backgrounds; every property varies from image to image."""
+def render(glyphs: torch.Tensor, background: torch.Tensor, rng: torch.Generator) -> np.ndarray:
+    """Draw glyphs over backgrounds; every property varies from image to image.
+
+    Args:
+        glyphs: float (N, 8, 8) in [0, 1].
+        background: int64 (N,), 0 land, 1 water.
+        rng: the same draws with another background give the same strokes on it.
+
+    Returns:
+        uint8 images (N, 3, 32, 32).
+    """
     n = len(glyphs)
 
     def uniform(low, high, *shape):

@@ -18,6 +18,7 @@ from ..data.downloads import VIEW, warn_of_counts
 from ..data.manifest import load_manifest, train_positions
 from ..errors import InputError
 from ..groups import ForgetSplit, forget_split, reweight
+from ..methods import base_of
 from ..models import build_model
 from ..recipes.configs import Recipe, as_record, read_values
 from ..recipes.published import published_methods
@@ -338,7 +339,7 @@ def _facts(options, split, bench):
     own = [
         method
         for method in options.methods
-        if options.preset == "paper" and method not in published_methods()
+        if options.preset == "paper" and base_of(method) not in published_methods()
     ]
     return Facts(
         request=request,

@@ -19,8 +19,8 @@ from tqdm import tqdm
 
 from ..errors import DivergedError
 from ..groups import reweight
+from ..methods import base_of, method_names, retains
 from ..methods import method as find_method
-from ..methods import method_names, retains
 from ..models import build_model, load_model, save
 from ..recipes.configs import as_record
 from ..scores import score
@@ -125,7 +125,7 @@ def _train(plan, item, bench, split, checkpoint):
     sampled = {"weights": None, "sampling": "none"}
     if item.sampling != "none":
         sampled = {"weights": reweight(split, plan.missing_group), "sampling": item.sampling}
-    if item.method in method_names():
+    if base_of(item.method) in method_names():
         function, _ = find_method(item.method)
         model = function(_original(plan, seed), data, split, config, **sampled, seed=seed)
         return model, model.training_seconds

@@ -54,7 +54,7 @@ class Run:
     @property
     def name(self) -> str:
         """Name of its folder."""
-        parts = [self.method, self.sampling if self.sampling != "none" else None]
+        parts = [self.method.replace(":", "."), self.sampling if self.sampling != "none" else None]
         parts += [f"r{self.ratio}" if self.ratio else None, f"s{self.seed}"]
         parts += [f"t{self.trial}" if self.trial is not None else None]
         return "-".join(part for part in parts if part)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..methods import method_names
+from ..methods import base_of, method_names
 from ..scores import GAP_METRICS, average_gap, mean_reference, tug_of_war
 from ..scores.statistics import calibrated_gap, holm, mean_interval, paired_test, smallest_difference
 from .options import LISTED, Options
@@ -83,9 +83,11 @@ def make_table(out: str | Path) -> pd.DataFrame:
     table = table.reindex(columns=COLUMNS + groups + ["n_forget", "seconds", "share", "status"])
     extra = sorted({m for m in table["method"] if m.startswith("reference_")}, key=reference_number)
     rank = {method: i for i, method in enumerate(["original", "retrain", *extra, "ceiling", *method_names()])}
-    # without REWEIGHT first: "none" stands before the ways to sample
-    order = table.assign(rank=table["method"].map(rank), part=pd.to_numeric(table["ratio"], errors="coerce"))
-    return table.loc[order.sort_values(["part", "seed", "rank", "sampling"]).index].reset_index(drop=True)
+    order = table.assign(rank=table["method"].map(base_of).map(rank))
+    order = order.assign(part=pd.to_numeric(table["ratio"], errors="coerce"))
+    # A method before its variants; without REWEIGHT first: "none" stands before the ways to sample.
+    by = ["part", "seed", "rank", "method", "sampling"]
+    return table.loc[order.sort_values(by).index].reset_index(drop=True)
 
 
 def _row(record, records, reference):

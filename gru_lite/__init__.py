@@ -20,7 +20,7 @@ _NAMES = {
     "train": "TrainConfig fit predict extract_features",
     "information": "Critic donsker_varadhan mutual_information",
     "methods": "METHODS unlearn",
-    "scores": "Scores Predictions score predictions accuracy_table average_gap equalized_odds "
+    "scores": "Scores Predictions score predictions accuracies accuracy_table average_gap equalized_odds "
     "balanced_attack paper_attack mean_reference tug_of_war calibrated_gap check_claim equivalence_test holm "
     "mean_interval paired_test smallest_difference",
     "recipes.configs": "tuned",

@@ -309,6 +309,31 @@ def test_variants(options, copied, capsys):
     assert accepted(lambda changes: replace(options, **changes), cases) == []
 
 
+def test_curves(options, finished, copied):
+    """A row after every epoch; the last has the scores of the table; the table is the same as without."""
+    asked = replace(options, out=copied, curves=True, epochs=None)
+    before = {path: path.stat().st_mtime_ns for path in copied.glob("runs/*/model.safetensors")}
+    same_table(table_of(replace(asked, epochs=1)), finished[1])
+    curves = read_csv(copied / "curves.csv")
+    assert {path: path.stat().st_mtime_ns for path in before} == before  # no original is trained again
+    keys = ["method", "sampling", "seed"]
+    assert set(map(tuple, curves[keys].to_numpy())) == {
+        ("finetune", "none", 0), ("finetune", "replacement", 0), ("retrain", "none", 0),
+        ("retrain", "replacement", 0), ("ceiling", "replacement", 0),
+    }  # fmt: skip
+    last = curves.groupby(keys).last()
+    table = finished[1].set_index(keys).loc[last.index]
+    names = ["RA", "UA", "TA", "EO", "GA"]
+    pd.testing.assert_frame_equal(last[names], table[names], check_exact=True)
+    few = replace(asked, epochs=3, out=copied.parent / "three", methods=("miu",), configs=copied / "few.json")
+    few.configs.write_text('{"miu": {"first_steps": 3, "later_steps": 2}}')
+    unwatched = replace(few, curves=False, out=copied.parent / "unwatched")
+    same_table(table_of(few), table_of(unwatched))
+    curves = read_csv(few.out / "curves.csv")
+    assert set(curves.groupby(keys)["epoch"].agg(tuple)) == {(1, 2, 3)}
+    assert not (unwatched.out / "curves.csv").exists()
+
+
 def test_reweight_is_not_half_off(trained, bench, split):
     with pytest.raises(gru.InputError, match="reweight=False and sampling='top_up' contradict each other"):
         gru.unlearn("finetune", trained, bench.train, split, reweight=False, sampling="top_up")

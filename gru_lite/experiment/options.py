@@ -205,6 +205,9 @@ class RunOptions(Options):
         "Also the methods without one of their parts: forgetting, calibration or ce (miu has all three). "
         "Without reweight every method runs anyway.",
     )
+    curves: bool = flag(
+        False, "Also write curves.csv: RA, UA, TA, EO and GA after every epoch of each training and method."
+    )
     save_models: bool = flag(False, "Keep every trained model, not only the originals.")
 
     def __post_init__(self):
@@ -297,6 +300,7 @@ class TuneOptions(Options):
     model: ClassVar[None] = None
     configs: ClassVar[None] = None
     save_models: ClassVar[bool] = False
+    curves: ClassVar[bool] = False
     trials: int = flag(24, "Configurations that each search begins with; 24 by default.")
     search: int = flag(
         1,

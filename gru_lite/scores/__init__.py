@@ -5,6 +5,7 @@ from .scores import (
     GAP_METRICS,
     Predictions,
     Scores,
+    accuracies,
     accuracy_table,
     average_gap,
     equalized_odds,
@@ -25,8 +26,8 @@ from .statistics import (
 )
 
 __all__ = [
-    "GAP_METRICS", "MARGIN", "Predictions", "Scores", "accuracy_table", "average_gap", "balanced_attack",
-    "calibrated_gap", "check_claim", "equalized_odds", "equivalence_test", "holm", "mean_interval",
+    "GAP_METRICS", "MARGIN", "Predictions", "Scores", "accuracies", "accuracy_table", "average_gap",
+    "balanced_attack", "calibrated_gap", "check_claim", "equalized_odds", "equivalence_test", "holm", "mean_interval",
     "mean_reference", "paired_test", "paper_attack", "predictions", "score", "smallest_difference",
     "tug_of_war",
 ]  # fmt: skip

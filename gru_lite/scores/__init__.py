@@ -27,7 +27,7 @@ from .statistics import (
 
 __all__ = [
     "GAP_METRICS", "MARGIN", "Predictions", "Scores", "accuracies", "accuracy_table", "average_gap",
-    "balanced_attack", "calibrated_gap", "check_claim", "equalized_odds", "equivalence_test", "holm", "mean_interval",
-    "mean_reference", "paired_test", "paper_attack", "predictions", "score", "smallest_difference",
-    "tug_of_war",
+    "balanced_attack", "calibrated_gap", "check_claim", "equalized_odds", "equivalence_test", "holm",
+    "mean_interval", "mean_reference", "paired_test", "paper_attack", "predictions", "score",
+    "smallest_difference", "tug_of_war",
 ]  # fmt: skip

@@ -303,7 +303,7 @@ def test_variants(options, copied, capsys):
         ({"methods": ("miu:no_calibratio",)}, "unknown variant of miu .* did you mean 'no_calibration'"),
         ({"methods": ("finetune:released",)}, "finetune has no variants: leave out ':released'"),
         ({"methods": ("mu:released",)}, "did you mean 'miu'"),
-        ({"ablate": ("ce",)}, "--ablate ce: no method of --methods has that part; miu has"),
+        ({"ablate": ("ce",)}, "--ablate ce: no method of --methods has that part; add miu"),
         ({"ablate": ("forgeting",)}, "did you mean 'forgetting'"),
     ]
     assert accepted(lambda changes: replace(options, **changes), cases) == []

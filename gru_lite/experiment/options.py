@@ -18,7 +18,6 @@ from ..methods import method as find_method
 from ..recipes.published import published_methods
 
 LISTED = "list"  # the ratio of a request that names its samples
-PARTS = ("forgetting", "calibration", "ce", "reweight")
 LOWEST = {
     "seeds": 1,
     "first_seed": 0,
@@ -228,11 +227,15 @@ class RunOptions(Options):
                 raise InputError(f"--compare-with {self.compare_with} is not among --methods: add it there")
 
     def _add_ablations(self):
+        if not self.ablate:
+            return
+        parts = {name: [v[3:] for v in variants_of(name) if v.startswith("no_")] for name in method_names()}
         for part in self.ablate:
-            check_choice(part, PARTS, "--ablate")
-            variants = [f"{m}:no_{part}" for m in self.methods if f"no_{part}" in variants_of(m)]
+            check_choice(part, sorted({"reweight"}.union(*parts.values())), "--ablate")
+            variants = [f"{name}:no_{part}" for name in self.methods if part in parts.get(name, ())]
             if not variants and part != "reweight":
-                raise InputError(f"--ablate {part}: no method of --methods has that part; miu has")
+                those = ", ".join(name for name in parts if part in parts[name])
+                raise InputError(f"--ablate {part}: no method of --methods has that part; add {those}")
             self._set(methods=tuple(dict.fromkeys((*self.methods, *variants))))
 
     def _check_dataset(self):

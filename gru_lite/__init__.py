@@ -20,14 +20,14 @@ _NAMES = {
     "train": "TrainConfig fit predict extract_features",
     "information": "Critic donsker_varadhan mutual_information",
     "methods": "METHODS unlearn",
-    "scores": "Scores Predictions score predictions accuracy_table average_gap equalized_odds "
-    "balanced_attack paper_attack mean_reference tug_of_war calibrated_gap check_claim holm mean_interval "
-    "paired_test smallest_difference",
+    "scores": "Scores Predictions score predictions accuracies accuracy_table average_gap equalized_odds "
+    "balanced_attack paper_attack mean_reference tug_of_war calibrated_gap check_claim equivalence_test holm "
+    "mean_interval paired_test smallest_difference",
     "recipes.configs": "tuned",
     "recipes.published": "reported",
     "experiment.options": "RunOptions TuneOptions",
     "experiment.runs": "run",
-    "experiment.table": "Results compare select",
+    "experiment.table": "Results compare equivalence select",
     "experiment.store": "read_record",
     "experiment.report": "summary",
     "experiment.tuning": "tune chosen",

@@ -19,8 +19,11 @@ IN_THE_PAPER = ("l1_sparse", "salun", "scrub", "miu")
 
 
 def name_of(method: str) -> str:
-    """Return the name that people read: "L1-sparse" for `l1_sparse`, "my method" for `my_method`."""
-    return NAMES.get(method, method.replace("_", " "))
+    """Return the name that people read: "L1-sparse" for `l1_sparse`, "my method" for `my_method`, "MIU, no
+    calibration" for `miu:no_calibration`.
+    """
+    name, *variant = method.split(":")
+    return ", ".join([NAMES.get(name, name.replace("_", " ")), *(part.replace("_", " ") for part in variant)])
 
 
 def label(method: str, sampling: str = "none", several: bool = False) -> str:

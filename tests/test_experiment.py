@@ -278,6 +278,62 @@ def test_configs(options, copied, tmp_path):
         gru.run(replace(asked, out=copied), progress=False)
 
 
+def test_variants(options, copied, capsys):
+    """A variant has its method's values and its own; --ablate adds it; a table has it after its method."""
+    made = replace(options, methods=("miu:released", "miu"), ablate=("calibration", "reweight"))
+    assert made.methods == ("miu:released", "miu", "miu:no_calibration")
+    recipe = Recipe(values={"miu": {"lr": 0.02, "lambda_mi": 3.0}, "without REWEIGHT": {"miu": {"lr": 0.03}}})
+    whole, part, released = (recipe.config(name, "0.5", True) for name in ("miu", *made.methods[::-2]))
+    assert part == replace(whole, lambda_mi=0.0) and (whole.lr, whole.lambda_mi) == (0.02, 3.0)
+    assert released == replace(whole, **gru.METHODS["miu"][1].RELEASED)
+    assert recipe.config("miu:no_calibration", "0.5", False).lr == 0.03
+    own = replace(recipe, values=recipe.values | {"miu:no_calibration": {"lr": 0.04}})
+    assert own.config("miu:no_calibration", "0.5", True).lr == 0.04
+    assert own.config("miu:no_calibration", "0.5", True).lambda_mi == 0.0
+    (copied / "few.json").write_text('{"miu": {"first_steps": 3, "later_steps": 2, "epochs": 1}}')
+    asked = replace(options, out=copied, configs=copied / "few.json", methods=("miu",), ablate=("ce",))
+    table = table_of(asked)
+    assert table["method"].tolist()[-4:] == ["miu", "miu", "miu:no_ce", "miu:no_ce"]
+    assert {"miu.no_ce-r0.5-s0", "miu.no_ce-replacement-r0.5-s0"} < {
+        p.name for p in (copied / "runs").iterdir()
+    }
+    words = words_of(asked)
+    assert cli.main(words) == 0 and "MIU, no ce + REWEIGHT" in capsys.readouterr().out
+    cases = [
+        ({"methods": ("miu:no_calibratio",)}, "unknown variant of miu .* did you mean 'no_calibration'"),
+        ({"methods": ("finetune:released",)}, "finetune has no variants: leave out ':released'"),
+        ({"methods": ("mu:released",)}, "did you mean 'miu'"),
+        ({"ablate": ("ce",)}, "--ablate ce: no method of --methods has that part; add miu"),
+        ({"ablate": ("forgeting",)}, "did you mean 'forgetting'"),
+    ]
+    assert accepted(lambda changes: replace(options, **changes), cases) == []
+
+
+def test_curves(options, finished, copied):
+    """A row after every epoch; the last has the scores of the table; the table is the same as without."""
+    asked = replace(options, out=copied, curves=True, epochs=None)
+    before = {path: path.stat().st_mtime_ns for path in copied.glob("runs/*/model.safetensors")}
+    same_table(table_of(replace(asked, epochs=1)), finished[1])
+    curves = read_csv(copied / "curves.csv")
+    assert {path: path.stat().st_mtime_ns for path in before} == before  # no original is trained again
+    keys = ["method", "sampling", "seed"]
+    assert set(map(tuple, curves[keys].to_numpy())) == {
+        ("finetune", "none", 0), ("finetune", "replacement", 0), ("retrain", "none", 0),
+        ("retrain", "replacement", 0), ("ceiling", "replacement", 0),
+    }  # fmt: skip
+    last = curves.groupby(keys).last()
+    table = finished[1].set_index(keys).loc[last.index]
+    names = ["RA", "UA", "TA", "EO", "GA"]
+    pd.testing.assert_frame_equal(last[names], table[names], check_exact=True)
+    few = replace(asked, epochs=3, out=copied.parent / "three", methods=("miu",), configs=copied / "few.json")
+    few.configs.write_text('{"miu": {"first_steps": 3, "later_steps": 2}}')
+    unwatched = replace(few, curves=False, out=copied.parent / "unwatched")
+    same_table(table_of(few), table_of(unwatched))
+    curves = read_csv(few.out / "curves.csv")
+    assert set(curves.groupby(keys)["epoch"].agg(tuple)) == {(1, 2, 3)}
+    assert not (unwatched.out / "curves.csv").exists()
+
+
 def test_reweight_is_not_half_off(trained, bench, split):
     with pytest.raises(gru.InputError, match="reweight=False and sampling='top_up' contradict each other"):
         gru.unlearn("finetune", trained, bench.train, split, reweight=False, sampling="top_up")

@@ -598,6 +598,13 @@ def test_features_of_the_original_are_computed_once(mode, cached, run_miu, monke
     assert sizes == [200] + [5] * 3 + retain * 3 + [64] * 2 + retain * 3
 
 
+def test_a_variant_is_its_method_with_its_values(unlearned, trained, bench, split):
+    config = config_of("miu", lambda_mi=2.0)
+    one = gru.unlearn("miu:no_calibration", trained, bench.train, split, config)
+    assert torch.equal(weights_of(one), weights_of(unlearned("miu", lambda_mi=0.0)))
+    assert not torch.equal(weights_of(one), weights_of(unlearned("miu", lambda_mi=2.0)))
+
+
 def test_clipped_by_hand():
     z = torch.tensor([[3.0, 0.0], [0.0, 4.0]], requires_grad=True)
     value = (z**2).sum() / 2  # its gradient is z, of length 5

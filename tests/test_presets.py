@@ -117,6 +117,16 @@ def test_rows_read_by_hand():
     assert {name: getattr(text, name) for name in MIUConfig.RELEASED} == MIUConfig.RELEASED | released
 
 
+def test_the_papers_ablations():
+    """MIU with its published values, and one part less."""
+    recipe = Recipe(published="waterbirds", model="resnet18", preset="paper")
+    whole = recipe.config("miu", "0.5", True)
+    assert whole == recipe.config("miu:released", "0.5", True)
+    parts = {"forgetting": {"forget_epochs": 0}, "calibration": {"lambda_mi": 0.0}, "ce": {"ce_weight": 0.0}}
+    for part, changes in parts.items():
+        assert recipe.config(f"miu:no_{part}", "0.5", True) == replace(whole, **changes)
+
+
 def test_what_the_table_lacks():
     def call(what):
         return paper_config(*what)

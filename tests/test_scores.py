@@ -1,5 +1,6 @@
 """Scores, and what several seeds allow one to say."""
 
+import math
 import sys
 import warnings
 from dataclasses import replace
@@ -8,8 +9,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from fairlearn.metrics import equalized_odds_difference
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from refusals import accepted
 from scipy import stats
 
@@ -234,6 +236,30 @@ def test_holm_never_lowers_and_keeps_the_order(p):
     corrected = gru.holm(p)
     assert (corrected >= p).all() and (corrected <= 1).all()
     assert (np.diff(corrected[np.argsort(p)]) >= 0).all()
+
+
+def test_equivalence_by_hand():
+    """Differences -1, 0, 1, 2: mean .5, standard error .645, t with 3 degrees of freedom."""
+    first, second = np.array([4.0, 6.0, 5.0, 7.0]), np.array([5.0, 6.0, 4.0, 5.0])
+    error = math.sqrt(5 / 12)
+    for margin in (0.2, 1.0, 3.0):
+        mean, half, inside, outside = gru.equivalence_test(first, second, margin)
+        assert mean == pytest.approx(0.5) and half == pytest.approx(2.353363 * error)
+        assert inside == pytest.approx(stats.t.sf((margin - 0.5) / error, 3))
+        assert outside == pytest.approx(min(1, 2 * stats.t.sf((0.5 - margin) / error, 3)))
+        assert gru.equivalence_test(second, first, margin) == pytest.approx((-mean, half, inside, outside))
+    assert gru.equivalence_test([1, 2], [1, 2]) == (0, 0, 0, 1)
+    assert gru.equivalence_test([1, 2], [3, 4])[2:] == (1, 0)
+    assert np.isnan(gru.equivalence_test([1], [2])[2:]).all()
+
+
+@given(arrays(float, st.integers(3, 12), elements=st.floats(-5, 5)), st.floats(0.1, 5))
+def test_equivalent_means_that_the_interval_lies_within_the_margin(values, margin):
+    assume(np.ptp(values) > 1e-3)
+    mean, half, inside, outside = gru.equivalence_test(values, np.zeros(len(values)), margin)
+    if abs(abs(mean) + half - margin) > 1e-9:
+        assert (inside < 0.05) == (abs(mean) + half < margin)
+    assert inside > 0.5 or outside > 0.5  # never both
 
 
 def test_smallest_difference_is_the_textbooks():

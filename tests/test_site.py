@@ -31,6 +31,45 @@ RAW_TEX = (
 )
 
 
+# What is wrong with a page at its present width.
+LOOK = """() => {
+  const wrong = [], root = document.documentElement;
+  if (root.scrollWidth > innerWidth) {
+    const right = e => e.getBoundingClientRect().right;
+    const scrolls = e => e && (right(e) <= innerWidth
+      && getComputedStyle(e).overflowX !== 'visible' || scrolls(e.parentElement));
+    const wide = [...document.querySelectorAll('article *')]
+      .filter(e => right(e) > innerWidth && !scrolls(e.parentElement));
+    wrong.push(`wider than the window: ${root.scrollWidth}, `
+      + `${wide.slice(0, 3).map(e => e.outerHTML.slice(0, 120))}`);
+  }
+  for (const i of document.images) {
+    if (!i.complete || !i.naturalWidth) wrong.push(`broken picture ${i.src}`);
+    if (!i.alt.trim()) wrong.push(`no alt text: ${i.src}`);
+  }
+  const math = document.querySelectorAll('.math:not(.output_area)');
+  for (const m of math)
+     if (!m.querySelector('mjx-container'))
+       wrong.push(`maths not rendered: ${m.textContent}`);
+  if (document.querySelector('mjx-merror, [data-mjx-error]'))
+     wrong.push('error in a formula');
+  const text = document.querySelector('article')?.cloneNode(true);
+  text?.querySelectorAll('pre, code, mjx-container, .sig').forEach(e => e.remove());
+  const tex = text?.textContent.match(raw);
+  if (tex && !location.pathname.includes('/_modules/')) wrong.push(`raw TeX: ${tex[0]}`);
+  if (document.querySelectorAll('article h1').length > 1) wrong.push('two titles');
+  return wrong;
+}""".replace("match(raw)", f"match({RAW_TEX})")
+# What a page has to be found at, and where it leads.
+PLACES = """() => ({
+  anchors: [...document.querySelectorAll('[id],a[name]')].map(e => e.id || e.name),
+  links: [...document.querySelectorAll('a[href]')].map(a => a.getAttribute('href')),
+  lesson: [...document.querySelectorAll('a.lesson-link')].map(a => a.href),
+  provenance: document.querySelector('p.provenance')?.innerText || '',
+  text: location.pathname.includes('/executed/') ? document.querySelector('article').innerText : '',
+})"""
+
+
 @pytest.fixture(scope="module")
 def browser():
     if not PAGES:
@@ -89,71 +128,37 @@ def open_page(page, url):
     page.evaluate("async () => { if (window.MathJax?.startup?.promise) await MathJax.startup.promise; }")
 
 
-def test_every_page_at_every_width(page, base):
-    wrong = []
+def test_every_page(page, base):
+    """Each page is opened once: it is whole at every width, and its links lead to a page, a heading on it, or
+    a notebook that is there.
+    """
+    wrong, places = [], {}
     for name in PAGES:
         open_page(page, base + name)
         for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 900})
-            found = page.evaluate(
-                """raw => {
-                  const wrong = [], root = document.documentElement;
-                  if (root.scrollWidth > innerWidth) {
-                    const right = e => e.getBoundingClientRect().right;
-                    const scrolls = e => e && (right(e) <= innerWidth
-                      && getComputedStyle(e).overflowX !== 'visible' || scrolls(e.parentElement));
-                    const wide = [...document.querySelectorAll('article *')]
-                      .filter(e => right(e) > innerWidth && !scrolls(e.parentElement));
-                    wrong.push(`wider than the window: ${root.scrollWidth}, `
-                      + `${wide.slice(0, 3).map(e => e.outerHTML.slice(0, 120))}`);
-                  }
-                  for (const i of document.images) {
-                    if (!i.complete || !i.naturalWidth) wrong.push(`broken picture ${i.src}`);
-                    if (!i.alt.trim()) wrong.push(`no alt text: ${i.src}`);
-                  }
-                  const math = document.querySelectorAll('.math:not(.output_area)');
-                  for (const m of math)
-                     if (!m.querySelector('mjx-container'))
-                       wrong.push(`maths not rendered: ${m.textContent}`);
-                  if (document.querySelector('mjx-merror, [data-mjx-error]'))
-                     wrong.push('error in a formula');
-                  const text = document.querySelector('article')?.cloneNode(true);
-                  text?.querySelectorAll('pre, code, mjx-container, .sig').forEach(e => e.remove());
-                  const tex = text?.textContent.match(raw);
-                  if (tex && !location.pathname.includes('/_modules/')) wrong.push(`raw TeX: ${tex[0]}`);
-                  if (document.querySelectorAll('article h1').length > 1) wrong.push('two titles');
-                  return wrong;
-                }""".replace("match(raw)", f"match({RAW_TEX})"),
-                None,
-            )
-            wrong += [f"{name} at {width}: {what}" for what in found]
+            wrong += [f"{name} at {width}: {what}" for what in page.evaluate(LOOK)]
+        places[name] = page.evaluate(PLACES)
         wrong += [f"{name}: {what}" for what in page.troubles]
         page.troubles.clear()
-    assert not wrong, "\n".join(wrong)
-
-
-def test_internal_links_lead_somewhere(page, base):
-    """Followed in the files: a page, a heading on it, or a notebook that is there."""
-    anchors, wrong = {}, []
-    for name in PAGES:
-        open_page(page, base + name)
-        anchors[name] = set(
-            page.evaluate("[...document.querySelectorAll('[id],a[name]')].map(e => e.id || e.name)")
-        )
     for name in BOOK:
-        open_page(page, base + name)
-        for href in page.evaluate(
-            "[...document.querySelectorAll('a[href]')].map(a => a.getAttribute('href'))"
-        ):
+        for href in places[name]["links"]:
             if urlparse(href).scheme or href.startswith("//"):
                 continue
             path, anchor = urldefrag(urljoin(base + name, href))
             path = unquote(path.removeprefix(base)) or "index.html"
             if not (SITE / path).is_file():
                 wrong.append(f"{name}: {href} leads nowhere")
-            elif anchor and path in anchors and unquote(anchor) not in anchors[path]:
+            elif anchor and path in places and unquote(anchor) not in places[path]["anchors"]:
                 wrong.append(f"{name}: {href} names no place on that page")
     assert not wrong, "\n".join(wrong)
+    lessons = [name for name in BOOK if "/executed/" in name]
+    assert lessons
+    for name in lessons:  # they offer Colab and the notebook, and say when they were executed
+        colab, notebook = places[name]["lesson"]
+        assert "colab.research.google.com" in colab and notebook.endswith(".ipynb")
+        assert (SITE / "notebooks" / Path(notebook).name).is_file()
+        assert "Executed on" in places[name]["provenance"] and "google.colab" not in places[name]["text"]
 
 
 def test_front_page_leads_to_the_book(page, base):
@@ -181,15 +186,3 @@ def test_theme_toggles(page, base):
         page.locator("button.theme-switch-button:visible").first.click()
     assert themes == {"light", "dark"} and len(grounds) == 2
     assert not page.troubles
-
-
-def test_lesson_pages_offer_colab_notebook_and_provenance(page, base):
-    pages = [p for p in BOOK if "/executed/" in p]
-    assert pages
-    for name in pages:
-        open_page(page, base + name)
-        links = page.eval_on_selector_all("a.lesson-link", "links => links.map(a => a.href)")
-        assert len(links) == 2 and "colab.research.google.com" in links[0] and links[1].endswith(".ipynb")
-        assert (SITE / "notebooks" / Path(links[1]).name).is_file()
-        assert "Executed on" in page.inner_text("p.provenance")
-        assert "google.colab" not in page.inner_text("article")

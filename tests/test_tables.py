@@ -60,6 +60,30 @@ def test_compare_by_hand():
     assert one["smallest_holm"] == gru.smallest_difference([1, 1, 0, 2], level=0.01)
 
 
+def test_near_the_ceiling_by_hand():
+    """Each row against the ceiling, Holm over the methods; retraining and the original are none."""
+    rows = []
+    gaps = {
+        ("ceiling", "replacement"): [98, 99, 98, 99],
+        ("finetune", "replacement"): [98.1, 99.0, 98.0, 98.9],
+    }
+    gaps |= {("miu", "replacement"): [90, 91, 90, 90.5], ("scrub", "none"): [97, 99, 90, 99.5]}
+    gaps |= {("original", "none"): [89, 90, 89, 90], ("retrain", "replacement"): [99, 99, 99, 99]}
+    for (method, sampling), values in gaps.items():
+        for seed, gap in enumerate(values):
+            row = {"method": method, "sampling": sampling, "ratio": "0.9", "seed": seed}
+            rows.append(row | {"avg_gap": gap, "avg_gap_refs": gap})
+    found = gru.equivalence(pd.DataFrame(rows))
+    assert found["verdict"].tolist() == ["equivalent", "not equivalent", "undecided"]
+    assert found["method"].tolist() == ["finetune", "miu", "scrub"] and set(found["seeds"]) == {4}
+    tests = [gru.equivalence_test(gaps[key], gaps["ceiling", "replacement"]) for key in [*gaps][1:4]]
+    for k, column in ((2, "p_inside"), (3, "p_outside")):
+        np.testing.assert_allclose(found[column], gru.holm([test[k] for test in tests]))
+    wide = gru.equivalence(pd.DataFrame(rows), margin=10)
+    assert set(wide["verdict"]) == {"equivalent"}
+    assert gru.equivalence(pd.DataFrame(rows[4:])).empty  # without a ceiling
+
+
 def test_compare_another_row_and_metric():
     table = make_table().assign(GA=lambda t: t["GA"] + (t["method"] == "finetune") * (1 + t["seed"] % 2))
     found = gru.compare(table, "finetune", "none", metric="GA").set_index(["rival", "sampling"])

@@ -13,7 +13,8 @@ from typing import ClassVar
 from ..data.registry import BENCHMARKS, DATASETS, IMAGE_MODELS, source
 from ..errors import InputError, check_choice
 from ..groups import MISSING_GROUP
-from ..methods import method_names
+from ..methods import base_of, method_names, variants_of
+from ..methods import method as find_method
 from ..recipes.published import published_methods
 
 LISTED = "list"  # the ratio of a request that names its samples
@@ -57,7 +58,11 @@ class Options:
         "samples to forget, one a line (numbers; for a manifest paths).",
     )
     ratio: tuple[str, ...] = flag((), "Shares of each group to forget, each in (0, 1]; 0.5 by default.")
-    methods: tuple[str, ...] = flag((), f"Unlearning methods: {', '.join(method_names())}; or all.")
+    methods: tuple[str, ...] = flag(
+        (),
+        f"Unlearning methods: {', '.join(method_names())}; or all. One may have variants, such as "
+        "miu:no_calibration.",
+    )
     seeds: int = flag(
         3,
         "How many seeds. A seed fixes the generated data, the "
@@ -130,7 +135,9 @@ class Options:
         every = published_methods() if self.preset == "paper" else method_names()
         methods = [name for given in self.methods for name in (every if given == "all" else (given,))]
         for method in methods:
-            check_choice(method, method_names(), "method")
+            check_choice(base_of(method), method_names(), "method")
+            if ":" in method:  # what variants there are is known after an import
+                find_method(method)
         self._set(methods=tuple(dict.fromkeys(methods)))
         for sampling in self.reweight:
             check_choice(sampling, ("replacement", "top_up"), "--reweight")
@@ -192,6 +199,14 @@ class RunOptions(Options):
         None,
         "Method that the summary compares with every other row; by default the one that is best by mean.",
     )
+    ablate: tuple[str, ...] = flag(
+        (),
+        "Also the methods without one of their parts: forgetting, calibration or ce (miu has all three). "
+        "Without reweight every method runs anyway.",
+    )
+    curves: bool = flag(
+        False, "Also write curves.csv: RA, UA, TA, EO and GA after every epoch of each training and method."
+    )
     save_models: bool = flag(False, "Keep every trained model, not only the originals.")
 
     def __post_init__(self):
@@ -205,10 +220,23 @@ class RunOptions(Options):
                     )
             self._check_manifest()
         super().__post_init__()
+        self._add_ablations()
         if self.compare_with is not None:
-            check_choice(self.compare_with, method_names(), "--compare-with")
+            check_choice(base_of(self.compare_with), method_names(), "--compare-with")
             if self.compare_with not in self.methods:
                 raise InputError(f"--compare-with {self.compare_with} is not among --methods: add it there")
+
+    def _add_ablations(self):
+        if not self.ablate:
+            return
+        parts = {name: [v[3:] for v in variants_of(name) if v.startswith("no_")] for name in method_names()}
+        for part in self.ablate:
+            check_choice(part, sorted({"reweight"}.union(*parts.values())), "--ablate")
+            variants = [f"{name}:no_{part}" for name in self.methods if part in parts.get(name, ())]
+            if not variants and part != "reweight":
+                those = ", ".join(name for name in parts if part in parts[name])
+                raise InputError(f"--ablate {part}: no method of --methods has that part; add {those}")
+            self._set(methods=tuple(dict.fromkeys((*self.methods, *variants))))
 
     def _check_dataset(self):
         about = source(self.dataset)
@@ -275,6 +303,7 @@ class TuneOptions(Options):
     model: ClassVar[None] = None
     configs: ClassVar[None] = None
     save_models: ClassVar[bool] = False
+    curves: ClassVar[bool] = False
     trials: int = flag(24, "Configurations that each search begins with; 24 by default.")
     search: int = flag(
         1,

@@ -18,6 +18,7 @@ from ..data.downloads import VIEW, warn_of_counts
 from ..data.manifest import load_manifest, train_positions
 from ..errors import InputError
 from ..groups import ForgetSplit, forget_split, reweight
+from ..methods import base_of
 from ..models import build_model
 from ..recipes.configs import Recipe, as_record, read_values
 from ..recipes.published import published_methods
@@ -66,6 +67,7 @@ class Plan:
         missing_group: "error" or "renormalise".
         scored_on: "test", or "val": then no run sees the test set.
         save_models: keep every trained model.
+        curves: keep the accuracies after every epoch.
         n_jobs: CPU cores of the scores of one run.
         progress: show the epochs of each training.
     """
@@ -80,6 +82,7 @@ class Plan:
     missing_group: str
     scored_on: str
     save_models: bool
+    curves: bool
     n_jobs: int = 1
     progress: bool = False
 
@@ -115,6 +118,10 @@ class Plan:
         """Whether the model of a run is kept."""
         return run.ratio is None or (self.save_models and run.method != "original")
 
+    def has_curve(self, run: Run) -> bool:
+        """Whether a run keeps a curve: a training for a request, or a method."""
+        return self.curves and run.ratio is not None and run.method != "original"
+
     def is_done(self, run: Run) -> bool:
         """Whether a run is finished. Raises InputError where it was computed with another configuration."""
         folder = self.out / "runs" / run.name
@@ -125,9 +132,8 @@ class Plan:
             raise InputError(
                 f"{folder} was computed with another configuration of {run.method}: use another --out"
             )
-        return (
-            record["status"] != "ok" or not self.keeps_model(run) or (folder / "model.safetensors").is_file()
-        )
+        wanted = ["model.safetensors"] * self.keeps_model(run) + ["curve.csv"] * self.has_curve(run)
+        return record["status"] != "ok" or all((folder / name).is_file() for name in wanted)
 
 
 _loaded: dict[tuple, DatasetParts] = {}  # what this process has read, see Plan.data
@@ -180,6 +186,7 @@ def _plan(options, runs, progress):
         "missing_group": options.missing_group,
         "scored_on": options.scored_on,
         "save_models": options.save_models,
+        "curves": options.curves,
     }
     plan = Plan(out, place, content, recipe, weights, _groups(options), listed, **rest)
     _loaded.clear()
@@ -338,7 +345,7 @@ def _facts(options, split, bench):
     own = [
         method
         for method in options.methods
-        if options.preset == "paper" and method not in published_methods()
+        if options.preset == "paper" and base_of(method) not in published_methods()
     ]
     return Facts(
         request=request,

@@ -8,9 +8,9 @@ import pandas as pd
 from ..data.registry import source
 from ..labels import label, reported_name
 from ..recipes.published import reported
-from ..scores import GAP_METRICS
+from ..scores import GAP_METRICS, MARGIN
 from .options import LISTED
-from .table import Line, Results, compare, harm_and_gain, lines_of, spread_of_references
+from .table import Line, Results, compare, equivalence, harm_and_gain, lines_of, spread_of_references
 
 REPORTED_MODEL = "resnet18"
 
@@ -31,6 +31,7 @@ def summary(results: Results | pd.DataFrame, compare_with: str | None = None) ->
         lines += _columns(_rows(lines_of(block), results.facts, n_references, several))
         lines += _headline(block)
         lines += _spread(block, n_references)
+        lines += _near_the_ceiling(block, several)
         lines += _survivors(block, compare_with, n_references, several)
     return "\n".join(lines).lstrip("\n")
 
@@ -87,6 +88,23 @@ def _spread(block, n_references):
         f"Spread of the {n_references} references (standard deviation within a seed): {scores}; "
         f"a group's accuracy up to {worst:.1f}."
     ]
+
+
+def _near_the_ceiling(block, several):
+    """Which methods come as near as a second reference does."""
+    found = equivalence(block)
+    if found.empty:
+        return []
+    names = {verdict: [] for verdict in ("equivalent", "undecided", "not equivalent")}
+    for row in found.itertuples():
+        names[row.verdict].append(
+            f"{label(row.method, row.sampling, several)} {row.mean:+.1f}±{row.half:.1f}"
+        )
+    lines = [
+        f"Within {MARGIN:g} point of the ceiling in Avg. Gap? (two one-sided paired tests after Holm, "
+        "90% interval)"
+    ]
+    return lines + [f"  {verdict}: {', '.join(found)}" for verdict, found in names.items() if found]
 
 
 def _survivors(block, compare_with, n_references, several):

@@ -8,6 +8,7 @@ first decides what is to do, and writes.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -15,22 +16,23 @@ import warnings
 from dataclasses import asdict
 
 import joblib
+import pandas as pd
 from tqdm import tqdm
 
 from ..errors import DivergedError
 from ..groups import reweight
+from ..methods import base_of, method_names, retains
 from ..methods import method as find_method
-from ..methods import method_names, retains
 from ..models import build_model, load_model, save
 from ..recipes.configs import as_record
-from ..scores import score
+from ..scores import accuracies, score
 from ..seeding import further_seed
-from ..train import fit
+from ..train import fit, watching
 from ..train.parallel import barrier, is_main
 from .cluster import alone, on_cluster
 from .options import Options, RunOptions
 from .plan import Plan, jobs_of, on_main, planned, requests
-from .store import FAILED_SEARCH, Run, read_run, reference_number, write_text
+from .store import FAILED_SEARCH, Run, read_csv, read_run, reference_number, write_text
 from .table import Results, make_table
 
 
@@ -62,6 +64,10 @@ def run(options: RunOptions, progress: bool = True) -> Results:
         execute(plan, first, "training", options, progress)
         execute(plan, later, "unlearning" if options.methods else "scoring", options, progress)
     results = Results(make_table(plan.out), facts)
+    if options.curves:
+        files = sorted(plan.out.glob("runs/*/curve.csv"))
+        curves = pd.concat([read_csv(file) for file in files])
+        write_text(plan.out / "curves.csv", curves.to_csv(index=False, lineterminator="\n"))
     write_text(plan.out / "table.csv", results.table.to_csv(index=False, lineterminator="\n"))
     return results
 
@@ -101,8 +107,12 @@ def execute_run(plan: Plan, item: Run, parent: int | None = None) -> None:
         failed = {"scores": None, "seconds": None, "status": FAILED_SEARCH}
         write_text(folder / "run.json", json.dumps(record | failed, indent=1))
         return
+    curve = _Curve(item, bench, split)
     try:
-        model, seconds = _train(plan, item, bench, split, folder / "checkpoint.safetensors")
+        with watching(curve.look) if plan.has_curve(item) else contextlib.nullcontext():
+            model, seconds = _train(plan, item, bench, split, folder / "checkpoint.safetensors")
+        if plan.has_curve(item):
+            write_text(folder / "curve.csv", curve.text())
         if plan.keeps_model(item) and is_main():
             save(model, folder / "model.safetensors")
         scores = score(model, bench, split, n_jobs=plan.n_jobs).flat() if split else None
@@ -117,6 +127,25 @@ def execute_run(plan: Plan, item: Run, parent: int | None = None) -> None:
     barrier()  # what comes next may read what this run has written
 
 
+class _Curve:
+    """The accuracies of a model that trains, after each epoch."""
+
+    def __init__(self, item, bench, split):
+        self.bench, self.split, self.rows = bench, split, []
+        self.about = {name: getattr(item, name) for name in ("method", "sampling", "ratio", "seed")}
+
+    def look(self, epoch, model):
+        try:
+            found = accuracies(model, self.bench, self.split)
+        except DivergedError:  # what is not finite is no reason for a curve to stop the training
+            found = {}
+        self.rows.append(self.about | {"epoch": epoch} | found)
+
+    def text(self):
+        columns = [*self.about, "epoch", "RA", "UA", "TA", "EO", "GA"]
+        return pd.DataFrame(self.rows).reindex(columns=columns).to_csv(index=False, lineterminator="\n")
+
+
 def _train(plan, item, bench, split, checkpoint):
     """(model, seconds of training) of one run."""
     data, seed, config = bench.train, item.seed, plan.config(item)
@@ -125,7 +154,7 @@ def _train(plan, item, bench, split, checkpoint):
     sampled = {"weights": None, "sampling": "none"}
     if item.sampling != "none":
         sampled = {"weights": reweight(split, plan.missing_group), "sampling": item.sampling}
-    if item.method in method_names():
+    if base_of(item.method) in method_names():
         function, _ = find_method(item.method)
         model = function(_original(plan, seed), data, split, config, **sampled, seed=seed)
         return model, model.training_seconds

@@ -3,6 +3,7 @@
     OUT/recipe.json   what the folder's runs share; another recipe is refused
     OUT/runs/NAME/    one run: run.json (scores, seconds, configuration) once it is finished, its model where
                       that is kept, and a checkpoint while it trains
+    OUT/curves.csv    of --curves: the accuracies after every epoch, from each run's curve.csv
     OUT/table.csv     a row for each method, reweight, ratio and seed; made from the runs, never edited
                       (of a tuning: tuning.csv and chosen.json, see `gru_lite.experiment.tuning`)
 
@@ -54,7 +55,7 @@ class Run:
     @property
     def name(self) -> str:
         """Name of its folder."""
-        parts = [self.method, self.sampling if self.sampling != "none" else None]
+        parts = [self.method.replace(":", "."), self.sampling if self.sampling != "none" else None]
         parts += [f"r{self.ratio}" if self.ratio else None, f"s{self.seed}"]
         parts += [f"t{self.trial}" if self.trial is not None else None]
         return "-".join(part for part in parts if part)

@@ -8,9 +8,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..methods import method_names
+from ..methods import base_of, method_names
 from ..scores import GAP_METRICS, average_gap, mean_reference, tug_of_war
-from ..scores.statistics import calibrated_gap, holm, mean_interval, paired_test, smallest_difference
+from ..scores.statistics import (
+    MARGIN,
+    calibrated_gap,
+    equivalence_test,
+    holm,
+    mean_interval,
+    paired_test,
+    smallest_difference,
+)
 from .options import LISTED, Options
 from .store import FAILED_SEARCH, read_recipe, read_run, reference_number
 
@@ -22,6 +30,7 @@ COMPARISON = [
     "ratio", "method", "method_sampling", "rival", "sampling", "seeds", "mean", "half", "p_holm", "smallest",
     "smallest_holm",
 ]  # fmt: skip
+EQUIVALENCE = "ratio method sampling seeds mean half p_inside p_outside verdict".split()
 
 
 @dataclass(frozen=True)
@@ -83,9 +92,11 @@ def make_table(out: str | Path) -> pd.DataFrame:
     table = table.reindex(columns=COLUMNS + groups + ["n_forget", "seconds", "share", "status"])
     extra = sorted({m for m in table["method"] if m.startswith("reference_")}, key=reference_number)
     rank = {method: i for i, method in enumerate(["original", "retrain", *extra, "ceiling", *method_names()])}
-    # without REWEIGHT first: "none" stands before the ways to sample
-    order = table.assign(rank=table["method"].map(rank), part=pd.to_numeric(table["ratio"], errors="coerce"))
-    return table.loc[order.sort_values(["part", "seed", "rank", "sampling"]).index].reset_index(drop=True)
+    order = table.assign(rank=table["method"].map(base_of).map(rank))
+    order = order.assign(part=pd.to_numeric(table["ratio"], errors="coerce"))
+    # A method before its variants; without REWEIGHT first: "none" stands before the ways to sample.
+    by = ["part", "seed", "rank", "method", "sampling"]
+    return table.loc[order.sort_values(by).index].reset_index(drop=True)
 
 
 def _row(record, records, reference):
@@ -170,6 +181,43 @@ def compare(
             smallest = [smallest_difference(values, level=level) for level in (0.05, 0.05 / len(tests))]
             rows.append([ratio, *chosen, *rival, len(values), *tests[rival][:2], p, *smallest])
     return pd.DataFrame(rows, columns=COMPARISON)
+
+
+def equivalence(table: pd.DataFrame, margin: float = MARGIN, metric: str = "avg_gap_refs") -> pd.DataFrame:
+    """Ask of every method whether it is as near to the reference as the ceiling, a second reference, is.
+
+    Args:
+        table: of `gru_lite.run` or `gru_lite.read_record`.
+        margin: points of `metric`, fixed before the table was made: how much nearer or further does not
+            matter.
+        metric: a column.
+
+    Returns:
+        a row a method, sampling and ratio (the original and retraining are none): seeds (pairs); mean
+        (method - ceiling) and half (of its 90% interval); p_inside and p_outside as `equivalence_test` gives
+        them, each after Holm over the rows of this ratio; verdict: "equivalent", "not equivalent" or
+        "undecided" at level .05.
+    """
+    rows = []
+    for ratio, block in table.groupby("ratio", sort=False):
+        parts = {
+            key: part.set_index("seed")[metric]
+            for key, part in block.groupby(["method", "sampling"], sort=False)
+            if key[0] not in ("original", "retrain") and not key[0].startswith("reference_")
+        }
+        ceiling = next((parts.pop(key) for key in list(parts) if key[0] == "ceiling"), None)
+        if ceiling is None:
+            continue
+        pairs = {
+            key: pd.concat([values, ceiling], axis=1, join="inner").dropna() for key, values in parts.items()
+        }
+        pairs = {key: both.to_numpy().T for key, both in pairs.items() if len(both) > 1}
+        tests = {key: equivalence_test(*both, margin) for key, both in pairs.items()}
+        inside, outside = (holm([test[k] for test in tests.values()]) for k in (2, 3))
+        for (key, (mean, half, *_)), p_in, p_out in zip(tests.items(), inside, outside, strict=True):
+            verdict = "equivalent" if p_in < 0.05 else "not equivalent" if p_out < 0.05 else "undecided"
+            rows.append([ratio, *key, pairs[key].shape[1], mean, half, p_in, p_out, verdict])
+    return pd.DataFrame(rows, columns=EQUIVALENCE)
 
 
 def _compared(parts, method, sampling, reference):

@@ -1,15 +1,17 @@
 """Approximate unlearning: one method a file, found by being here.
 
 The file NAME.py defines a function `NAME(original, data, split, config, *, weights, sampling, seed)` that
-returns a model, and its configuration, a frozen dataclass that extends TrainConfig. Two class attributes of
-the configuration say what its fields cannot: SPACE, what `gru-lite tune` searches, and RETAINS, False when
-the method never visits the retain set, so that REWEIGHT means nothing. `finetune` is the smallest example;
-CONTRIBUTING.md has another, step by step.
+returns a model, and its configuration, a frozen dataclass that extends TrainConfig. Three class attributes of
+the configuration say what its fields cannot: SPACE, what `gru-lite tune` searches; RETAINS, False when the
+method never visits the retain set, so that REWEIGHT means nothing; and VARIANTS, {name: {field: value}}.
+`NAME:VARIANT` is the method with these values, whatever the others are: `miu:no_calibration`. `finetune` is
+the smallest example; CONTRIBUTING.md has another, step by step.
 """
 
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -72,11 +74,43 @@ def __getattr__(name):
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
+def base_of(name: str) -> str:
+    """Return the method of which a name is a variant; of a method, its name."""
+    return name.split(":")[0]
+
+
 def method(name: str) -> tuple:
-    """Return (function, configuration class) of a method, or raise InputError that names the nearest."""
+    """Return (function, configuration class) of a method or a variant, or raise InputError that names the
+    nearest.
+    """
     methods = importlib.import_module(__name__).METHODS
-    check_choice(name, methods, "method")
-    return methods[name]
+    check_choice(base_of(name), methods, "method")
+    found = methods[base_of(name)]
+    if ":" in name:
+        variants = getattr(found[1], "VARIANTS", {})
+        if not variants:
+            raise InputError(f"{base_of(name)} has no variants: leave out {name[name.index(':') :]!r}")
+        check_choice(name.split(":", 1)[1], variants, f"variant of {base_of(name)}")
+    return found
+
+
+def variants_of(name: str) -> tuple[str, ...]:
+    """Return the names of a method's variants; () of one that is itself a variant."""
+    return () if ":" in name else tuple(getattr(method(name)[1], "VARIANTS", {}))
+
+
+def fixed_fields(name: str) -> dict:
+    """Return {field: value} that a variant fixes; {} of a method."""
+    config_class = method(name)[1]
+    return dict(config_class.VARIANTS[name.split(":", 1)[1]]) if ":" in name else {}
+
+
+def default_config(name: str) -> TrainConfig:
+    """Return the defaults of a method or a variant."""
+    return method(name)[1](**fixed_fields(name))
+
+
+_method = method  # `unlearn` has an argument of this name
 
 
 def retains(name: str) -> bool:
@@ -97,11 +131,11 @@ def unlearn(
     """Remove the forget set of `split` from `original` approximately; returns a new model.
 
     Args:
-        method: name in METHODS.
+        method: name in METHODS, or one of its variants, such as "miu:released".
         original: Classifier trained on all of `data`; it is never changed.
         data: GroupedDataset D.
         split: ForgetSplit of it.
-        config: the method's own config, or None for its defaults.
+        config: the method's own config, or None for its defaults; a variant's values are put into it.
         reweight: sample the retain set with REWEIGHT weights.
         sampling: how, with them: "replacement" or "top_up".
         seed: integer >= 0.
@@ -111,11 +145,10 @@ def unlearn(
             options that contradict each other.
         DivergedError: it stopped being finite; says when and what to lower, and carries the last good model.
     """
-    methods = importlib.import_module(__name__).METHODS
-    check_choice(method, methods, "method")
-    function, config_class = methods[method]
+    function, config_class = _method(method)
     if config is not None and type(config) is not config_class:
         raise InputError(f"{method} takes a {config_class.__name__}, not a {type(config).__name__}")
+    config = default_config(method) if config is None else replace(config, **fixed_fields(method))
     if not np.array_equal(split.group, data.group):
         raise InputError(f"the split is of other data: {len(split.train)} samples, and this has {len(data)}")
     if not reweight and sampling not in ("none", "replacement"):
@@ -124,4 +157,4 @@ def unlearn(
         )
     weights = reweight_split(split) if reweight and getattr(config_class, "RETAINS", True) else None
     sampled = {"weights": weights, "sampling": sampling if weights is not None else "none"}
-    return function(original, data, split, config or config_class(), **sampled, seed=seed)
+    return function(original, data, split, config, **sampled, seed=seed)

@@ -100,6 +100,10 @@ class MIUConfig(ReleasedConfig):
         "arithmetic": "linear", "critic_augment": True, "loss_precision": "bfloat16", "precision": "bfloat16",
         "lr_changes": "epoch", "ragged": True,
     }  # fmt: skip
+    VARIANTS: ClassVar = {
+        "released": RELEASED, "no_forgetting": {"forget_epochs": 0}, "no_calibration": {"lambda_mi": 0.0},
+        "no_ce": {"ce_weight": 0.0},
+    }  # fmt: skip
     SPACE: ClassVar = {
         "lr": ("log", 0.005, 0.1), "shift": ("choice", (0, 2)), "forget_epochs": ("choice", (1, 2, 3, 4)),
         "forget_batch_size": ("choice", (16, 32, 64, 128)), "lambda_mi": ("log", 0.1, 10.0),

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from ..data import BENCHMARKS
 from ..errors import InputError, check_choice
+from ..methods import base_of, default_config, fixed_fields, method_names, retains
 from ..methods import method as find_method
-from ..methods import method_names, retains
 from ..train.config import TrainConfig
 from .published import hyperparameters, published_methods, published_row
 
@@ -70,19 +70,22 @@ class Recipe:
         Raises:
             InputError: the paper's table has no such run.
         """
-        unlearns = method in method_names()
+        base = base_of(method)
+        unlearns = base in method_names()
         if trial is not None:
             config = make_config(method, self.trials[method, reweight][trial])
-        elif self.published and self.preset == "paper" and (not unlearns or method in published_methods()):
-            config = paper_config(self.published, self.model, self.groups, ratio, method, reweight)
+        elif self.published and self.preset == "paper" and (not unlearns or base in published_methods()):
+            config = paper_config(self.published, self.model, self.groups, ratio, base, reweight)
         elif self.published:
-            config = corrected_config(self.published, self.model, method)
+            config = corrected_config(self.published, self.model, base)
         elif not unlearns:
             config = TrainConfig()
         else:
-            config = find_method(method)[1]()
+            config = default_config(method)
         if unlearns and trial is None:
             config = make_config(method, values_of(method, self.own_values, reweight) or {}, config)
+        if unlearns:
+            config = replace(config, **fixed_fields(method))
         if self.epochs:  # a trial run; the warm-up must leave an epoch to train in
             epochs = min(config.epochs, self.epochs) if unlearns else self.epochs
             config = replace(config, epochs=epochs, warmup_epochs=min(config.warmup_epochs, epochs - 1))
@@ -161,9 +164,9 @@ def tuned(method: str, benchmark: str = "waterdigits", reweight: bool = True) ->
     """Return the config of a method with the values tuned on a benchmark; its defaults where none are, or
     where the search failed.
     """
-    find_method(method)
     check_choice(benchmark, BENCHMARKS, "benchmark")
-    return make_config(method, values_of(method, tuned_values(benchmark), reweight) or {})
+    config = make_config(method, values_of(method, tuned_values(benchmark), reweight) or {})
+    return replace(config, **fixed_fields(method))
 
 
 def tuned_values(benchmark: str) -> dict:
@@ -173,9 +176,16 @@ def tuned_values(benchmark: str) -> dict:
 
 
 def values_of(method: str, values: dict, reweight: bool) -> dict | None:
-    """Return {field: value} of one method, {} where none are named; None: its search failed."""
+    """Return {field: value} of one method, {} where none are named; None: its search failed.
+
+    A run without REWEIGHT for which none are named has those with it, and a variant those of its method.
+    """
     plain = values.get(PLAIN, {})
-    return plain[method] if not reweight and method in plain else values.get(method, {})
+    for name in dict.fromkeys((method, base_of(method))):
+        for part in (values,) if reweight else (plain, values):
+            if name in part:
+                return part[name]
+    return {}
 
 
 def read_values(file: str | Path) -> dict[str, dict]:
@@ -206,7 +216,7 @@ def read_values(file: str | Path) -> dict[str, dict]:
 
 def make_config(method: str, values: dict, base: TrainConfig | None = None) -> TrainConfig:
     """Return the config of a method: `base`, or its defaults, with the fields of `values` replaced."""
-    base = base or find_method(method)[1]()
+    base = base or default_config(method)
     defaults = asdict(base)
     for name, value in values.items():
         check_choice(name, defaults, f"field of {method}")

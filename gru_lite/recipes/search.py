@@ -12,6 +12,7 @@ from dataclasses import asdict
 from scipy.stats import qmc
 
 from ..errors import InputError, check_choice
+from ..methods import default_config, fixed_fields
 from ..methods import method as find_method
 from ..seeding import stream
 
@@ -25,7 +26,7 @@ def space_of(method: str) -> dict[str, tuple]:
         raise InputError(f"{method} has nothing to tune: its config names no SPACE")
     for kind, *_ in space.values():
         check_choice(kind, ("log", "linear", "choice"), "kind of search space")
-    return dict(space)
+    return {field: what for field, what in space.items() if field not in fixed_fields(method)}
 
 
 def points(method: str, space: dict[str, tuple], n: int, search: int = 1, part: int = 0) -> list[dict]:
@@ -40,7 +41,7 @@ def points(method: str, space: dict[str, tuple], n: int, search: int = 1, part: 
         search: integer >= 1; every search has other points.
         part: integer >= 0; so has every extension of a search.
     """
-    defaults = asdict(find_method(method)[1]())
+    defaults = asdict(default_config(method))
     name = ("tune", method, search, part) if part or search > 1 else ("tune", method)
     shares = qmc.Sobol(len(space), seed=stream(0, *name)).random_base2(max(0, n - 1).bit_length())[:n]
     return [
@@ -57,7 +58,7 @@ def first_points(method: str, n: int, search: int = 1) -> list[dict]:
     space = space_of(method)
     if search > 1:
         return points(method, space, n, search)
-    defaults = asdict(find_method(method)[1]())
+    defaults = asdict(default_config(method))
     return [{field: defaults[field] for field in space}, *points(method, space, n - 1, search)][:n]
 
 

@@ -5,6 +5,7 @@ from .scores import (
     GAP_METRICS,
     Predictions,
     Scores,
+    accuracies,
     accuracy_table,
     average_gap,
     equalized_odds,
@@ -13,10 +14,20 @@ from .scores import (
     score,
     tug_of_war,
 )
-from .statistics import calibrated_gap, check_claim, holm, mean_interval, paired_test, smallest_difference
+from .statistics import (
+    MARGIN,
+    calibrated_gap,
+    check_claim,
+    equivalence_test,
+    holm,
+    mean_interval,
+    paired_test,
+    smallest_difference,
+)
 
 __all__ = [
-    "GAP_METRICS", "Predictions", "Scores", "accuracy_table", "average_gap", "balanced_attack",
-    "calibrated_gap", "check_claim", "equalized_odds", "holm", "mean_interval", "mean_reference",
-    "paired_test", "paper_attack", "predictions", "score", "smallest_difference", "tug_of_war",
+    "GAP_METRICS", "MARGIN", "Predictions", "Scores", "accuracies", "accuracy_table", "average_gap",
+    "balanced_attack", "calibrated_gap", "check_claim", "equalized_odds", "equivalence_test", "holm",
+    "mean_interval", "mean_reference", "paired_test", "paper_attack", "predictions", "score",
+    "smallest_difference", "tug_of_war",
 ]  # fmt: skip

@@ -103,38 +103,21 @@ def score(
         DivergedError: outputs that are not finite.
         InputError: a split of other data, or a test set without a sample of the forgotten groups.
     """
-    if not np.array_equal(split.group, bench.train.group):
-        raise InputError(
-            f"the split is of other data: {len(split.train)} samples, and train has {len(bench.train)}"
-        )
     logits = model if isinstance(model, Predictions) else predictions(model, bench)
-    correct, loss = {}, {}
-    for part in ("train", "val", "test"):
+    found = accuracies(logits, bench, split)
+    loss = {}
+    for part in ("train", "val"):
         target, values = getattr(bench, part).target, getattr(logits, part)
-        if not np.isfinite(values).all():
-            row = int(np.argmin(np.isfinite(values).all(axis=1)))
-            raise DivergedError(
-                f"the model's outputs are not finite (first on {part} sample {row}): it has diverged"
-            )
-        correct[part] = values.argmax(axis=1) == target
         loss[part] = logsumexp(values.astype(np.float64), axis=1) - values[np.arange(len(target)), target]
-    forgotten = [y * bench.train.n_sensitive + s for y, s in split.groups]
-    of_forgotten = np.isin(bench.test.group, forgotten)
-    if not of_forgotten.any():
-        raise InputError(f"test has no sample of the forgotten groups {list(split.groups)}: GA is undefined")
-    test = (correct["test"], bench.test.target, bench.test.sensitive)
+    test = (logits.test.argmax(axis=1) == bench.test.target, bench.test.target, bench.test.sensitive)
     table = accuracy_table(*test, bench.train.n_targets, bench.train.n_sensitive)
     auc, low, high = balanced_attack(
         loss["train"][split.forget], loss["val"], split.group[split.forget], bench.val.group,
         bench.train.source[split.forget], bench.val.source, seed=seed,
     )  # fmt: skip
     return Scores(
-        RA=percent(correct["train"][split.retain]),
-        UA=percent(correct["train"][split.forget]),
-        TA=percent(correct["test"]),
+        **found,
         MIA=paper_attack(loss["train"][split.retain], loss["val"], loss["train"][split.forget], seed, n_jobs),
-        EO=equalized_odds(*test),
-        GA=percent(correct["test"][of_forgotten]),
         EO_worst=equalized_odds(*test, aggregate="worst"),
         EO_paper=equalized_odds(*test, variant="paper", groups=split.groups),
         worst_group=float(np.nanmin(table)),
@@ -143,6 +126,37 @@ def score(
         MIA_auc_high=high,
         group_accuracy=table,
     )
+
+
+def accuracies(model: Classifier | Predictions, bench: DatasetParts, split: ForgetSplit) -> dict[str, float]:
+    """Return RA, UA, TA, EO and GA in percent: what `score` gives, without an attack and so in less time.
+
+    Arguments and errors as those of `score`.
+    """
+    if not np.array_equal(split.group, bench.train.group):
+        raise InputError(
+            f"the split is of other data: {len(split.train)} samples, and train has {len(bench.train)}"
+        )
+    logits = model if isinstance(model, Predictions) else predictions(model, bench)
+    for part in ("train", "val", "test"):
+        is_finite = np.isfinite(getattr(logits, part)).all(axis=1)
+        if not is_finite.all():
+            row = int(np.argmin(is_finite))
+            raise DivergedError(
+                f"the model's outputs are not finite (first on {part} sample {row}): it has diverged"
+            )
+    forgotten = [y * bench.train.n_sensitive + s for y, s in split.groups]
+    of_forgotten = np.isin(bench.test.group, forgotten)
+    if not of_forgotten.any():
+        raise InputError(f"test has no sample of the forgotten groups {list(split.groups)}: GA is undefined")
+    train, test = (getattr(logits, p).argmax(axis=1) == getattr(bench, p).target for p in ("train", "test"))
+    return {
+        "RA": percent(train[split.retain]),
+        "UA": percent(train[split.forget]),
+        "TA": percent(test),
+        "EO": equalized_odds(test, bench.test.target, bench.test.sensitive),
+        "GA": percent(test[of_forgotten]),
+    }
 
 
 def percent(correct: np.ndarray) -> float:

@@ -41,6 +41,42 @@ def paired_test(first: Sequence, second: Sequence) -> tuple[float, float, float]
     return mean, half, float(stats.ttest_1samp(difference, 0).pvalue)
 
 
+MARGIN = 1.0  # points of Avg. Gap: a method that is nearer than this to the ceiling counts as equivalent
+
+
+def equivalence_test(
+    first: Sequence, second: Sequence, margin: float = MARGIN
+) -> tuple[float, float, float, float]:
+    """Test whether two rows are equivalent, by two one-sided paired t-tests (Schuirmann, 1987).
+
+    A difference that is not significant is no equivalence: with few seeds hardly anything is significant.
+
+    Args:
+        first: (n,) values.
+        second: (n,) values of the same seeds.
+        margin: > 0, fixed before the values were seen: a true mean difference below it would not matter.
+
+    Returns:
+        (mean of first - second, half width of its 90% Student interval, p_inside, p_outside). p_inside is
+        small where the true difference is shown to lie within the margin: for one test at level .05 exactly
+        when the 90% interval does. p_outside is small where it is shown to lie beyond. Where both are large,
+        these seeds cannot decide. NaN for a single pair. Correct each with `holm` when there are several.
+    """
+    difference = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
+    mean, half = mean_interval(difference, level=0.90)
+    if np.isnan(half):
+        return mean, half, float("nan"), float("nan")
+    error = stats.sem(difference)
+    if error == 0:
+        inside = float(abs(mean) >= margin)
+        return mean, 0.0, inside, 1 - inside
+    law = stats.t(len(difference) - 1)
+    p_inside = float(law.sf((margin - abs(mean)) / error))
+    # Beyond on the one side or on the other: two one-sided tests again, so twice the smaller p.
+    p_outside = float(min(1.0, 2 * law.sf((abs(mean) - margin) / error)))
+    return mean, half, p_inside, p_outside
+
+
 def holm(p_values: Sequence) -> np.ndarray:
     """Return Holm's step-down corrected p-values, in the order given."""
     p = np.asarray(p_values, dtype=float)

@@ -6,10 +6,10 @@ from .device import default_device, device_data
 from .fitting import fit
 from .prediction import extract_features, predict
 from .sampling import Batch, Sampler
-from .training import Original, Training, check_precision, hold_statistics_of
+from .training import Original, Training, check_precision, hold_statistics_of, watching
 
 __all__ = [
     "Batch", "Original", "Sampler", "TrainConfig", "Training", "check_precision", "default_device",
     "device_data", "extract_features", "fingerprint", "fit", "hold_statistics_of", "predict", "resume",
-    "write_checkpoint",
+    "watching", "write_checkpoint",
 ]  # fmt: skip

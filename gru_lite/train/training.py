@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import time
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 
 import numpy as np
 import torch
@@ -18,6 +20,22 @@ from .device import default_device, device_data, to_device
 from .parallel import averaged, desynchronise, gather, part, synchronise, world
 from .prediction import outputs
 from .sampling import Batch, Sampler
+
+_watcher: ContextVar[Callable | None] = ContextVar("watcher", default=None)
+
+
+@contextlib.contextmanager
+def watching(look: Callable[[int, Classifier], None]) -> Iterator[None]:
+    """Call look(epochs done, model) after every epoch of the trainings inside, for curves.
+
+    The model is the one that trains: look at it and leave it as it is. What it takes is not counted as
+    training.
+    """
+    token = _watcher.set(look)
+    try:
+        yield
+    finally:
+        _watcher.reset(token)
 
 
 class Training:
@@ -239,6 +257,10 @@ class Training:
             )
         self.losses = []
         self.last_good = copy.deepcopy(self.model.state_dict())
+        if look := _watcher.get():
+            start = time.perf_counter()
+            look(epoch + 1, self.model)
+            self.started += time.perf_counter() - start
 
     def diverged(self, message: str) -> None:
         """Raise DivergedError with the model as it was after the last good epoch."""

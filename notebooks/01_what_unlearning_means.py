@@ -13,7 +13,7 @@
 # - compute the scores of the field (RA, UA, TA, GA, EO, MIA, Avg. Gap) from one array of predictions, by hand;
 # - read a table of unlearning methods beside two more rows: *no-op*, which does nothing, and *ceiling*, a second reference.
 #
-# **You need** {doc}`00_start_here`. **Time:** three minutes on two CPU cores.
+# **You need** {doc}`00_start_here`. **Time:** two minutes on two CPU cores.
 
 # %% tags=["parameters"]
 profile = "full"  # or "smoke": few images, one epoch; numbers mean nothing

@@ -13,7 +13,7 @@
 # - say why differences are taken *within* a seed, and how many seeds a sentence needs;
 # - compare a request with two controls of the same size, and say what each of them rules out.
 #
-# **You need** {doc}`01_what_unlearning_means`. **Time:** five minutes on two CPU cores. Ten seeds were recorded beforehand.
+# **You need** {doc}`01_what_unlearning_means`. **Time:** three minutes on two CPU cores. Ten seeds were recorded beforehand.
 
 # %% tags=["parameters"]
 profile = "full"  # or "smoke": few images, one epoch; numbers mean nothing

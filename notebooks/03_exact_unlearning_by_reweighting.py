@@ -15,7 +15,7 @@
 # - judge from ten seeds what it gives back, and why it is not more;
 # - compare it with *top-up* sampling at equal steps, and put a promising difference to the test on fresh seeds.
 #
-# **You need** {doc}`02_group_imbalance` and expectation and variance. **Time:** two minutes on two CPU cores.
+# **You need** {doc}`02_group_imbalance` and expectation and variance. **Time:** a minute on two CPU cores.
 
 # %% tags=["parameters"]
 profile = "full"  # or "smoke": few images, one epoch; numbers mean nothing

@@ -16,7 +16,7 @@
 # - recognise a worthless estimate: training samples, wrong marginals, differences of bounds.
 #
 # **You need** {doc}`03_exact_unlearning_by_reweighting`, expectation, and logarithms. **Time:** 25 minutes to read,
-# five to run on two CPU cores.
+# three to run on two CPU cores.
 
 # %% tags=["parameters"]
 profile = "full"  # or "smoke": a few steps, so numbers mean nothing

@@ -66,7 +66,7 @@ _build/.site: .venv/.stamp $(SITE)
 	@NO_COLOR=1 .venv/bin/jupyter-book build . --all -W --keep-going > _build/site.log 2>&1 || { grep -E 'WARNING|ERROR|Error' _build/site.log || tail -20 _build/site.log; echo "the site was not built; all of it: _build/site.log"; exit 1; }
 	@touch $@
 
-test: .venv/.stamp ## everything that CI runs: lint, units, lessons in profile smoke, the site in a browser (22 min on two cores)
+test: .venv/.stamp ## everything that CI runs: lint, units, lessons in profile smoke, the site in a browser (10 min on two cores)
 	@$(MAKE) --no-print-directory lint
 	@$(LESSONS) check
 	@$(MAKE) --no-print-directory site

@@ -58,8 +58,9 @@ print(about["command"])
 # 5. **Paired tests.** Methods share their seeds, so differences are tested seed by seed. The tests are corrected for
 #    how many there are, by Holm's method {cite:p}`holm1979simple`.
 #
-# The tuning is a record like any other; `gru-lite tune` makes it. *Which methods will depend most on their
-# configuration?*
+# The tuning is a record like any other. It was made when `gru-lite tune` had these six trials and narrower spaces; today
+# it begins with 24, and extends a search that ends at an edge or below doing nothing. What is said of spaces below is
+# said of those of the record. *Which methods will depend most on their configuration?*
 
 # %% mystnb={"image": {"alt": "A row of dots for each method, a dot a configuration, of validation Avg. Gap. The dots of fine-tuning, L1-sparse and EU-k lie within a few points of each other; so do those of MIU, and those of SCRUB and SalUn reach down to 50; gradient ascent has a single dot at 54."}, "figure": {"caption": "The six configurations of each method: Avg. Gap on validation, mean over four seeds. Filled: the one that was chosen; configurations that diverged are missing.", "name": "fig-tuning"}}
 log, _ = gru.read_record("waterdigits_large_tuning")

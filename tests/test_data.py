@@ -285,7 +285,8 @@ def test_manifest_names_the_row(folder):
         (0, "train/../../outside.png", "row 4: .* leaves the folder"),
         (0, "train/link.png", "row 4: path 'train/link.png' leaves the folder"),
         (0, inside, "row 4: path .* leaves the folder"),
-        (0, "loop.png", "row 4: path 'loop.png' cannot be read"),
+        # a link to itself; Python 3.13 says only that it leads nowhere
+        (0, "loop.png", "row 4: (path 'loop.png' cannot be read|there is no file 'loop.png')"),
         (0, "x" * 300, "row 4: path 'xxx.* cannot be read"),
         *((1, bad, f"row 4: target {bad!r} is not a whole number") for bad in no_numbers),
         (2, "-1", "row 4: sensitive '-1' is not a whole number"),

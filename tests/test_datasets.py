@@ -703,7 +703,10 @@ def test_waiting_is_said(kept, capfd):
 
 
 def test_a_prepared_manifest(manifest, tmp_path, monkeypatch, capsys):
-    file = shutil.copytree(manifest.parent, tmp_path / "images") / manifest.name
+    file = (
+        shutil.copytree(manifest.parent, tmp_path / "images", ignore=shutil.ignore_patterns(".*"))
+        / manifest.name
+    )
     plain = gru.load_manifest(file, image_size=16)
     assert not (file.parent / ".gru_lite").exists()  # only when asked for
     assert cli.main(["prepare", "--manifest", str(file), "--image-size", "16"]) == 0

@@ -31,7 +31,7 @@ class EUkConfig(TrainConfig):
     blocks: int = 1
 
     SPACE: ClassVar = {
-        "lr": ("log", 0.005, 0.1), "shift": ("choice", (0, 2)), "blocks": ("choice", (0, 1, 2)),
+        "lr": ("log", 1e-4, 0.2), "shift": ("choice", (0, 2)), "blocks": ("choice", (0, 1, 2)),
     }  # fmt: skip
 
 

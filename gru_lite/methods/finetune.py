@@ -17,7 +17,7 @@ class FinetuneConfig(TrainConfig):
     epochs: int = 5
     warmup_epochs: int = 0
 
-    SPACE: ClassVar = {"lr": ("log", 0.005, 0.1), "shift": ("choice", (0, 2))}
+    SPACE: ClassVar = {"lr": ("log", 1e-4, 0.2), "shift": ("choice", (0, 2))}
 
 
 def finetune(original, data, split, config, *, weights, sampling, seed):

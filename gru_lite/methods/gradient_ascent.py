@@ -20,7 +20,7 @@ class GradientAscentConfig(TrainConfig):
 
     RETAINS: ClassVar = False
     SPACE: ClassVar = {
-        "lr": ("log", 1e-4, 1e-2), "epochs": ("choice", (1, 2, 3, 5)), "shift": ("choice", (0, 2)),
+        "lr": ("log", 1e-6, 1e-2), "epochs": ("choice", (1, 2, 3, 5)), "shift": ("choice", (0, 2)),
     }  # fmt: skip
 
 

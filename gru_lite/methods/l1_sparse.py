@@ -26,7 +26,7 @@ class L1SparseConfig(TrainConfig):
     warmup_epochs: int = 0
     alpha: float = 5e-4
 
-    SPACE: ClassVar = {"lr": ("log", 0.005, 0.1), "shift": ("choice", (0, 2)), "alpha": ("log", 1e-5, 2e-3)}
+    SPACE: ClassVar = {"lr": ("log", 1e-4, 0.2), "shift": ("choice", (0, 2)), "alpha": ("log", 1e-6, 2e-3)}
 
 
 def l1_sparse(original, data, split, config, *, weights, sampling, seed):

@@ -105,8 +105,8 @@ class MIUConfig(ReleasedConfig):
         "no_ce": {"ce_weight": 0.0},
     }  # fmt: skip
     SPACE: ClassVar = {
-        "lr": ("log", 0.005, 0.1), "shift": ("choice", (0, 2)), "forget_epochs": ("choice", (1, 2, 3, 4)),
-        "forget_batch_size": ("choice", (16, 32, 64, 128)), "lambda_mi": ("log", 0.1, 10.0),
+        "lr": ("log", 1e-4, 0.2), "shift": ("choice", (0, 2)), "forget_epochs": ("choice", (1, 2, 3, 4)),
+        "forget_batch_size": ("choice", (16, 32, 64, 128)), "lambda_mi": ("log", 0.01, 10.0),
         "clip": ("choice", (True, False)),
     }  # fmt: skip
 

@@ -58,9 +58,10 @@ class SalUnConfig(ReleasedConfig):
     as_released: InitVar[bool | None] = None
 
     SPACE: ClassVar = {
-        "lr": ("log", 0.002, 0.1),
+        "lr": ("log", 1e-4, 0.2),
         "shift": ("choice", (0, 2)),
         "forget_batch_size": ("choice", (16, 32, 64, 128)),
+        "share": ("linear", 0.1, 0.9),
         "statistics": ("choice", ("held", "moving")),
     }
 

@@ -38,8 +38,9 @@ class SCRUBConfig(TrainConfig):
     temperature: float = 4.0
 
     SPACE: ClassVar = {
-        "lr": ("log", 0.001, 0.1), "shift": ("choice", (0, 2)), "forget_epochs": ("choice", (1, 2, 3, 4)),
-        "forget_batch_size": ("choice", (16, 32, 64, 128)),
+        "lr": ("log", 1e-4, 0.2), "shift": ("choice", (0, 2)), "forget_epochs": ("choice", (1, 2, 3, 4)),
+        "forget_batch_size": ("choice", (16, 32, 64, 128)), "kl_weight": ("log", 1e-3, 1.0),
+        "ce_weight": ("log", 0.1, 1.0), "temperature": ("log", 1.0, 8.0),
     }  # fmt: skip
 
     def __post_init__(self):

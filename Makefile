@@ -79,11 +79,11 @@ lint: .venv/.stamp ## format, lint and spelling (seconds; to mend: .venv/bin/ruf
 	@.venv/bin/codespell
 	$(elapsed)
 
-units: .venv/.stamp ## the unit tests alone, on all cores (7 min on two; without the slow ones: .venv/bin/python -m pytest -m "not slow")
+units: .venv/.stamp ## the unit tests alone, on all cores (4 min on two; without the slow ones: .venv/bin/python -m pytest -m "not slow")
 	$(PY) -m pytest tests -m "not lessons and not site" $(PARALLEL)
 	$(elapsed)
 
-smoke: .venv/.stamp ## execute every lesson twice in profile smoke; both must print the same (10 min on two cores)
+smoke: .venv/.stamp ## execute every lesson twice in profile smoke; both must print the same (5 min on two cores)
 	$(PY) -m pytest tests -m lessons $(PARALLEL)
 	$(elapsed)
 
@@ -91,7 +91,7 @@ claims: .venv/.stamp ## every checked claim under other arithmetics and seeds (h
 	$(PY) book/_tools/claims.py
 	$(elapsed)
 
-oldest: .venv/.stamp ## the units with the lowest versions that pyproject.toml allows (15 min, 6 GB)
+oldest: .venv/.stamp ## the units with the lowest versions that pyproject.toml allows (5 min, 6 GB)
 	@test -x $(OLDEST)/bin/python || .venv/bin/uv venv --quiet --python $(PY) $(OLDEST)
 	.venv/bin/uv pip compile --quiet --resolution lowest-direct $(LOCK:--universal=) --extra test --extra text --extra cluster pyproject.toml -o $(OLDEST)/requirements.txt
 	.venv/bin/uv pip sync --quiet --python $(OLDEST)/bin/python $(OLDEST)/requirements.txt

@@ -635,7 +635,7 @@ def test_clipping_holds_every_step(clip, unlearned, monkeypatch):
     monkeypatch.setattr("gru_lite.methods.miu.clipped", watched)
     with contextlib.suppress(gru.DivergedError):  # without the limit it may come to that
         unlearned("miu", clip=clip, lambda_mi=100.0, first_steps=60, critic_lr=0.1, forget_epochs=1)
-    # On three kinds of arithmetic and four seeds the longest was 5.8 to 21 times the limit with clipping.
+    # On two kinds of arithmetic and four seeds the longest was 5.8 to 21 times the limit with clipping.
     assert np.nanmax(before) > 2
     np.testing.assert_allclose(after, np.minimum(before, 1) if clip else before, rtol=1e-4)
 

@@ -30,7 +30,6 @@ RAW_TEX = (
     r"/\\(frac|sum|left|right|mathrm|mathbb|text|hat|log|lvert)\b|\\\(|\\\[|\$[^$\n]{1,60}[\\_^][^$\n]*\$/"
 )
 
-
 # What is wrong with a page at its present width.
 LOOK = """() => {
   const wrong = [], root = document.documentElement;

@@ -107,11 +107,11 @@ def execute_run(plan: Plan, item: Run, parent: int | None = None) -> None:
         failed = {"scores": None, "seconds": None, "status": FAILED_SEARCH}
         write_text(folder / "run.json", json.dumps(record | failed, indent=1))
         return
-    curve = _Curve(item, bench, split)
+    curve = _Curve(item, bench, split) if plan.has_curve(item) else None
     try:
-        with watching(curve.look) if plan.has_curve(item) else contextlib.nullcontext():
+        with watching(curve.look) if curve else contextlib.nullcontext():
             model, seconds = _train(plan, item, bench, split, folder / "checkpoint.safetensors")
-        if plan.has_curve(item):
+        if curve:
             write_text(folder / "curve.csv", curve.text())
         if plan.keeps_model(item) and is_main():
             save(model, folder / "model.safetensors")

@@ -168,7 +168,6 @@ class Found:
         values: its {field: value}.
         gap: its mean Avg. Gap on validation.
         no_op: that of doing nothing, NaN where the log does not have it.
-        first: that of the first trial, NaN where it diverged or did not run everywhere.
         n_trials: how many there were.
         n_diverged: how many diverged somewhere.
         n_extensions: how often the search was extended.
@@ -178,7 +177,6 @@ class Found:
     values: dict | None
     gap: float
     no_op: float
-    first: float
     n_trials: int
     n_diverged: int
     n_extensions: int
@@ -207,7 +205,7 @@ def results_of(log: pd.DataFrame) -> dict[tuple[str, str], Found]:
         values = json.loads(rows.loc[rows["trial"] == best, "config"].iloc[0]) if best is not None else None
         extensions = int(rows["extension"].max()) if "extension" in rows else 0
         counts = len(means), int(diverged.sum()), extensions
-        found[key] = Found(best, values, means.max(), no_op, means.get(0, math.nan), *counts)
+        found[key] = Found(best, values, means.max(), no_op, *counts)
     return found
 
 

@@ -103,7 +103,7 @@ def score(
         DivergedError: outputs that are not finite.
         InputError: a split of other data, or a test set without a sample of the forgotten groups.
     """
-    logits = model if isinstance(model, Predictions) else predictions(model, bench)
+    logits = _predicted(model, bench, split)
     found = accuracies(logits, bench, split)
     loss = {}
     for part in ("train", "val"):
@@ -133,11 +133,7 @@ def accuracies(model: Classifier | Predictions, bench: DatasetParts, split: Forg
 
     Arguments and errors as those of `score`.
     """
-    if not np.array_equal(split.group, bench.train.group):
-        raise InputError(
-            f"the split is of other data: {len(split.train)} samples, and train has {len(bench.train)}"
-        )
-    logits = model if isinstance(model, Predictions) else predictions(model, bench)
+    logits = _predicted(model, bench, split)
     for part in ("train", "val", "test"):
         is_finite = np.isfinite(getattr(logits, part)).all(axis=1)
         if not is_finite.all():
@@ -157,6 +153,15 @@ def accuracies(model: Classifier | Predictions, bench: DatasetParts, split: Forg
         "EO": equalized_odds(test, bench.test.target, bench.test.sensitive),
         "GA": percent(test[of_forgotten]),
     }
+
+
+def _predicted(model, bench, split):
+    """The Predictions of a model, or what it is already; a split of other data is refused before that."""
+    if not np.array_equal(split.group, bench.train.group):
+        raise InputError(
+            f"the split is of other data: {len(split.train)} samples, and train has {len(bench.train)}"
+        )
+    return model if isinstance(model, Predictions) else predictions(model, bench)
 
 
 def percent(correct: np.ndarray) -> float:

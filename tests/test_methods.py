@@ -416,7 +416,7 @@ def test_the_released_mask_by_hand(trained, bench, split):
     """A sum over means of batches of 4, the last one of 3: a sample in it counts more."""
     config = config_of("salun", released=True, batch_size=4, shift=0, precision="float32")
     forget = Sampler(bench.train, split.forget, 4, ragged=True, name="forget")
-    assert config.forget_batch_size == 4 and forget.sizes == [4, 4, 4, 3]
+    assert config.forget_batch_size == 4 and forget.sizes(0) == [4, 4, 4, 3]
     model, data, sums = copy.deepcopy(trained).eval(), device_data(bench.train, "cpu"), 0
     for index in torch.from_numpy(forget.draw(0, 0)).split(4):
         x, y = data.take(index)
@@ -732,3 +732,33 @@ def test_the_retain_sampler(bench, split):
     np.testing.assert_allclose(
         share, [0.35, 0.15, 0.15, 0.35], atol=0.025
     )  # 7,680 draws: standard error .006
+
+
+# A limit of steps
+
+
+@each_method
+def test_a_limit_of_steps_is_used_up(name, unlearned, steps):
+    """At a batch size of 4 every method would make more than 13."""
+    sizes = {"batch_size": 4} | ({"forget_batch_size": 4} if name in ("miu", "scrub", "salun") else {})
+    unlearned(name, epochs=4, **sizes)
+    whole, steps.losses[:] = len(steps.losses), []
+    unlearned(name, epochs=4, steps=13, **sizes)
+    assert len(steps.losses) == 13 < whole
+    steps.losses.clear()
+    unlearned(name, epochs=4, steps=whole, **sizes)
+    assert len(steps.losses) == whole
+
+
+def test_a_limit_shortens_all_passes_alike(bench, split, unlearned, steps):
+    """54 retained samples in batches of 4, 4 epochs: 56 steps; of F, 2 epochs of passes."""
+    config = config_of("scrub", epochs=4, batch_size=4, forget_batch_size=2, forget_epochs=2)
+    retain, forget = (-(-len(part) // size) for part, size in ((split.retain, 4), (split.forget, 2)))
+    total = 4 * retain + 2 * forget
+    unlearned("scrub", **{f: getattr(config, f) for f in ("batch_size", "forget_batch_size")}, epochs=4,
+              forget_epochs=2, steps=total // 2)  # fmt: skip
+    mains = [main for main, *_ in steps.batches]
+    assert len(mains) == total // 2 and mains.count(False) == round(total // 2 * 2 * forget / total)
+    assert all(math.isfinite(loss) for loss in steps.losses)
+    rates = [rate for main, _, rate in steps.batches if main]
+    assert rates == sorted(rates, reverse=True) and rates[-1] < 0.25 * rates[0]  # the cosine reaches its end

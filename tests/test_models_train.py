@@ -6,6 +6,7 @@ import math
 import os
 import signal
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -158,8 +159,8 @@ def test_ragged_batches(dataset):
     """Every epoch begins a pass, and the last batch of a pass has what is left, also within an epoch."""
     data = dataset([[4, 3]])
     one, three = (Sampler(data, None, 3, steps=steps, ragged=True) for steps in (None, 8))
-    assert (one.steps, one.sizes, three.sizes) == (3, [3, 3, 1], [3, 3, 1, 3, 3, 1, 3, 3])
-    assert Sampler(data, None, 7, steps=2, ragged=True).sizes == [7, 7]
+    assert (one.steps, one.sizes(0), three.sizes(0)) == (3, [3, 3, 1], [3, 3, 1, 3, 3, 1, 3, 3])
+    assert Sampler(data, None, 7, steps=2, ragged=True).sizes(0) == [7, 7]
     drawn = [one.draw(epoch, 0) for epoch in range(4)]
     assert all(sorted(draws) == list(range(7)) for draws in drawn) and drawn[0].tolist() != drawn[1].tolist()
     passes = three.draw(0, 0)
@@ -168,8 +169,27 @@ def test_ragged_batches(dataset):
     with Training(gru.build_model("mlp", 2, n_features=1), data, gru.TrainConfig(epochs=1)) as training:
         batches = [batch.index.tolist() for batch in training.batches(0, three)]
         few = [batch.index.tolist() for batch in training.draw(0, three, steps=3)]
-    assert [len(batch) for batch in batches] == three.sizes and sum(batches, []) == passes.tolist()
+    assert [len(batch) for batch in batches] == three.sizes(0) and sum(batches, []) == passes.tolist()
     assert few == batches[:3]
+
+
+def test_a_fraction_of_steps(dataset):
+    """7 steps of 3 in 5 epochs: 2, 1, 2, 1, 1 (the ceilings of 7/5, 14/5 ...), cut from the same passes."""
+    data = dataset([[4, 3]])
+    sampler = Sampler(data, None, 3, steps=Fraction(7, 5))
+    assert [len(sampler.sizes(epoch)) for epoch in range(5)] == [2, 1, 2, 1, 1]
+    whole = Sampler(data, None, 3, steps=7).draw(0, 0)
+    assert np.array_equal(np.concatenate([sampler.draw(epoch, 0) for epoch in range(5)]), whole)
+    none = Sampler(data, None, 3, steps=Fraction(1, 2))
+    assert none.draw(1, 0).tolist() == [] and none.draw(1, 0).dtype == np.int64
+
+
+def test_a_limit_of_steps():
+    """By hand: 4 epochs of 10 and 2 of 5 are 50; of 25 steps, 5 are the other pass's."""
+    config = gru.TrainConfig(epochs=4, warmup_epochs=0, steps=25)
+    assert config.limited(10, 5, 2) == (Fraction(20, 4), Fraction(5, 2))
+    assert config.limited(10) == (Fraction(25, 4), 0) and config.limited(6, 0, 0) == (6, 0)
+    assert gru.TrainConfig(epochs=4).limited(10, 5, 2) == (10, 5)
 
 
 def test_sampling_and_weights_that_contradict_each_other(dataset):

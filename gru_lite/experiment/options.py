@@ -23,6 +23,7 @@ LOWEST = {
     "first_seed": 0,
     "references": 1,
     "trials": 1,
+    "steps": 0,
     "search": 1,
     "epochs": 1,
     "jobs": 1,
@@ -309,6 +310,11 @@ class TuneOptions(Options):
         1,
         "Which of several independent searches: each has other points, the first also the defaults. For one "
         "more take --search 2, with seeds and a folder of its own.",
+    )
+    steps: int = flag(
+        0,
+        "Optimiser steps that a method may make at most, so that all have the same work: what is chosen then "
+        "has this limit, too. 0, the default: no limit.",
     )
     seeds: int = flag(4, "How many seeds to tune on; 4 by default.")
     first_seed: int = flag(

@@ -80,7 +80,7 @@ class Search:
         self.sizes.append(len(self.trials))
         new, self.space = extended(self.space, at)
         n = math.ceil(options.trials / 3)
-        self.trials += points(self.method, new, n, options.search, part=len(self.sizes))
+        self.trials += _limited(points(self.method, new, n, options.search, len(self.sizes)), options.steps)
         return True
 
 
@@ -102,8 +102,9 @@ def tune(options: TuneOptions, progress: bool = True) -> pd.DataFrame:
     """
     seeds, ratios = requests(options)
     sampling = options.reweight[0]
+    begin = {method: first_points(method, options.trials, options.search) for method in options.methods}
     searches = [
-        Search(method, how, space_of(method), first_points(method, options.trials, options.search))
+        Search(method, how, space_of(method), _limited(begin[method], options.steps))
         for method in options.methods
         for how in ((sampling, "none") if retains(method) else ("none",))
     ]
@@ -244,6 +245,10 @@ def tuning_summary(log: pd.DataFrame) -> str:
             gap = f"failed search: {gap} at best is below doing nothing"
         lines.append(f"{name} {gap} ({what})  trial {result.trial}: {values}")
     return "\n".join(lines)
+
+
+def _limited(trials, steps):
+    return [trial | {"steps": steps} for trial in trials] if steps else trials
 
 
 def _place(item):

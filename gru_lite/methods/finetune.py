@@ -1,6 +1,8 @@
 """Fine-tune: go on training the original model on the retain set alone, and let it forget by itself."""
 
+import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import ClassVar
 
 import numpy as np
@@ -36,11 +38,20 @@ def retain_sampler(
     """Return the Sampler of every method's pass over R: as many steps with REWEIGHT as without, however it
     samples. `weights` are (n_R,) of the retained samples, or None without REWEIGHT.
     """
-    steps = -(-len(split.retain) // config.batch_size)
+    steps, _ = steps_of(split, config)
     return Sampler(data, split.retain, config.batch_size, weights, sampling, steps, config.ragged)
 
 
 def forget_sampler(data: GroupedDataset, split: ForgetSplit, config: TrainConfig) -> Sampler:
     """Return the Sampler of a pass over F beside that over R, in batches of forget_batch_size."""
-    passes = {"ragged": config.ragged, "name": "forget"}
+    _, steps = steps_of(split, config)
+    passes = {"steps": steps, "ragged": config.ragged, "name": "forget"}
     return Sampler(data, split.forget, config.forget_batch_size, **passes)
+
+
+def steps_of(split: ForgetSplit, config: TrainConfig) -> tuple[int | Fraction, int | Fraction]:
+    """Return the optimiser steps of a pass over R, and of one over F beside it."""
+    retain, forget = math.ceil(len(split.retain) / config.batch_size), 0
+    if size := getattr(config, "forget_batch_size", 0):
+        forget = math.ceil(len(split.forget) / size)
+    return config.limited(retain, forget, min(config.epochs, getattr(config, "forget_epochs", config.epochs)))

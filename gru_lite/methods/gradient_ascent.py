@@ -26,6 +26,7 @@ class GradientAscentConfig(TrainConfig):
 
 def gradient_ascent(original, data, split, config, *, weights, sampling, seed):
     forget = Sampler(data, split.forget, config.batch_size, ragged=config.ragged)
+    forget.steps, _ = config.limited(forget.steps)
     # A batch of one group has not the statistics of D: BatchNorm keeps the original's.
     with Training(original, data, config, seed, hold_statistics=True) as training:
         for epoch in range(config.epochs):

@@ -7,7 +7,7 @@ and on R.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import InitVar, dataclass
+from dataclasses import InitVar, dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -91,7 +91,8 @@ def salun(original, data, split, config, *, weights, sampling, seed):
     forget = forget_sampler(data, split, config)
     with Training(original, data, config, seed, hold_statistics=config.statistics == "held") as training:
         model = training.model
-        means_of = forget if config.mask == "batches" else None
+        whole_pass = forget_sampler(data, split, replace(config, steps=0))
+        means_of = whole_pass if config.mask == "batches" else None
         mask = saliency_mask(training, split.forget, config.share, means_of)
         weights_of, kept = list(model.parameters()), [(~m).float() for m in mask]
         before = torch._foreach_mul([weight.detach() for weight in weights_of], kept)  # 0 where they may move
@@ -106,9 +107,10 @@ def salun(original, data, split, config, *, weights, sampling, seed):
                     torch._foreach_add_(weights_of, before)
 
         for epoch in range(config.epochs):
-            drawn = torch.randint(data.n_targets, (sum(forget.sizes),), generator=labels)
+            sizes = forget.sizes(epoch)
+            drawn = torch.randint(data.n_targets, (sum(sizes),), generator=labels)
             # The whole pass at once: no wait per step.
-            random = iter(to_device(drawn, training.device).split(forget.sizes))
+            random = iter(to_device(drawn, training.device).split(sizes))
             for batch in training.batches(epoch, forget, main=False):
                 masked_step(F.cross_entropy(training.logits(batch), next(random)))
             for batch in training.batches(epoch, retain):

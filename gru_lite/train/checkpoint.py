@@ -28,7 +28,8 @@ def fingerprint(
     keep_best: GroupedDataset | None = None,
 ) -> str:
     """Return a digest of everything that a training's result depends on."""
-    digest = hashlib.sha256(json.dumps([asdict(config), sampler.sampling, int(seed), sampler.steps]).encode())
+    how = [asdict(config), sampler.sampling, int(seed), float(sampler.steps)]
+    digest = hashlib.sha256(json.dumps(how).encode())
     for data in (dataset, keep_best) if keep_best is not None else (dataset,):
         # Of a data set on disk, which can have many gigabytes, a thousand samples stand for all.
         inputs = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from fractions import Fraction
 from typing import ClassVar
 
 from ..errors import InputError, check_choice
@@ -38,6 +39,8 @@ class TrainConfig:
         ragged: a pass ends with a smaller batch where the samples do not fill it, as in the release; or all
             batches are full, cut from one endless sequence of passes.
         compile: compile the backbone with torch.compile; it pays off after minutes.
+        steps: optimiser steps of the whole training at most, of all its passes together, which are shortened
+            alike; 0: no limit.
     """
 
     epochs: int = 15
@@ -55,6 +58,7 @@ class TrainConfig:
     lr_changes: str = "step"
     ragged: bool = False
     compile: bool = False
+    steps: int = 0
 
     def __post_init__(self):
         """Check every field against the type of its default, in the configs of the methods, too."""
@@ -75,12 +79,29 @@ class TrainConfig:
         if kind is float and (not is_number or not math.isfinite(value) or value < 0):
             raise InputError(f"{name} {value!r} is not a finite number of 0 or more")
 
-    def lr_at(self, step: int, steps_per_epoch: int) -> float:
+    def limited(
+        self, main: int | Fraction, beside: int = 0, epochs: int = 0
+    ) -> tuple[int | Fraction, int | Fraction]:
+        """Return (steps of a main pass, steps of one beside it), shortened alike where `steps` limits them.
+
+        Args:
+            main: steps of the pass of every epoch.
+            beside: steps of another pass.
+            epochs: how many epochs have the other pass.
+        """
+        others = epochs * beside
+        total = self.epochs * main + others
+        if not 0 < self.steps < total:
+            return main, beside
+        others = round(self.steps * others / total)
+        return Fraction(self.steps - others, self.epochs), Fraction(others, max(epochs, 1))
+
+    def lr_at(self, step: int, steps_per_epoch: int | Fraction) -> float:
         """Return the learning rate of an optimiser step.
 
         Args:
             step: number of the step, counted from 0.
-            steps_per_epoch: how many an epoch has.
+            steps_per_epoch: how many an epoch has, on average.
         """
         warmup, total = self.warmup_epochs * steps_per_epoch, self.epochs * steps_per_epoch
         by_step = self.lr_changes == "step"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def fit(
     weights: np.ndarray | None = None,
     sampling: str | None = None,
     seed: int = 0,
-    steps_per_epoch: int | None = None,
+    steps_per_epoch: int | Fraction | None = None,
     device: torch.device | str | None = None,
     checkpoint: str | Path | None = None,
     progress: bool | str = False,
@@ -46,7 +47,7 @@ def fit(
         sampling: with weights, "replacement" (None, too) or "top_up" (see `gru_lite.groups.draw_pass`).
         seed: integer >= 0, the stream of training: order, draws and shifts.
         steps_per_epoch: optimiser steps of an epoch, to compare trainings at equal steps; None for ceil(draws
-            / batch).
+            / batch). config.steps limits them further.
         device: torch device; None takes the GPU when there is one.
         checkpoint: file that is written after each epoch and, when it exists, continued from: the result is
             bit-identical to an uninterrupted training on the same CPU. From that of a finished training it
@@ -62,6 +63,7 @@ def fit(
     """
     config = config or TrainConfig()
     sampler = Sampler(dataset, indices, config.batch_size, weights, sampling, steps_per_epoch, config.ragged)
+    sampler.steps, _ = config.limited(sampler.steps)
     training = Training(model, dataset, config, seed, device)
     first_epoch, best = 0, (-1.0, {})  # best: accuracy and state of the epoch that is kept
     if checkpoint is not None:

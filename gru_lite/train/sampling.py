@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +25,8 @@ class Sampler:
         weights: (n,) REWEIGHT weights of those samples, or None to visit each once per pass.
         sampling: "replacement" or "top_up" with weights, "none" without (see `gru_lite.groups.draw_pass`);
             None is "replacement" with weights and "none" without.
-        steps: batches of an epoch; None for ceil(draws / batch_size).
+        steps: batches of an epoch; None for ceil(draws / batch_size). A Fraction is what epochs have on
+            average: the first has its ceiling.
         ragged: every pass is cut by itself, and its last batch has the samples that are left.
         name: of the random stream, so that the draws of one sampler do not depend on those of another.
 
@@ -40,7 +42,7 @@ class Sampler:
         batch_size: int = 64,
         weights: np.ndarray | None = None,
         sampling: str | None = None,
-        steps: int | None = None,
+        steps: int | Fraction | None = None,
         ragged: bool = False,
         name: str = "order",
     ):
@@ -72,13 +74,20 @@ class Sampler:
         self.group = dataset.group[index]
         self.length = pass_length(len(index), weights, self.group, sampling)
         self.batch_size = min(batch_size, self.length)
-        per_pass = math.ceil(self.length / self.batch_size)
-        self.steps, self.ragged = steps or per_pass, ragged
-        # Samples of each batch of an epoch.
-        self.sizes = [self.batch_size] * self.steps
-        if ragged:
-            left = self.length - (per_pass - 1) * self.batch_size
-            self.sizes[per_pass - 1 :: per_pass] = [left] * (self.steps // per_pass)
+        self.per_pass = math.ceil(self.length / self.batch_size)
+        self.steps, self.ragged = self.per_pass if steps is None else steps, ragged
+
+    def before(self, epoch: int) -> int:
+        """Return how many batches the epochs before this one have."""
+        return math.ceil(epoch * self.steps)
+
+    def sizes(self, epoch: int) -> list[int]:
+        """Return the number of samples of each batch of an epoch."""
+        sizes = [self.batch_size] * (self.before(epoch + 1) - self.before(epoch))
+        if self.ragged:
+            last = slice(self.per_pass - 1, None, self.per_pass)
+            sizes[last] = [self.length - (self.per_pass - 1) * self.batch_size] * len(sizes[last])
+        return sizes
 
     def draw(self, epoch: int, seed: int) -> np.ndarray:
         """Return the samples of one epoch: int64 (sum of sizes,), a function of seed and epoch alone.
@@ -86,8 +95,11 @@ class Sampler:
         Full batches are cut from one endless sequence of passes: no ragged batch upsets BatchNorm, and any
         step can be recomputed from its number. With ragged batches an epoch begins a new pass.
         """
-        count = sum(self.sizes)
-        start = epoch * (math.ceil(count / self.length) * self.length if self.ragged else count)
+        count, start = sum(self.sizes(epoch)), self.before(epoch) * self.batch_size
+        if self.ragged:
+            start = epoch * math.ceil(self.steps / self.per_pass) * self.length
+        if not count:
+            return self.index[:0]
         first, last = start // self.length, (start + count - 1) // self.length
         passes = [
             draw_pass(stream(seed, self.name, p), len(self.index), self.weights, self.group, self.sampling)

@@ -130,7 +130,7 @@ class Training:
             )
         drawn = [self.draw(epoch, sampler, main), *(self.draw(epoch, other, False) for other in others)]
         for i, batches in enumerate(zip(*drawn, strict=True)):
-            at = (epoch * sampler.steps + i, sampler.steps) if main else (epoch, 1)
+            at = (sampler.before(epoch) + i, sampler.steps) if main else (epoch, 1)
             self.optimizer.param_groups[0]["lr"] = self.config.lr_at(*at)
             yield batches if others else batches[0]
 
@@ -151,7 +151,9 @@ class Training:
             steps: the first so many batches, or None for all.
             augment: True shows images as in training, False as in evaluation; None as the config says.
         """
-        sizes, draws = sampler.sizes[:steps], sampler.draw(epoch, self.seed)
+        sizes, draws = sampler.sizes(epoch)[:steps], sampler.draw(epoch, self.seed)
+        if not sizes:
+            return
         name = "" if main else f" {sampler.name}"
         windows = None
         if augment is None:
@@ -245,7 +247,7 @@ class Training:
             DivergedError: with the step, its loss and what to lower; its `model` is that of the last good
                 epoch.
         """
-        losses = torch.stack(self.losses).cpu()
+        losses = torch.stack(self.losses).cpu() if self.losses else torch.zeros(1)
         kept = [value for value in self.model.state_dict().values() if value.is_floating_point()]
         sound = torch.isfinite(torch.stack([value.sum() for value in kept]).sum())
         finite = torch.isfinite(losses)

@@ -195,6 +195,28 @@ def test_streaming_is_the_resident_set_bit_for_bit(viewed, tmp_path, monkeypatch
     assert torch.equal(a, b)
 
 
+def test_critics_as_released_are_tuned_on_crops(viewed, monkeypatch):
+    """Also where `augment` is off: the pictures of their first batch are crops, those of R are not."""
+    seen = {"critic": [], "order": []}
+    draw = Training.draw
+
+    def noted(self, epoch, sampler, *arguments, **options):
+        for batch in draw(self, epoch, sampler, *arguments, **options):
+            if sampler.name in seen:
+                seen[sampler.name].append(batch)
+            yield batch
+
+    monkeypatch.setattr(Training, "draw", noted)
+    split = gru.forget_split(viewed, [(1, 0)], "0.5", 0)
+    model, config = gru.build_model("small_resnet", 2, seed=0), gru.METHODS["miu"][1].released
+    for augment, name, crops in ((False, "critic", True), (False, "order", False), (True, "order", True)):
+        short = {"epochs": 1, "first_steps": 2, "batch_size": 16, "shift": 0, "precision": "float32"}
+        gru.unlearn("miu", model, viewed, split, config(augment=augment, **short))
+        batch = seen[name][-1]
+        as_they_are, _ = device_data(viewed, "cpu").take(batch.index)
+        assert torch.equal(batch.x, as_they_are) != crops, (augment, name)
+
+
 def test_a_set_is_uploaded_once(viewed):
     data = replace(viewed)
     first, second = (device_data(data, "cpu", resident=True) for _ in range(2))

@@ -600,6 +600,20 @@ def test_predict(trained, bench):
     np.testing.assert_allclose(some, logits[order], atol=1e-5)
 
 
+def test_predictions_in_half_precision_by_hand(dataset):
+    """A linear model: weights, inputs and outputs rounded to bfloat16, sums in float32."""
+    model = gru.Classifier(torch.nn.Identity(), torch.nn.Linear(2, 2))
+    values = np.linspace(-1.001, 1.003, 14, dtype=np.float32).reshape(7, 2)
+    data = replace(dataset([[4, 3]]), features=values, images=None)
+    rounded = [tensor.bfloat16().double() for tensor in (torch.from_numpy(values), *model.head.parameters())]
+    x, weight, bias = rounded
+    expected = (x @ weight.T + bias).detach()
+    found = torch.from_numpy(gru.predict(model, data, precision="bfloat16"))
+    assert torch.equal(found, found.bfloat16().float())  # numbers that bfloat16 can hold
+    torch.testing.assert_close(found.double(), expected, rtol=2**-8, atol=1e-3)
+    assert not np.array_equal(found, gru.predict(model, data))
+
+
 def test_predict_leaves_the_model_where_and_as_it_was(trained, bench, two_threads):
     for mode in (True, False):
         model = copy.deepcopy(trained).train(mode)

@@ -127,6 +127,16 @@ def test_the_papers_ablations():
         assert recipe.config(f"miu:no_{part}", "0.5", True) == replace(whole, **changes)
 
 
+def test_the_precision_of_scores():
+    made = {"published": "waterbirds", "model": "resnet18", "preset": "paper"}
+    assert (
+        Recipe(**made).scored_in == "bfloat16" and Recipe(**made, precision="float32").scored_in == "float32"
+    )
+    assert Recipe(**(made | {"preset": "corrected"}), precision="bfloat16").scored_in == "float32"
+    assert Recipe(published="multinli", model="bert", preset="paper").scored_in == "float32"
+    assert Recipe(benchmark="waterdigits").scored_in == "float32"
+
+
 def test_what_the_table_lacks():
     def call(what):
         return paper_config(*what)
@@ -314,6 +324,14 @@ def test_a_run(stand_in, bench, tmp_path, capsys, monkeypatch, few_critic_steps)
     assert config["miu-replacement-r0.5-s0"] == as_record(replace(miu, epochs=1))
     finetune = corrected_config("waterbirds", "resnet18", "finetune")
     assert config["finetune-r0.5-s0"] == as_record(replace(finetune, epochs=1))
+
+    # the no-op as released: scored in bfloat16, recomputed from the kept model
+    original = gru.load_model(out / "runs/original-s0/model.safetensors")
+    split = gru.forget_split(bench.train, [(1, 0)], "0.5", 0)
+    halves = gru.predictions(original, bench, precision="bfloat16")
+    row = json.loads((out / "runs/original-r0.5-s0/run.json").read_text())
+    assert row["scores"] == gru.score(halves, bench, split).flat()
+    assert not np.array_equal(halves.test, gru.predictions(original, bench).test)
 
     # the same folder takes no other preset, and no other images
     before = {path: path.read_bytes() for path in out.rglob("*.json")}

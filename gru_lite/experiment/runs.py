@@ -25,7 +25,7 @@ from ..methods import base_of, method_names, retains
 from ..methods import method as find_method
 from ..models import build_model, load_model, save
 from ..recipes.configs import as_record
-from ..scores import accuracies, score
+from ..scores import accuracies, predictions, score
 from ..seeding import further_seed
 from ..train import fit, watching
 from ..train.parallel import barrier, is_main
@@ -107,7 +107,8 @@ def execute_run(plan: Plan, item: Run, parent: int | None = None) -> None:
         failed = {"scores": None, "seconds": None, "status": FAILED_SEARCH}
         write_text(folder / "run.json", json.dumps(record | failed, indent=1))
         return
-    curve = _Curve(item, bench, split) if plan.has_curve(item) else None
+    curve = _Curve(plan, item, bench, split) if plan.has_curve(item) else None
+    scores = None
     try:
         with watching(curve.look) if curve else contextlib.nullcontext():
             model, seconds = _train(plan, item, bench, split, folder / "checkpoint.safetensors")
@@ -115,7 +116,9 @@ def execute_run(plan: Plan, item: Run, parent: int | None = None) -> None:
             write_text(folder / "curve.csv", curve.text())
         if plan.keeps_model(item) and is_main():
             save(model, folder / "model.safetensors")
-        scores = score(model, bench, split, n_jobs=plan.n_jobs).flat() if split else None
+        if split:
+            logits = predictions(model, bench, precision=plan.recipe.scored_in)
+            scores = score(logits, bench, split, n_jobs=plan.n_jobs).flat()
         record |= {"scores": scores, "seconds": round(seconds, 2), "status": "ok"}
     except DivergedError as error:
         if error.model is not None and is_main():
@@ -130,13 +133,14 @@ def execute_run(plan: Plan, item: Run, parent: int | None = None) -> None:
 class _Curve:
     """The accuracies of a model that trains, after each epoch."""
 
-    def __init__(self, item, bench, split):
-        self.bench, self.split, self.rows = bench, split, []
+    def __init__(self, plan, item, bench, split):
+        self.plan, self.bench, self.split, self.rows = plan, bench, split, []
         self.about = {name: getattr(item, name) for name in ("method", "sampling", "ratio", "seed")}
 
     def look(self, epoch, model):
         try:
-            found = accuracies(model, self.bench, self.split)
+            logits = predictions(model, self.bench, precision=self.plan.recipe.scored_in)
+            found = accuracies(logits, self.bench, self.split)
         except DivergedError:  # what is not finite is no reason for a curve to stop the training
             found = {}
         self.rows.append(self.about | {"epoch": epoch} | found)

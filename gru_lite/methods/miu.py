@@ -7,9 +7,9 @@ REWEIGHT, where the penalty lambda * (I_phi - I_phi0)^2 holds the dependence on 
 had it.
 
 The defaults are a corrected reading; `MIUConfig.released()` has the values of the authors' release (as of
-2025), which MIUConfig.RELEASED lists beside MIUConfig.CORRECTED. What it cannot have: the release's random
-numbers; timm's weights of ResNet-18 as a start; its scores, which are computed in bfloat16 (and move the
-attack by points); the bytes of two GPUs' sums.
+2025), which MIUConfig.RELEASED lists beside MIUConfig.CORRECTED. With `--preset paper` a model of images is
+also scored in bfloat16, as the release does; that alone moves the attack by points. What cannot be had: the
+release's random numbers, timm's weights of ResNet-18 as a start, and the bytes of a GPU's sums.
 """
 
 from __future__ import annotations

@@ -97,6 +97,12 @@ class Recipe:
         """`values`, or those that were tuned on the benchmark."""
         return tuned_values(self.benchmark) if self.benchmark and self.values is None else self.values or {}
 
+    @property
+    def scored_in(self) -> str:
+        """The precision of the predictions that are scored: as released, that of the trainings."""
+        is_released = self.published and self.preset == "paper"
+        return self.config("original").precision if is_released else "float32"
+
     def is_failed(self, method: str, reweight: bool) -> bool:
         """Whether the search for a method's values found none that are better than doing nothing."""
         return values_of(method, self.own_values, reweight) is None

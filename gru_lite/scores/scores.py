@@ -81,10 +81,15 @@ class Predictions:
     test: np.ndarray
 
 
-def predictions(model: Classifier, bench: DatasetParts, threads: int = 1) -> Predictions:
-    """Run the one prediction pass: every sample of train, validation and test once, on a GPU if there is."""
+def predictions(
+    model: Classifier, bench: DatasetParts, threads: int = 1, precision: str = "float32"
+) -> Predictions:
+    """Run the one prediction pass: every sample of train, validation and test once, on a GPU if there is.
+
+    `precision` as `predict` takes it.
+    """
     parts = (bench.train, bench.val, bench.test)
-    return Predictions(*(predict(model, part, threads=threads) for part in parts))
+    return Predictions(*(predict(model, part, threads=threads, precision=precision) for part in parts))
 
 
 def score(

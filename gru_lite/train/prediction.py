@@ -21,6 +21,7 @@ def predict(
     batch_size: int | None = None,
     threads: int = 1,
     device: torch.device | str | None = None,
+    precision: str = "float32",
 ) -> np.ndarray:
     """Return the logits of every sample, in eval mode and without augmentation: float32 (n, Y).
 
@@ -34,8 +35,13 @@ def predict(
         batch_size: samples at a time; None for 1024, or 128 of large images and of tokens.
         threads: CPU threads; sums depend on it, bit by bit.
         device: where it is computed; None takes the GPU when there is one.
+        precision: "float32"; or autocast of the whole model, head included, to "bfloat16" or "float16", as
+            the authors' release scores models of images.
     """
-    return _of_dataset(model, lambda m, x: m(x), dataset, indices, batch_size, threads, device)
+    device = default_device(device)
+    half = torch.float16 if precision == "float16" else torch.bfloat16
+    with torch.autocast(device.type, half, enabled=precision != "float32"):
+        return _of_dataset(model, lambda m, x: m(x), dataset, indices, batch_size, threads, device)
 
 
 def extract_features(

@@ -153,7 +153,7 @@ def test_what_the_table_lacks():
                 ("fairface", "resnet18", ("9",), "0.9", "salun", False),
                 "salun for fairface: resnet18, 9 groups, ratio 0.9; it has .*resnet18, 25 groups, ratio 0.5 ",
             ),
-            (("celeba", "resnet18", ("0,0", "1,1"), "0.5", "miu", True), "2 groups"),
+            (("celeba", "resnet18", ("0,0", "0,1", "1,1"), "0.5", "miu", True), "3 groups"),
             (("celeba", "vit_b_16", (), None, "original", False), "pretrain .*vit_b_16"),
             (("multinli", "bert", (), "list", "scrub", True), "ratio list"),
             (("waterbirds", "resnet18", (), "0.5", "eu_k", True), "no such method"),
@@ -360,6 +360,18 @@ def test_a_run_of_another_request(stand_in, tmp_path, capsys):
     assert capsys.readouterr().out.endswith(f"\nNot reported: {why}.\n")
     config = json.loads((tmp_path / "out/runs/finetune-r0.3-s0/run.json").read_text())["config"]
     assert (config["lr"], config["batch_size"], config["weight_decay"]) == (0.02, 128, 1e-3)
+
+
+def test_two_groups_have_the_values_of_one(stand_in, tmp_path, capsys):
+    request = ["--groups", "0,1", "1,0", "--preset", "paper", "--methods", "scrub"]
+    assert cli.main(words(tmp_path / "out", *request)) == 0
+    assert capsys.readouterr().out.endswith(
+        "\nNot reported: two groups. The paper publishes no hyperparameters for them; these runs have those of "
+        "one group.\n"
+    )
+    config = json.loads((tmp_path / "out/runs/scrub-r0.5-s0/run.json").read_text())["config"]
+    published = paper_config("waterbirds", "resnet18", (), "0.5", "scrub", False)
+    assert config == as_record(replace(published, epochs=1))
 
 
 def test_sets_of_groups(tmp_path, monkeypatch, dataset):

@@ -21,7 +21,7 @@ from ..groups import ForgetSplit, forget_split, reweight
 from ..methods import base_of
 from ..models import build_model
 from ..recipes.configs import Recipe, as_record, read_values
-from ..recipes.published import published_methods
+from ..recipes.published import is_borrowed, published_methods
 from ..train.config import TrainConfig
 from ..train.parallel import broadcast, is_main, world
 from .cluster import connect
@@ -355,4 +355,5 @@ def _facts(options, split, bench):
         target=getattr(options, "target", None),
         trial=", ".join(f"{flag} {value}" for flag, (value, usual) in asked.items() if value != usual),
         not_in_paper=tuple(own),
+        borrowed=options.preset == "paper" and is_borrowed(options.groups),
     )

@@ -147,6 +147,11 @@ def beside_reported(results: Results) -> str:
     says why not.
     """
     facts, published = results.facts, reported()
+    if facts.borrowed:
+        return (
+            "Not reported: two groups. The paper publishes no hyperparameters for them; these runs have those "
+            "of one group."
+        )
     published = published[published["dataset"] == facts.data]
     if published.empty:
         return f"Not reported: the paper's first version has no numbers of {facts.data}."

@@ -45,6 +45,7 @@ class Facts:
         target: of a data set with several.
         trial: the flags that make this a trial run, or "".
         not_in_paper: methods that the paper's preset has no values of.
+        borrowed: whether the paper's preset takes the values of another request, see `published_row`.
     """
 
     request: str = "the forgotten groups"
@@ -54,6 +55,7 @@ class Facts:
     target: str | None = None
     trial: str = ""
     not_in_paper: tuple[str, ...] = ()
+    borrowed: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -47,13 +47,19 @@ def scenario(groups: tuple[str, ...]) -> str:
     return "one group" if n == 1 else f"{n} groups"
 
 
+def is_borrowed(groups: tuple[str, ...]) -> bool:
+    """Return whether a request has the published values of another."""
+    return scenario(groups) == "2 groups"
+
+
 def published_row(
     dataset: str, model: str, groups: tuple[str, ...], ratio: str | None, method: str, reweight: bool
 ) -> dict[str, str]:
     """Return the row of the table that answers a run.
 
     `groups` are as --groups is; the original has no ratio; `method` is of the paper, "original", or anything
-    else that is trained like a retrain.
+    else that is trained like a retrain. Two groups have the values of one: the paper forgets two in an
+    ablation, and publishes no others for it.
 
     Raises:
         InputError: the table has no such row; lists the requests that it has.
@@ -62,7 +68,8 @@ def published_row(
     name = method if unlearns else "pretrain" if ratio is None else "retrain"
     asked = {"dataset": dataset, "method": name, "reweight": "yes" if reweight else "no"}
     mine = [row for row in hyperparameters() if asked.items() <= row.items()]
-    wanted = (model, scenario(groups), ratio) if unlearns else (model, "any", "any")
+    request = "one group" if is_borrowed(groups) else scenario(groups)
+    wanted = (model, request, ratio) if unlearns else (model, "any", "any")
     for row in mine:
         if (row["model"], row["scenario"], row["forget_ratio"]) == wanted:
             return row

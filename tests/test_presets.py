@@ -366,8 +366,8 @@ def test_two_groups_have_the_values_of_one(stand_in, tmp_path, capsys):
     request = ["--groups", "0,1", "1,0", "--preset", "paper", "--methods", "scrub"]
     assert cli.main(words(tmp_path / "out", *request)) == 0
     assert capsys.readouterr().out.endswith(
-        "\nNot reported: two groups. The paper publishes no hyperparameters for them; these runs have those of "
-        "one group.\n"
+        "\nNot reported: two groups. The paper publishes no hyperparameters for them; "
+        "these runs have those of one group.\n"
     )
     config = json.loads((tmp_path / "out/runs/scrub-r0.5-s0/run.json").read_text())["config"]
     published = paper_config("waterbirds", "resnet18", (), "0.5", "scrub", False)

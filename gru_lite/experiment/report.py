@@ -149,8 +149,8 @@ def beside_reported(results: Results) -> str:
     facts, published = results.facts, reported()
     if facts.borrowed:
         return (
-            "Not reported: two groups. The paper publishes no hyperparameters for them; these runs have those "
-            "of one group."
+            "Not reported: two groups. The paper publishes no hyperparameters for them; "
+            "these runs have those of one group."
         )
     published = published[published["dataset"] == facts.data]
     if published.empty:

@@ -520,8 +520,9 @@ def test_contradictions_name_both():
 
 @pytest.fixture(scope="module")
 def run_miu(trained, bench, split):
-    def run(watch=None, **changes):
-        how = {"weights": gru.reweight(split), "sampling": "replacement", "seed": 0, "watch": watch}
+    def run(watch=None, unseen=None, **changes):
+        how = {"weights": gru.reweight(split), "sampling": "replacement", "seed": 0}
+        how |= {"watch": watch, "unseen": unseen}
         return miu(trained, bench.train, split, config_of("miu", **changes), **how)
 
     return run
@@ -653,6 +654,36 @@ def test_forgetting_lowers_what_the_critic_reads(trained, bench, split, run_miu)
 
         run_miu(watch, epochs=1, forget_epochs=1, first_steps=40, lr=lr, **alone)
     assert readings[0.05] < readings[0.0] and len(g) == 15
+
+
+def test_an_aim_stops_the_fall(bench, trained, split, run_miu):
+    """Aimed at F itself, all of it in each batch, nothing is left to gain: the weights stay. Aimed at other
+    images of the group, the score of F comes nearer to theirs.
+    """
+
+    def part(data, index):
+        names = ("images", "target", "sensitive", "source")
+        return replace(data, **{name: getattr(data, name)[index] for name in names})
+
+    alone = {"ce_weight": 0.0, "lambda_mi": 0.0, "weight_decay": 0.0, "epochs": 1, "forget_epochs": 1}
+    alone |= {"forget_batch_size": 15, "shift": 0, "first_steps": 40, "lr": 0.5, "clip": False}
+    model = run_miu(unseen=part(bench.train, split.forget), **alone)
+    torch.testing.assert_close(weights_of(model), weights_of(trained), atol=1e-4, rtol=0)
+    gaps = {}
+    for lr in (0.0, 0.05):
+
+        def watch(epoch, model, phi, phi_0, lr=lr):
+            parts = ((bench.train, split.forget), (bench.test, np.flatnonzero(bench.test.group == 2)))
+            g = [torch.from_numpy(data.group[index]) for data, index in parts]
+            z = [torch.from_numpy(gru.extract_features(model, *part)) for part in parts]
+            seen, unseen = (phi.estimate(*both, None).item() for both in zip(z, g))
+            gaps[lr] = abs(seen - unseen)
+
+        run_miu(watch, unseen=bench.test, **(alone | {"lr": lr}))
+    assert gaps[0.05] < gaps[0.0]
+    others = part(bench.test, np.flatnonzero(bench.test.group != 2))
+    with pytest.raises(gru.InputError, match=r"unseen has no sample of the forgotten groups \[\(1, 0\)\]"):
+        run_miu(unseen=others)
 
 
 ELSEWHERE = (

@@ -14,19 +14,24 @@ release's random numbers, timm's weights of ResNet-18 as a start, and the bytes 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass
 from typing import ClassVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..errors import check_choice
+from ..data.dataset import GroupedDataset
+from ..errors import InputError, check_choice
 from ..information import Critic, MovingAverage, exact_terms, sampled_terms
+from ..models import Classifier
 from ..seeding import further_seed, torch_stream
 from ..train import Original, Sampler, Training
 from ..train.config import ReleasedConfig
-from ..train.device import to_device
+from ..train.device import device_data, to_device
+from ..train.prediction import evaluating, outputs
 from .finetune import forget_sampler, retain_sampler
 
 
@@ -124,8 +129,24 @@ class MIUConfig(ReleasedConfig):
             check_choice(getattr(self, name), choices, name)
 
 
-def miu(original, data, split, config, *, weights, sampling, seed, watch: Callable | None = None):
-    """Run MIU. `watch(epoch, model, phi, phi_0)`, when given, is called after every epoch, for curves."""
+def miu(
+    original,
+    data,
+    split,
+    config,
+    *,
+    weights,
+    sampling,
+    seed,
+    watch: Callable | None = None,
+    unseen: GroupedDataset | None = None,
+):
+    """Run MIU.
+
+    `watch(epoch, model, phi, phi_0)`, when given, is called after every epoch, for curves. With samples that
+    were not trained on, `unseen`, the pass over F does not lower the score of F without end: it aims at the
+    score of the unseen samples of the same groups, both as in evaluation.
+    """
     retain = retain_sampler(data, split, config, weights, sampling)
     forget = forget_sampler(data, split, config)
     with Training(original, data, config, seed) as training:
@@ -133,6 +154,7 @@ def miu(original, data, split, config, *, weights, sampling, seed, watch: Callab
         group = torch.from_numpy(data.group).to(training.device)
         others = Others(config, split, seed)
         phi, phi_0 = (TrainedCritic(name, training, split, config, seed) for name in ("phi", "phi_0"))
+        aim = Aim(unseen, split, training, others) if unseen is not None else None
         # Of the cross-entropy's gradient: the limit of the others.
         length = cross_entropy_length(training, theta_0, retain)
 
@@ -141,9 +163,12 @@ def miu(original, data, split, config, *, weights, sampling, seed, watch: Callab
 
             if epoch < config.forget_epochs:
                 for batch in training.batches(epoch, forget, main=False):
-                    z, _ = training.forward(batch)
+                    with contextlib.nullcontext() if aim is None else evaluating(training.model):
+                        z, _ = training.forward(batch)
                     g = group[batch.index]
                     information = phi.estimate(z, g, others(g))
+                    if aim is not None:
+                        information = (information - aim(phi)) ** 2
                     training.step(clipped(information, z, length, config))
 
             for batch in training.batches(epoch, retain):
@@ -236,6 +261,24 @@ class Others:
         if not self.sampled:
             return None
         return to_device(torch.randint(self.n_groups, g.shape, generator=self.draws), g.device)
+
+
+class Aim:
+    """What a critic reads of the unseen samples of the forgotten groups, in the model as it is."""
+
+    def __init__(self, unseen, split, training, others):
+        forgotten = [y * unseen.n_sensitive + s for y, s in split.groups]
+        self.index = np.flatnonzero(np.isin(unseen.group, forgotten))
+        if not len(self.index):
+            raise InputError(f"unseen has no sample of the forgotten groups {list(split.groups)}")
+        self.data = device_data(unseen, training.device)
+        self.group = torch.from_numpy(unseen.group[self.index]).to(training.device)
+        self.model, self.others = training.model, others
+
+    @torch.no_grad()
+    def __call__(self, phi):
+        z = outputs(self.model, Classifier.features, self.data, self.index)
+        return phi.estimate(z, self.group, self.others(self.group))
 
 
 class TrainedCritic:

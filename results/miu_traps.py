@@ -28,8 +28,8 @@ BENCHMARK, RATIO = "waterdigits_large", "0.9"
 ENDING = "-replacement-r" + RATIO + "-s{}"  # of the names of runs
 OUT = Path(__file__).with_name("waterdigits_miu_traps.csv")
 # One family of tests, fixed before the record was made: each of these corrected, minus as released, paired by
-# seed, after Holm. Of the other released points, critic_augment changes nothing for images without a view; the
-# steps of the critics are 101 and 11 instead of 100 and 10.
+# seed, after Holm. Of the others, critic_augment changes nothing for images without a view, and
+# the critics take 101 and 11 steps instead of 100 and 10.
 FIELDS = (
     "phi0_features", "original_mode", "statistics", "marginal", "clip", "average", "loss_precision",
     "arithmetic", "precision", "lr_changes", "ragged", "forget_batch_size",

@@ -9,6 +9,7 @@ lessons.py execute [NAME ...]    execute the lessons that are stale (or --all, o
 import argparse
 import datetime
 import hashlib
+import itertools
 import os
 import platform
 import re
@@ -21,6 +22,7 @@ from importlib import metadata
 from pathlib import Path
 
 import nbformat
+import practice
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
@@ -90,11 +92,15 @@ def notebook(script, twin):
 
     nb = jupytext.read(script, fmt="py:percent")
     slug = script.stem.split("_", 1)[1]
+    first = nb.cells[0]
+    first.source = re.sub(r"\A# ", f"# Lesson {number_of(script.stem)}: ", first.source)
+    if twin:
+        nb.cells = with_solutions_as_text(nb.cells)
     for number, cell in enumerate(nb.cells):
         # jupytext draws a random id at every conversion; these stay put.
         cell["id"] = f"{slug}-{number:03d}"
     if twin:
-        rewrite_markup(nb)
+        rewrite_markup(nb, number_of(script.stem))
     url, branch = repository()
     install = nbformat.v4.new_code_cell(
         # A checkout, not a copy in site-packages: the lessons read the tables in its folder results/.
@@ -116,13 +122,37 @@ def notebook(script, twin):
     return nb
 
 
-def rewrite_markup(nb):
-    """Colab shows MyST roles and directives as raw text: say the same in plain Markdown."""
+def number_of(stem):
+    """The number of a lesson, as readers see it: 0 of `00_start_here`."""
+    return int(stem.split("_")[0])
+
+
+def with_solutions_as_text(cells):
+    """For Colab: a solution that is made of cells is one collapsed text, and "run all" does not run it."""
+    kept = []
+    is_open = False
+    for cell in cells:
+        if is_open:
+            code = f"```python\n{cell.source}\n```"
+            kept[-1].source += "\n\n" + (code if cell.cell_type == "code" else cell.source)
+        else:
+            kept.append(cell)
+        for mark in re.findall(r"^:{3,}\{(answer|answer-end)\}[ \t]*\n:{3,}", cell.source, flags=re.M):
+            is_open = mark == "answer"
+    return kept
+
+
+def rewrite_markup(nb, lesson):
+    """Colab shows MyST roles and directives as raw text: say the same in plain Markdown.
+
+    Figures and exercises have the numbers of the page: 3.2 is the second of lesson 3.
+    """
     figures = [
         c.metadata["mystnb"]["figure"].get("name")
         for c in nb.cells
         if "figure" in c.metadata.get("mystnb", {})
     ]
+    exercises = itertools.count(1)
 
     def role(match):
         name, text = match.groups()
@@ -131,7 +161,7 @@ def rewrite_markup(nb):
         if name == "math":
             return f"${text}$"
         if name == "numref":
-            return f"figure {figures.index(target) + 1}" if target in figures else label
+            return f"figure {lesson}.{figures.index(target) + 1}" if target in figures else label
         if name.startswith("cite"):
             return "; ".join(citation(key.strip()) for key in text.split(","))
         return label
@@ -139,6 +169,10 @@ def rewrite_markup(nb):
     def directive(match):
         _, name, title, body = match.groups()
         body = re.sub(r"\A(:\w[\w-]*:.*\n)+", "", body).strip("\n")
+        if name in practice.DIRECTIVES:
+            return practice.in_markdown(name, body)
+        if name == "exercise":
+            return f"**Exercise {lesson}.{next(exercises)}: {title.strip()}**\n\n{body}"
         heading = title.strip() or name.capitalize()
         return "\n".join(f"> {line}".rstrip() for line in [f"**{heading}**", "", *body.splitlines()])
 

@@ -1,0 +1,47 @@
+// Predict boxes: what a box asks about is covered until the reader asks for it. Without this file, and in print,
+// nothing is covered.
+for (const box of document.querySelectorAll(".predict")) {
+  let cell = box.nextElementSibling;
+  while (cell && !cell.matches(".cell")) cell = cell.nextElementSibling;
+  const output = cell?.querySelector(":scope > .cell_output");
+  if (!output) continue;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "uncover";
+  button.textContent = "Show the answer";
+  output.classList.add("covered");
+  output.before(button);
+  button.addEventListener("click", () => {
+    output.classList.remove("covered");
+    output.tabIndex = -1;
+    output.focus();
+    button.remove();
+  });
+}
+
+// A question is answered when its right choice is opened; the first choice counts.
+for (const quiz of document.querySelectorAll(".quiz")) {
+  const choices = [...quiz.querySelectorAll("details.choice")];
+  for (const choice of choices) {
+    choice.addEventListener("toggle", () => {
+      if (choice.open) choice.classList.add("opened");
+      if (choice.open && !quiz.dataset.first) quiz.dataset.first = choice.matches(".right") ? "right" : "wrong";
+      tell();
+    });
+  }
+}
+
+// Below the last question of a page: how many were right at once.
+function tell() {
+  const quizzes = [...document.querySelectorAll(".quiz")];
+  const answered = quizzes.filter(quiz => quiz.dataset.first);
+  let note = document.querySelector(".quiz-tally");
+  if (!note) {
+    note = document.createElement("p");
+    note.className = "quiz-tally";
+    note.setAttribute("role", "status");
+    quizzes.at(-1).after(note);
+  }
+  const right = answered.filter(quiz => quiz.dataset.first === "right").length;
+  note.textContent = `${answered.length} of ${quizzes.length} questions answered, ${right} right at the first choice.`;
+}

@@ -43,7 +43,9 @@ config = gru.TrainConfig(epochs=15 if profile == "full" else 1)
 # stroke: some people close their 4, and it is still labelled *no hole*. The background is the *sensitive attribute* $s$:
 # it has nothing to do with the answer. A pair $(y, s)$ is a *group*, so there are four of them.
 #
-# *Which groups does the training set hold many of, and which few? What could a lazy model learn from that?*
+# :::{predict}
+# Which groups does the training set hold many of, and which few? What could a lazy model learn from that?
+# :::
 
 # %% mystnb={"image": {"alt": "Four rows of small images of handwritten digits, one row for each group. Digits without a hole on land and digits with a hole on water have many training images; the two other combinations have 180 each."}, "figure": {"caption": "Twelve training images of each group. Rows one and four are common, rows two and three rare.", "name": "fig-groups"}}
 bench = gru.load("waterdigits" if profile == "full" else "waterdigits_small", seed=seed)
@@ -95,8 +97,10 @@ scores = {name: gru.score(model, bench, split) for name, model in models.items()
 # %% [markdown]
 # ## The problem in one figure
 #
-# *Above the figure we print the accuracy on all of test. Before you look at the bars: which group do you expect to lose,
-# and will the other three notice?*
+# :::{predict}
+# Which group will lose accuracy, and will the other three notice? Above the figure we also print the accuracy on all of
+# test. How far will it fall?
+# :::
 
 # %% mystnb={"image": {"alt": "Bars of test accuracy for four groups and three models. For digits with a hole on land the retrained model falls far below the original, and the reweighted one lies between them. Digits without a hole on water lose accuracy, too; the two common groups hardly change."}, "figure": {"caption": "Test accuracy of each group (600 images each) before and after 90% of the images of one group, in bold, were removed from training.", "name": "fig-problem"}}
 tables = {name: score.group_accuracy for name, score in scores.items()}
@@ -115,7 +119,11 @@ plots.plt.show()
 # ## Who is harmed?
 #
 # The bars are about *new* images: people like those who asked, whom the model meets later. But some of the group stayed
-# in the training set. *How does the model treat those?*
+# in the training set.
+#
+# :::{predict}
+# How often is the retrained model right about the images of the group that stayed? And the model with REWEIGHT?
+# :::
 
 # %%
 stayed = split.retain[split.group[split.retain] == 2]
@@ -133,8 +141,11 @@ for name, model in models.items():
 # ## Does it read the background?
 #
 # We suspect that the retrained model falls back on the background. A **swap** tests it: draw each test digit twice, once
-# on land and once on water. Angle, size, stroke and contrast are the same, so the background is all that differs. *For how
-# many digits will the answer change?*
+# on land and once on water. Angle, size, stroke and contrast are the same, so the background is all that differs.
+#
+# :::{predict}
+# For how many digits with a hole will the answer of each model change with the background?
+# :::
 
 
 # %%
@@ -236,12 +247,166 @@ assert (-harm).rank()[0] <= 3 and gain.rank()[0] <= 3, "seed 0 is not a mild one
 # - The model then answers by the background: swap it, and many more answers change.
 # - REWEIGHT samples the retain set so that each group is drawn as often as before the request. It gives back a part.
 #
+# ## Questions
+#
+# :::{quiz}
+# After retraining without most of one small group, who is treated worse?
+#
+# - [ ] The people whose data was removed.
+#
+#   Their data is gone, and the model may never see them again. Whether it is right about *them* is not what the bars show.
+#
+# - [x] New people of the same group.
+#
+#   The group accuracy is measured on new images. The model has seen few of the group, so it answers by the background.
+#
+# - [ ] The people of the group who stayed in the training set.
+#
+#   The model was trained on them, and fares better with them than with new images of the group.
+#
+# - [ ] Everyone, about equally.
+#
+#   The two common groups hardly change. The harm falls on the two rare ones, and most on the group that asked.
+# :::
+#
+# :::{quiz}
+# A group had 180 images, and 18 are left. Which weight does REWEIGHT give to each of the 18?
+#
+# - [ ] 0.1
+#
+#   That is the other way round: with 0.1 the group would be drawn even less often.
+#
+# - [x] 10
+#
+#   The size before over the size after: 180 / 18. The 18 are then drawn as often as the 180 were.
+#
+# - [ ] 162, one for each image that left
+#
+#   The weight is a ratio of group sizes, not a count of what was removed.
+# :::
+#
+# :::{quiz}
+# Why is the average accuracy on the training mix a poor alarm?
+#
+# - [x] The group is a small part of the mix.
+#
+#   It is fewer than one image in twenty there, so even a fall of fifty points moves the average by two or three.
+#
+# - [ ] It is measured on training images.
+#
+#   It is computed from test accuracies. Only the shares of the groups are those of training.
+#
+# - [ ] It depends on the seed.
+#
+#   Every score does. This one would be a poor alarm on any seed.
+# :::
+#
+# :::{quiz}
+# What does the swap of backgrounds show that the bars do not?
+#
+# - [ ] That the group loses accuracy.
+#
+#   The bars show that already.
+#
+# - [x] That the model's answer depends on the background itself.
+#
+#   Nothing else differs between the two pictures of a pair, so a changed answer must come from the background.
+#
+# - [ ] That REWEIGHT has no effect.
+#
+#   REWEIGHT gives a part of the harm back. The swap shows that a part of the dependence is left.
+# :::
+#
 # ## Exercises
 #
-# 1. Set `ratio=0.5` and run the lesson again. Is the harm smaller? Is the share that comes back larger?
-# 2. Forget 90% of the *common* group `(0, 0)` instead (highlight `[0]`, and skip the claims). What happens to it, and to whom else?
-#    Compare $n_D(g)$ and $n_R(g)$.
-# 3. Run the lesson for seeds 1 and 2. Which sentences of this page would you still write?
+# :::{exercise} A smaller request
+# :label: ex-smaller-request
+# Forget half of the group instead of 90%. Is the harm smaller? Is the share that comes back larger?
+# :::
+#
+# :::{clue}
+# Only `ratio` changes in `forget_split`. The original stays as it is, so you need two trainings: `fit` with
+# `indices=half.retain`, once without weights and once with `gru.reweight(half)`.
+# :::
+#
+# :::{answer}
+# :::
+
+# %% tags=["solution"]
+half = gru.forget_split(bench.train, groups=[(1, 0)], ratio=0.5, seed=seed)
+on_half = everyone | {"indices": half.retain}
+lost = {}
+for name, options in {"retrain": {}, "retrain + REWEIGHT": {"weights": gru.reweight(half)}}.items():
+    model = gru.fit(start, **on_half, **options, progress=name)
+    lost[name] = scores["original"].GA - gru.score(model, bench, half).GA
+    lost_before = scores["original"].GA - scores[name].GA
+    print(f"{name:20} costs the group {lost[name]:5.1f} points at 0.5 and {lost_before:5.1f} at 0.9")
+if profile == "full":
+    assert lost["retrain"] < scores["original"].GA - scores["retrain"].GA
+
+# %% [markdown]
+# At 0.5 ninety images of the group are left, and the harm is several times smaller. On one seed the share that comes back
+# is a ratio of two small numbers, so don't read much into it. Lesson 3 has it over seeds.
+#
+# :::{answer-end}
+# :::
+#
+# :::{exercise} A common group asks
+# :label: ex-common-group
+# Forget 90% of the *common* group $(0, 0)$ instead. What happens to it, and to whom else? Compare $n_D(g)$ and $n_R(g)$.
+# :::
+#
+# :::{clue}
+# A tenth of a common group is still about as much as a whole rare one. Then look at what the backgrounds tell: how many
+# images on land have a hole now, and how many have none?
+# :::
+#
+# :::{answer}
+# :::
+
+# %% tags=["solution"]
+common = gru.forget_split(bench.train, groups=[(0, 0)], ratio=0.9, seed=seed)
+retrained = gru.fit(start, **everyone, indices=common.retain, progress="retrain")
+table = gru.score(retrained, bench, common).group_accuracy.ravel()
+print("                   train -> retained   accuracy, original -> retrained")
+for name, *numbers in zip(
+    bench.group_names, common.n_train, common.n_retain, tables["original"].ravel(), table
+):
+    print("{:18} {:5} -> {:5}              {:5.1f} -> {:5.1f}".format(name, *numbers))
+fell = tables["original"].ravel() - table
+if profile == "full":
+    assert fell[0] < scores["original"].GA - scores["retrain"].GA, "the common group loses as much"
+
+# %% [markdown]
+# The common group keeps more images than a rare group ever had, and loses far fewer points than the rare group did. So it
+# is not the removal as such that harms. Lesson 2 makes this a controlled experiment.
+#
+# :::{answer-end}
+# :::
+#
+# :::{exercise} Other seeds
+# :label: ex-other-seeds
+# Which sentences of this page would you still write for seeds 1 and 2? Use the recorded seeds instead of training again.
+# :::
+#
+# :::{clue}
+# `differences` above is indexed by seed. Compare seeds 1 and 2 with seed 0 and with the whole range.
+# :::
+#
+# :::{answer}
+# :::
+
+# %% tags=["solution"]
+print(pd.DataFrame(differences).loc[[0, 1, 2]].round(1).T.to_string())
+assert all((values.loc[[0, 1, 2]] < 0).nunique() == 1 for values in differences.values())
+
+# %% [markdown]
+# The directions hold on all three: the group loses, REWEIGHT gives a part back, the other rare group loses. The sizes do
+# not: how many points are lost, and how large the part is, differs by more than ten points. So a sentence with a number
+# needs the mean and interval over seeds.
+#
+# :::{answer-end}
+# :::
 #
 # ## Next
 #

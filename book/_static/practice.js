@@ -8,7 +8,7 @@ for (const box of document.querySelectorAll(".predict")) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "uncover";
-  button.textContent = "Show the answer";
+  button.textContent = "Show what comes out";
   output.classList.add("covered");
   output.before(button);
   button.addEventListener("click", () => {

@@ -1,17 +1,25 @@
-"""Sphinx extension: links, provenance, measured minutes of the lessons; Colab notebooks inside the site."""
+"""Sphinx extension: links, numbers, provenance and measured minutes of the lessons; Colab notebooks inside
+the site.
+"""
 
 import json
+import re
 import shutil
 import sys
 from html import escape
 from pathlib import Path
 
 from docutils import nodes
+from sphinx import addnodes
 
 sys.path.insert(0, str(Path(__file__).parent))
 import lessons
 
 FOLDER = "book/executed/"
+# In which no text becomes a link.
+KEPT = (
+    nodes.literal, nodes.literal_block, nodes.reference, addnodes.pending_xref, nodes.title, nodes.raw,
+)  # fmt: skip
 
 
 def provenance_line(about):
@@ -48,6 +56,52 @@ def add_links(app, doctree):
     title.parent.append(nodes.paragraph("", provenance_line(about), classes=["provenance"]))
 
 
+def link_lessons(app, doctree):
+    """Make every "lesson 3" of a text a link to that lesson."""
+    if app.env.docname.startswith(FOLDER):
+        here = app.env.docname.removeprefix(FOLDER)
+    else:
+        here = None
+    documents = {lessons.number_of(script.stem): script.stem for script in lessons.lessons()}
+    for text in list(doctree.findall(nodes.Text)):
+        if is_inside(text, KEPT):
+            continue
+        pieces = re.split(r"\b([Ll]esson (\d))(?![\d.])", text.astext())
+        if len(pieces) == 1:
+            continue
+        new = [nodes.Text(pieces[0])]
+        for words, number, after in zip(pieces[1::3], pieces[2::3], pieces[3::3], strict=True):
+            stem = documents.get(int(number))
+            if stem is None:
+                raise lessons.LessonError(f"{app.env.docname} mentions {words}, and there is none")
+            link = addnodes.pending_xref(
+                "", nodes.inline("", words), refdomain="std", reftype="doc", reftarget=f"/{FOLDER}{stem}",
+                refexplicit=True, refwarn=True, refdoc=app.env.docname,
+            )  # fmt: skip
+            new += [nodes.Text(words) if stem == here else link, nodes.Text(after)]
+        text.parent.replace(text, new)
+
+
+def is_inside(node, kinds):
+    """Whether one of the nodes around this one is of these kinds."""
+    while (node := node.parent) is not None:
+        if isinstance(node, kinds):
+            return True
+    return False
+
+
+def number_by_lesson(app, env):
+    """Figure 3.2 is the second of lesson 3; of another page, Figure 2 is its second. Exercises likewise."""
+    for docname, kinds in env.toc_fignumbers.items():
+        first = ()
+        if docname.startswith(FOLDER):
+            first = (lessons.number_of(docname.removeprefix(FOLDER)),)
+        for numbers in kinds.values():
+            for k, name in enumerate(sorted(numbers, key=numbers.get), start=1):
+                numbers[name] = (*first, k)
+    return []
+
+
 def minutes(name, rawtext, text, lineno, inliner, options=None, content=None):
     """{lesson-minutes}`01_slug`.
 
@@ -70,5 +124,8 @@ def copy_notebooks(app, exception):
 def setup(app):
     app.add_role("lesson-minutes", minutes)
     app.connect("doctree-read", add_links)
+    app.connect("doctree-read", link_lessons)
+    # After Sphinx has numbered them through the whole book.
+    app.connect("env-get-updated", number_by_lesson, priority=900)
     app.connect("build-finished", copy_notebooks)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -93,7 +93,7 @@ def notebook(script, twin):
     nb = jupytext.read(script, fmt="py:percent")
     slug = script.stem.split("_", 1)[1]
     first = nb.cells[0]
-    first.source = re.sub(r"\A# ", f"# Lesson {number_of(script.stem)}: ", first.source)
+    first.source = re.sub(r"\A# ", f"# Lesson {number_of(script.stem)}. ", first.source)
     if twin:
         nb.cells = with_solutions_as_text(nb.cells)
     for number, cell in enumerate(nb.cells):

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
+DIRECTIVES = ("predict", "quiz", "clue", "answer", "answer-end")
 RIGHT, WRONG = "Right.", "Not quite."
 
 

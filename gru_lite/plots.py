@@ -4,6 +4,9 @@ Seaborn draws tidy tables, and the intervals are ours. The look holds inside `st
 Colours are Okabe and Ito's, which colour-blind readers can tell apart. Markers differ too, for grey print.
 """
 
+import base64
+import io
+import textwrap
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
@@ -14,6 +17,7 @@ import seaborn as sns
 from .data import GroupedDataset
 from .labels import label
 from .scores import mean_interval
+from .tables import in_notebook
 
 ORIGINAL, RETRAIN, REWEIGHT, CEILING, TOP_UP = "#000000", "#D55E00", "#0072B2", "#56B4E9", "#009E73"
 INK, ORANGE, PURPLE, GRID = "#333333", "#E69F00", "#CC79A7", "#e6e6e6"
@@ -49,6 +53,75 @@ def figure(width: float = 7.5, height: float = 3.6, columns: int = 1, rows: int 
     for each in fig.axes:  # ticks are made when they are drawn, outside of the context
         each.tick_params(which="both", color=INK, labelcolor=INK, labelsize=RC["font.size"], grid_color=GRID)
     return fig, axes
+
+
+NARROW = 4.1  # inches: on a phone its text is 12 pixels high
+
+
+def show() -> None:
+    """Show the open figures, in a notebook as SVG, and close them.
+
+    On a page of the book a figure takes the colours of the page. A narrow screen gets the figure in one
+    column, which lies in the metadata of the wide one; with more than three columns there is none.
+    """
+    if not in_notebook():
+        plt.show()
+        return
+    from IPython.display import SVG, display
+
+    for number in plt.get_fignums():
+        fig = plt.figure(number)
+        picture = _svg(fig)
+        if _stack(fig):
+            inside = base64.b64encode(_svg(fig).encode()).decode()
+            picture = picture.replace("</svg>", f'<metadata class="narrow">{inside}</metadata></svg>')
+        display(SVG(picture))
+        plt.close(fig)
+
+
+def _svg(fig):
+    """The figure as SVG: text stays text, and nothing differs from run to run."""
+    with plt.rc_context({"svg.fonttype": "none", "svg.hashsalt": "gru_lite"}):
+        file = io.StringIO()
+        fig.savefig(
+            file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
+        )
+    text = file.getvalue()
+    return text[text.index("<svg") :].strip()
+
+
+def _stack(fig):
+    """Lay a figure out for a narrow screen, in place; whether that can be done."""
+    specs = [axes.get_subplotspec() for axes in fig.axes]
+    if not specs or None in specs or specs[0].get_gridspec().ncols > 3:
+        return False
+    width, height = fig.get_size_inches()
+    rows = specs[0].get_gridspec().nrows
+    grid = fig.add_gridspec(len(specs), 1)
+    for k, axes in enumerate(fig.axes):
+        axes.set_subplotspec(grid[k])
+        axes.tick_params(labelbottom=True, labelleft=True)
+        # What stood only beside the first or below the last of axes that share it.
+        first = fig.axes[k - k % specs[0].get_gridspec().ncols]
+        axes.set_ylabel(axes.get_ylabel() or first.get_ylabel())
+        if len(specs) > 1:
+            axes.yaxis.label.set_visible(True)
+            axes.xaxis.label.set_visible(True)
+    for legend in list(fig.legends):  # the number of its columns is fixed when it is made
+        entries = legend.legend_handles, [text.get_text() for text in legend.get_texts()]
+        legend.remove()
+        fig.legend(*entries, loc="outside upper center", ncols=1 if len(entries[0]) > 2 else 2)
+    fig.set_size_inches(NARROW, max(2.6, 0.85 * height / rows) * len(specs))
+    fig.canvas.draw()
+    for axes in fig.axes:
+        names = [tick.get_text() for tick in axes.get_yticklabels()]
+        if max(map(len, names), default=0) > 14:
+            axes.set_yticks(axes.get_yticks(), [textwrap.fill(name, 14) for name in names])
+        ticks = [tick for tick in axes.get_xticklabels() if tick.get_text()]
+        boxes = [tick.get_window_extent() for tick in ticks]
+        if any(left.x1 > right.x0 for left, right in zip(boxes, boxes[1:])):
+            plt.setp(ticks, rotation=30, ha="right")
+    return True
 
 
 @style()

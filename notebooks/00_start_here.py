@@ -50,7 +50,7 @@ config = gru.TrainConfig(epochs=15 if profile == "full" else 1)
 # %% mystnb={"image": {"alt": "Four rows of small images of handwritten digits, one row for each group. Digits without a hole on land and digits with a hole on water have many training images; the two other combinations have 180 each."}, "figure": {"caption": "Twelve training images of each group. Rows one and four are common, rows two and three rare.", "name": "fig-groups"}}
 bench = gru.load("waterdigits" if profile == "full" else "waterdigits_small", seed=seed)
 plots.example_grid(bench.train, seed=seed)
-plots.plt.show()
+plots.show()
 
 # %% [markdown]
 # Most digits with a hole are on water, and most others on land. A lazy model reads the background: that is right for more
@@ -109,7 +109,7 @@ for name, table in tables.items():
     print(f"{name:20} all of test {table.mean():5.1f}   in the mix of training {(mix * table).sum():5.1f}")
 
 plots.group_bars(tables, bench.group_names, highlight=[2])
-plots.plt.show()
+plots.show()
 
 # %% [markdown]
 # The group that asked loses most. The other rare group, which nobody asked about, loses accuracy, too. The two common
@@ -177,7 +177,7 @@ for s, row in enumerate(axes):
         axis.imshow(pairs[s][i].transpose(1, 2, 0))
         axis.set(xticks=[], yticks=[], xlabel=bench.test.target_names[answers["retrain"][s][i]])
     row[0].set_ylabel(bench.test.sensitive_names[s])
-plots.plt.show()
+plots.show()
 
 # %% [markdown]
 # After retraining the answer depends on the background for many more digits with a hole, and nothing but the background

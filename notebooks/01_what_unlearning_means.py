@@ -160,7 +160,7 @@ for axis, name in zip(axes, ("original", "reference")):
     axis.set(xscale="log", xlabel="loss (nats)", title=name)
 axes[0].set_ylabel("share of images below")
 axes[0].legend(loc="upper left", fontsize=9, frameon=False)
-plots.plt.show()
+plots.show()
 
 # %% [markdown]
 # In the original, the forgotten images have lower losses than unseen images of the same group: they were partly memorised.

@@ -97,7 +97,7 @@ fig, axes = plots.figure(8, 3.4, columns=2, sharey=True)
 rows = [("original", "none"), ("retrain", "none")]
 plots.ratio_curves(table, "TA", rows, axes[0], "accuracy, all of test (%)")
 plots.ratio_curves(table, "GA", rows, axes[1], "accuracy, forgotten group (%)")
-plots.plt.show()
+plots.show()
 
 # %% [markdown]
 # From ratio 0.5 to 0.9 the group's loss grows from 11 to 56 points, faster than the ratio. The whole test set loses 4 and
@@ -153,7 +153,7 @@ for r in ratios:
 
 # %% mystnb={"image": {"alt": "Dots of the change of group accuracy for each of ten seeds at three ratios, with mean and interval. At ratio 0.1 the dots lie mostly just below zero, at 0.5 clearly below, at 0.9 far below."}, "figure": {"caption": "Change of the group's test accuracy by retraining: a dot for each seed, and the mean with its 95% interval.", "name": "fig-seeds"}}
 plots.paired_dots({f"ratio {r}": harm[r] for r in ratios}, "change of GA (points)")
-plots.plt.show()
+plots.show()
 
 # %% [markdown]
 # Pairing gains nothing here: at 0.5 and 0.9 the paired interval is even a little wider. The originals of different seeds
@@ -219,7 +219,7 @@ for name, g in (("uniform", RARE), ("common group", COMMON)):
 for name, values in changes.items():
     print(f"{name:13}", np.round(values.tolist(), 1))
 plots.paired_dots(changes, "change of the group's accuracy (points)")
-plots.plt.show()
+plots.show()
 
 # %% [markdown]
 # The controls lie near zero. The number of people who leave is the same each time, so **size** is not what harms. The

@@ -164,7 +164,7 @@ axis.hist(weighted, bins, color=plots.REWEIGHT, alpha=0.8, label="reweighted")
 axis.axvline(loss.mean(), color=plots.INK, ls="--", label="all data")
 axis.set(xlabel="risk (nats)", ylabel="requests")
 axis.legend(frameon=False)
-plots.plt.show()
+plots.show()
 
 # %% [markdown]
 # Unweighted, the risk is too low with near certainty: the hard group is underrepresented in it. Reweighted, its *mean* is
@@ -249,7 +249,7 @@ print(pd.concat(tables))
 table, about = gru.read_record("waterdigits_requests")
 rows = list(plots.STYLES)[:4]
 plots.ratio_curves(table, "GA", rows, ylabel="accuracy, forgotten group (%)")
-plots.plt.show()
+plots.show()
 
 
 # %%
@@ -363,7 +363,7 @@ for sampling in ("replacement", "top_up"):
 # %% mystnb={"image": {"alt": "Dots of the difference in group accuracy between top-up and replacement sampling for ten seeds at three ratios, with mean and interval, around the zero line."}, "figure": {"caption": "Top-up minus replacement at equal steps: difference of the group's test accuracy, a dot for each seed.", "name": "fig-top-up"}}
 gained = {f"ratio {r}": topped_up[r] - replaced[r] for r in ratios}
 plots.paired_dots(gained, "GA, top-up minus replacement (points)")
-plots.plt.show()
+plots.show()
 
 # %%
 tests = {r: gru.paired_test(topped_up[r], replaced[r]) for r in ratios}

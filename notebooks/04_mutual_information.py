@@ -171,7 +171,7 @@ for group, axis in enumerate(axes):
     axis.plot(grid[:, 0], ratio, color=plots.INK, ls="--", lw=1.4)
     axis.set(title=f"g = {group}", xlabel="z", ylim=(-6, 2.2))
 axes[0].set_ylabel("T(z, g)")
-plots.plt.show()
+plots.show()
 
 # %% [markdown]
 # Where samples are, the critic is close. Slanted jumps, and "very low" for minus infinity, are what the bound loses.
@@ -285,7 +285,7 @@ axes[0, 1].set_title("10 bits, 4.95 nats")
 axes[1, 0].set(ylabel="standard deviation (nats)", xlabel="true I (nats)", yscale="log")
 axes[1, 1].set(xlabel="samples in a batch", xscale="log")
 fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
-plots.plt.show()
+plots.show()
 
 # %% tags=["claim"]
 assert all(most[d, n]["InfoNCE"] <= math.log(n) + 1e-4 for d, n in most), "InfoNCE passes log n"
@@ -379,7 +379,7 @@ axis.axhline(truths[1.5][0], color=plots.INK, ls="--", label="truth")
 axis.axhline(entropy, color=plots.INK, ls=":", label="H(G)")
 axis.set(xlabel="step", ylabel="bound (nats)", ylim=(-0.5, 1.2))
 axis.legend(ncols=2, frameon=False)
-plots.plt.show()
+plots.show()
 
 # %% tags=["claim"]
 last, best = curve.iloc[-1], curve["other samples"].max()
@@ -538,7 +538,7 @@ for name, z in (("untrained", z_start), ("original", z_test)):
 
 lines = {f"log {k}": math.log(k) for k in (2, 4)}
 plots.paired_dots(found, "mutual information (nats)", lines)
-plots.plt.show()
+plots.show()
 
 # %%
 for name, values in found.items():

@@ -95,7 +95,7 @@ changes = {
     for name in ("retrain", "reference")
 }
 plots.paired_dots(changes, "minus that of the original (nats)")
-plots.plt.show()
+plots.show()
 
 # %% [markdown]
 # Retraining hardly makes the features forget the group. What is lost is $I(Z; Y)$. What the features tell about the
@@ -289,7 +289,7 @@ axes[1].axhline(0, color=plots.INK, lw=1)
 axes[1].axhline(-log_prior[2], color=plots.INK, ls=":", label="largest possible")
 axes[1].set(xlabel="step", ylabel="forget score (nats)")
 axes[1].legend(loc="lower left", fontsize=9, frameon=False)
-plots.plt.show()
+plots.show()
 
 # %% [markdown]
 # First the points do what was asked: each heads for a neighbouring group. The score is a mean. Where it passes zero,
@@ -362,7 +362,7 @@ axis.axvline(np.log(4), color=plots.INK, lw=1, ls=":")
 axis.set(xlabel="forget score (nats)", ylabel="share of images below")
 axis.set_xlim(-2.2, 1.6)
 axis.legend(loc="upper left", frameon=False)
-plots.plt.show()
+plots.show()
 
 # %% [markdown]
 # The features of a model that never saw $F$ still tell the group of most of its images: they are digits with a hole

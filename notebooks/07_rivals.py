@@ -179,7 +179,7 @@ for i, colour in enumerate((plots.RETRAIN, plots.ORIGINAL)):
     axis.axhline(levels[i], color=colour, ls="--", lw=1.2)
 axis.set(xlabel="epochs of fine-tuning", ylabel="mean loss (nats)", ylim=(0, None))
 axis.legend(frameon=False)
-plots.plt.show()
+plots.show()
 
 # %% [markdown]
 # **The gap shrinks.** In the original, the forgotten images have a much lower loss than unseen images of their group:
@@ -266,7 +266,7 @@ axes[1].legend(frameon=False)
 for axis in axes:
     axis.axvline(stop, color=plots.INK, ls=":", lw=1.2)
     axis.set_xlabel("steps on F")
-plots.plt.show()
+plots.show()
 
 # %% [markdown]
 # **Ascent arrives within a few steps, and then goes on.** The loss of $F$ passes the reference's by powers of ten, and
@@ -366,7 +366,7 @@ for (method, model), colour in zip(shown.items(), colours):
     axis.hist(size.clamp_min(1e-6).log10(), bins, **style)
 axis.set(xlabel="size of a weight, power of ten", ylabel="weights")
 axis.legend(loc="upper left", frameon=False)
-plots.plt.show()
+plots.show()
 
 # %% [markdown]
 # **About half of all weights end below 0.001.** After fine-tuning it is fewer than one in seven. Hardly one is exactly
@@ -465,7 +465,7 @@ for name, model in versions.items():
 moved = ["weights inside\nthe mask", "weights outside\nthe mask"]
 moved.append("BatchNorm\nstatistics")
 plots.group_bars(changes, moved, ylabel="relative change (%)", top=None, form="%.1f")
-plots.plt.show()
+plots.show()
 
 # %% [markdown]
 # **As released, all weights outside of the mask shrink by one factor.** They move less than those inside, and
@@ -583,7 +583,7 @@ for i, colour in enumerate((plots.RETRAIN, plots.ORIGINAL)):
     axis.axhline(far[i], color=colour, ls="--", lw=1.2)
 axis.set(xlabel="epochs", ylabel="KL to the original (nats)", ylim=(0, None))
 axis.legend(frameon=False)
-plots.plt.show()
+plots.show()
 
 # %% [markdown]
 # **The repair undoes part of the forgetting.** Each pass over $F$ takes the student away from the teacher, on $F$ and,

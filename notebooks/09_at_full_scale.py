@@ -132,7 +132,7 @@ for k, i in enumerate(order[[3, -4]]):  # a tall picture, and a wide one
 titles = ["file", "kept", "evaluation", "crop", "crop", "crop"]
 for axis, title in zip(grid[0], titles):
     axis.set_title(title, fontsize=10)
-plots.plt.show()
+plots.show()
 
 # %% [markdown]
 # **The shape comes back, and some sharpness along the longer side doesn't.** On photographs of 500 by 350 pixels, what

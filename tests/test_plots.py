@@ -82,7 +82,8 @@ def test_no_setting_changes_and_a_figure_is_the_same_twice(name, bench, rendered
 
 def test_every_function_that_draws_is_tested():
     ours = {name for name, value in vars(plots).items() if getattr(value, "__module__", "") == plots.__name__}
-    assert ours - {"style", "student_interval"} == set(DRAWN)
+    shown = {"show", "_svg", "_stack"}  # see test_display.py
+    assert ours - {"style", "student_interval"} - shown == set(DRAWN)
 
 
 def test_the_style_holds_for_what_is_drawn_outside_of_it(rendered):

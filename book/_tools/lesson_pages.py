@@ -2,6 +2,7 @@
 the site.
 """
 
+import base64
 import json
 import re
 import shutil
@@ -102,6 +103,42 @@ def number_by_lesson(app, env):
     return []
 
 
+def inline_figures(app, doctree, docname):
+    """Put the figures of a lesson into the page itself, so that they take its colours.
+
+    The black and the dark grey of text become the page's text colour, the white ground becomes none. Beside
+    the figure for wide screens lies the one for narrow ones, see `gru_lite.plots.show`.
+    """
+    if app.builder.format != "html" or not docname.startswith(FOLDER):
+        return
+    figures = (node for node in doctree.findall(nodes.image) if node["uri"].endswith(".svg"))
+    for k, node in enumerate(list(figures)):
+        picture = Path(app.srcdir, node["uri"]).read_text(encoding="utf-8")
+        inside = re.search(r'<metadata class="narrow">(.*?)</metadata>', picture)
+        parts = {"wide": picture.replace(inside.group(), "") if inside else picture}
+        if inside:
+            parts["narrow"] = base64.b64decode(inside.group(1)).decode()
+        drawn = "".join(
+            f'<div class="{kind}">{adapted(svg, f"{kind[0]}{k}-", node.get("alt", ""))}</div>'
+            for kind, svg in parts.items()
+        )
+        kinds = "figure-svg" + " two" * bool(inside)
+        node.parent.replace(node, nodes.raw("", f'<div class="{kinds}">{drawn}</div>', format="html"))
+
+
+def adapted(svg, prefix, alt):
+    """An SVG of matplotlib for a page: colours of the page, ids of its own, alt text."""
+    svg = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{prefix}", svg)
+    svg = re.sub(r"#(000000|333333)\b", "currentColor", svg)
+    svg = re.sub(r"#e6e6e6\b", "var(--figure-grid)", svg)
+    svg = re.sub(r"(fill: ?)#ffffff\b", r"\1none", svg)
+    svg = re.sub(r"font: (\S*)px 'DejaVu Sans'[^;\"]*", r"font: \1px var(--pst-font-family-base)", svg)
+    width = re.search(r'width="([\d.]+)pt"', svg)
+    svg = re.sub(r'(width|height)="[\d.]+pt"', "", svg, count=2)
+    size = f'style="width: {float(width.group(1)) * 4 / 3:.0f}px"'
+    return svg.replace("<svg", f'<svg role="img" aria-label="{escape(alt)}" {size}', 1)
+
+
 def minutes(name, rawtext, text, lineno, inliner, options=None, content=None):
     """{lesson-minutes}`01_slug`.
 
@@ -125,6 +162,7 @@ def setup(app):
     app.add_role("lesson-minutes", minutes)
     app.connect("doctree-read", add_links)
     app.connect("doctree-read", link_lessons)
+    app.connect("doctree-resolved", inline_figures)
     # After Sphinx has numbered them through the whole book.
     app.connect("env-get-updated", number_by_lesson, priority=900)
     app.connect("build-finished", copy_notebooks)

@@ -1,0 +1,94 @@
+"""What a notebook shows: tables as text and as HTML, figures as SVG for wide and narrow screens."""
+
+import base64
+import io
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gru_lite import plots, tables
+
+FRAME = pd.DataFrame(
+    {"Avg. Gap": [90.125, 97.0, np.nan], "half": [1.25, 0.5, np.nan], "seeds": [10, 1200, 3]},
+    index=["original (no-op)", "ceiling (held-out ref.)", "<b> & c"],
+)
+
+
+def test_a_table_as_text(capsys):
+    tables.show(FRAME, "Points.", intervals={"Avg. Gap": "half"}, digits={"Avg. Gap": 2})
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "Points." and said[1].split() == ["Avg.", "Gap", "seeds"]
+    assert said[2].split()[-4:] == ["90.12", "±", "1.25", "10"] and said[3].endswith("97.00 ± 0.50  1,200")
+    assert said[4].split()[-2:] == ["n/a", "3"]
+    tables.show(FRAME[["half"]], "Differences.", signed=("half",))
+    assert "+1.2" in capsys.readouterr().out
+
+
+def test_a_table_as_html(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    monkeypatch.setattr(tables, "in_notebook", lambda: True)
+    tables.show(FRAME, 'Points, "all".', intervals={"Avg. Gap": "half"}, file="gaps")
+    html = shown[0].data
+    assert html.count("<tr") == 4 and 'class="no-op"' in html and 'class="ceiling"' in html
+    assert (
+        "&lt;b&gt; &amp; c" in html and "<b>" not in html and 'aria-label="Points, &quot;all&quot;."' in html
+    )
+    # One range for the column: from 0, where the line stands, to 97.5.
+    bars = [tuple(map(float, bar)) for bar in re.findall(r'<rect x="([\d.]+)" width="([\d.]+)"', html)]
+    expected = [(100 * 88.875 / 97.5, 250 / 97.5), (100 * 96.5 / 97.5, 100 / 97.5)]
+    np.testing.assert_allclose(bars, expected, atol=0.05)
+    assert html.count('class="zero"') == 2
+    data = re.search(r'download="gaps.csv" href="data:text/csv;base64,([^"]+)"', html).group(1)
+    pd.testing.assert_frame_equal(pd.read_csv(io.BytesIO(base64.b64decode(data)), index_col=0), FRAME)
+
+
+@pytest.fixture
+def pictures(monkeypatch):
+    """What `plots.show` displays: [(wide, narrow or None)]."""
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda svg: shown.append(svg.data))
+    monkeypatch.setattr(plots, "in_notebook", lambda: True)
+
+    def show():
+        plots.show()
+        found = []
+        for picture in shown:
+            inside = re.search(r'<metadata class="narrow">(.*?)</metadata>', picture)
+            found.append((picture, base64.b64decode(inside.group(1)).decode() if inside else None))
+        shown.clear()
+        return found
+
+    return show
+
+
+def size(svg):
+    return [float(value) for value in re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', svg).groups()]
+
+
+def test_a_figure_for_wide_and_narrow_screens(pictures):
+    fig, axes = plots.figure(8, 3, columns=2, sharey=True)
+    axes[0].plot([0, 1])
+    axes[0].set(ylabel="accuracy (%)")
+    (first,) = pictures()
+    wide, narrow = first
+    assert size(wide) == [576, 216] and size(narrow)[0] == pytest.approx(72 * plots.NARROW)
+    assert size(narrow)[1] > 2 * 180  # one below the other
+    assert wide.count("accuracy (%)") == 1 and narrow.count("accuracy (%)") == 2
+    assert not plots.plt.get_fignums()  # nothing is shown twice
+
+
+def test_a_figure_is_the_same_in_every_run(pictures):
+    drawn = []
+    for _ in range(2):
+        plots.paired_dots({"a long name + REWEIGHT": [1.0, 2.0], "b": [0.0, 3.0]}, "points")
+        drawn += pictures()
+    assert drawn[0] == drawn[1] and "<text" in drawn[0][0]
+
+
+def test_many_columns_stay_side_by_side(pictures):
+    plots.figure(8, 3, columns=6)
+    ((_, narrow),) = pictures()
+    assert narrow is None

@@ -35,9 +35,9 @@ _NAMES = {
 _HOME = {name: room for room, names in _NAMES.items() for name in names.split()}
 _ROOMS = {
     "errors", "files", "seeding", "groups", "data", "models", "train", "information", "methods", "scores",
-    "recipes", "experiment", "labels", "plots", "cli",
+    "recipes", "experiment", "labels", "plots", "tables", "cli",
 }  # fmt: skip
-__all__ = [*_HOME, "labels", "plots"]
+__all__ = [*_HOME, "labels", "plots", "tables"]
 
 
 def __getattr__(name):

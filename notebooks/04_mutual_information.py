@@ -90,7 +90,7 @@ print(f"By the formula I is {truth:.3f} nats, by counting {counted:.3f}.")
 #
 # ## Any critic bounds the information from below
 #
-# So we *guess* the density ratio. Let $T(z, g)$ be any function, the {term}`critic`. Then
+# So we *guess* the quotient $p(z, g) / (p(z)\,p(g))$. Let $T(z, g)$ be any function, the {term}`critic`. Then
 #
 # $$I(Z; G) \;\ge\; \mathbb{E}_{p(z,g)}[T] - \log \mathbb{E}_{p(z)p(g)}[e^T]. \qquad (1)$$
 #
@@ -237,7 +237,7 @@ print("holds: normalised rows do not loosen the bound; (3)")
 # | {term}`InfoNCE` {cite:p}`oord2018cpc` | $\frac{1}{n} \sum_i \log \frac{e^{T(z_i, g_i)}}{\frac{1}{n} \sum_j e^{T(z_i, g_j)}}$ | the lower sum contains the upper term: at most $\log n$ |
 # | {term}`SMILE` {cite:p}`song2020understanding` | $\mathbb{E}_{p(z,g)}[T] - \log \mathbb{E}_{p(z)p(g)}\big[\mathrm{clip}(e^T, e^{-\tau}, e^{\tau})\big]$ | less variance than (1), and no bound |
 #
-# To see what sampling alone does, take a case whose best critic is known. Let $G$ be $d$ fair bits, and $Z$ the same
+# To see what a sampled $g'$ alone does, take a case whose best critic is known. Let $G$ be $d$ fair bits, and $Z$ the same
 # bits, each flipped with probability $q = 0.05$. Then $I(Z; G) = d\,(\log 2 + q \log q + (1 - q) \log (1 - q))$, half
 # a nat for each bit.
 
@@ -275,9 +275,11 @@ for d, n in dict.fromkeys(bits + sizes):
     bias[d, n] = batches.mean() - d * bit
     spread[d, n], most[d, n] = batches.std(), batches.max()
 
-cases = {f"{d * bit:.2f} nats, batches of {n}": bias[d, n] for d, n in ((4, 64), (20, 64), (10, 512))}
+cases = {f"{d * bit:.2f} nats, n = {n}": bias[d, n] for d, n in ((4, 64), (20, 64), (10, 512))}
 cases = pd.DataFrame(cases)
-tables.show(cases, "Mean error in nats of five estimators over 300 batches.", 2, signed=cases.columns)
+tables.show(
+    cases, "Mean error in nats of five estimators over 300 batches of n samples.", 2, signed=cases.columns
+)
 
 # %% mystnb={"image": {"alt": "Four panels. Above, mean errors: as the information grows, Donsker-Varadhan and SMILE rise to several nats too much and InfoNCE falls as far below; larger batches bring all back towards zero. Below, standard deviations on a logarithmic axis: NWJ's grows exponentially. The exact marginal has no error and little spread."}, "figure": {"caption": "Five estimators with the best critic. Left: batches of 64 and growing information. Right: 10 bits and growing batches. Grey lines: a batch of exp(I) samples. Points: the standard deviation of NWJ by its formula.", "name": "fig-bias-variance"}}
 looks = {"Donsker-Varadhan": (plots.RETRAIN, "-"), "SMILE": (plots.ORANGE, "--")}
@@ -505,7 +507,7 @@ if full:
 # With the uniform marginal, pure noise "has" nearly 0.4 nats. The offset cancels in a difference of two estimates with the
 # same $p(g)$.
 #
-# MINE has one more trick, for small batches. The gradient of $\log \mathbb{E}[e^T]$ is a ratio of two means,
+# MINE has one more trick, for small batches. The gradient of $\log \mathbb{E}[e^T]$ is a quotient of two means,
 # $\mathbb{E}[e^T \nabla T] \,/\, \mathbb{E}[e^T]$, and on a batch it is biased. So MINE divides by a moving average over past
 # batches, `MovingAverage` in the package. That makes sense only while a critic is trained, whose values change slowly.
 #
@@ -617,7 +619,7 @@ if full:
 #
 # - [ ] About 4.1 nats
 #
-#   InfoNCE cannot say more than $\log 64 = 4.16$. A reading close to this ceiling is the same for 5 nats and for 50.
+#   InfoNCE cannot say more than $\log 64 = 4.16$. A reading close to this limit is the same for 5 nats and for 50.
 #
 # - [ ] Less than 4.1, because sampled estimates are too high
 #
@@ -625,7 +627,7 @@ if full:
 #
 # - [x] Probably 4.1 or more, and nobody can tell how much more
 #
-#   The reading is at the ceiling. Larger batches raise the ceiling, but only with their logarithm.
+#   The reading is at its limit. Larger batches raise the limit, but only with their logarithm.
 # :::
 #
 # :::{quiz}
@@ -713,8 +715,8 @@ for m_wide in (3, 4, 10):
 # :::{answer-end}
 # :::
 #
-# :::{exercise} The ceiling of InfoNCE, and NWJ below Donsker-Varadhan
-# :label: ex-ceiling
+# :::{exercise} InfoNCE is at most log n, NWJ at most Donsker-Varadhan
+# :label: ex-order-of-bounds
 # Prove that InfoNCE is at most $\log n$. Prove that NWJ never exceeds Donsker-Varadhan for the same $T$ and samples. Which
 # of the two changes when you add a constant to $T$?
 # :::
@@ -874,7 +876,7 @@ if full:
     assert rows["mine"].iloc[1] < 0 < rows["mine"].iloc[0]
 
 # %% [markdown]
-# `mine` is lost: its bound is far below 0. It starts with values of $T$ in the thousands and cannot come back in 500 steps.
+# `mine` is lost: its bound is far below 0. It starts with huge values of $T$, and 500 steps do not bring them back.
 # The package standardises the features first, so the factor changes nothing.
 #
 # :::{answer-end}

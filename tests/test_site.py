@@ -20,8 +20,9 @@ FLAGS = (
     "--disable-component-update --disable-sync"
 ).split()
 PAGES = sorted(p.relative_to(SITE).as_posix() for p in SITE.rglob("*.html")) if SITE.exists() else []
-# The first only leads to book/index.html; the second kind are parts of the theme.
-PAGES = [p for p in PAGES if p != "index.html" and not p.startswith("_static/")]
+# index.html only leads to book/index.html; 404.html is served in the place of others, see test_site_pages.py;
+# what is in _static/ are parts of the theme.
+PAGES = [p for p in PAGES if p not in ("index.html", "404.html") and not p.startswith("_static/")]
 BOOK = [p for p in PAGES if p.startswith("book/")]
 WIDTHS = (1280, 360)
 

@@ -7,7 +7,9 @@ import pandas as pd
 import gru_lite as gru
 from gru_lite import plots
 
-table, _ = gru.read_record("waterdigits_requests")
+# Ten seeds, and at 0.9 ten more.
+names = ("waterdigits_requests", "waterdigits_fresh_seeds")
+table = pd.concat(gru.read_record(name)[0] for name in names)
 rows = [("original", "none"), ("retrain", "none"), ("retrain", "replacement")]
 # where nothing is forgotten, every curve starts from the original
 start = table[(table["method"] == "original") & (table["ratio"] == "0.5")]

@@ -12,6 +12,7 @@ from html import escape, unescape
 from pathlib import Path
 from urllib.parse import urlparse
 
+import pandas as pd
 import yaml
 from docutils import nodes
 from sphinx import addnodes
@@ -33,11 +34,13 @@ LONGEST = 200  # characters of a description; search engines cut at about as man
 @cache
 def recorded():
     """{name: values of the seeds} of what the first page shows: no number on it is typed."""
-    requests, _ = gru.read_record("waterdigits_requests")
+    names = ("waterdigits_requests", "waterdigits_fresh_seeds")
+    requests = pd.concat(gru.read_record(name)[0] for name in names)  # all seeds, as in lesson 0
     rows = [("original", "none"), ("retrain", "none"), ("retrain", "replacement")]
     original, retrain, reweight = (gru.select(requests, method, 0.9, how)["GA"] for method, how in rows)
     methods, _ = gru.read_record("waterdigits_large_methods")
     return {
+        "figure": gru.select(gru.read_record(names[0])[0], "original", 0.9)["GA"],
         "harm": original - retrain,
         "back": reweight - retrain,
         "nothing": gru.select(methods, "original", 0.9)["avg_gap_refs"],

@@ -28,7 +28,7 @@ def group_ids(target: np.ndarray, sensitive: np.ndarray, n_sensitive: int) -> np
     Args:
         target: whole numbers (N,), y.
         sensitive: whole numbers (N,), s.
-        n_sensitive: S.
+        n_sensitive: number of sensitive values, S.
     """
     return np.asarray(target, dtype=np.int64) * n_sensitive + np.asarray(sensitive, dtype=np.int64)
 

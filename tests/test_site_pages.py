@@ -10,12 +10,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import test_site
 import yaml
-from test_site import BOOK, SITE, open_page
+from built_site import BOOK, SITE, open_page
 
 ROOT = Path(__file__).resolve().parents[1]
-browser, page = test_site.browser, test_site.page
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.site,

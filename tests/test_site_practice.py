@@ -1,10 +1,8 @@
 """Boxes to predict, questions, hints and terms, used from the keyboard; the same without JavaScript."""
 
 import pytest
-import test_site
-from test_site import BOOK, SITE, open_page
+from built_site import BOOK, SITE, open_page
 
-browser, page = test_site.browser, test_site.page
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.site,

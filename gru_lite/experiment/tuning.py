@@ -95,7 +95,7 @@ def tune(options: TuneOptions, progress: bool = True) -> pd.DataFrame:
         progress: show bars.
 
     Returns:
-        The log as a DataFrame, of what was asked for: the folder may hold more, from earlier calls.
+        DataFrame: the log of what was asked for. The folder may hold more, from earlier calls.
 
     Raises:
         InputError: before anything is written.

@@ -8,6 +8,12 @@ MENDED = (
     (r'<div id="pst-primary-sidebar"', '<div id="pst-primary-sidebar" role="region" aria-label="Side bar"'),
     # A role that ARIA has given up, inside a list that has no item without it.
     (r'(<div class="citation" id="[^"]*") role="doc-biblioentry"', r'\1 role="listitem"'),
+    # The arrow beside a page of the side bar that has pages below it.
+    (r'<summary>(?=<span class="toctree-toggle")', '<summary aria-label="Pages below this one">'),
+    # A list inside a list, and in none of its items, as the overview of sources has it.
+    (r"(?s)(?<=</li>)\s*<ul>(.*?)</ul>", r"<li class='nested'><ul>\1</ul></li>"),
+    # The corner of a table.
+    (r'<th class="head"><p></p></th>', "<td></td>"),
     # The title that is for print alone, of a page without one.
     (r"<h1></h1>", ""),
 )

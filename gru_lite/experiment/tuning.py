@@ -248,7 +248,8 @@ def tuning_summary(log: pd.DataFrame) -> str:
 
 
 def _limited(trials, steps):
-    return [trial | {"steps": steps} for trial in trials] if steps else trials
+    """A list of its own: every search extends its trials."""
+    return [trial | ({"steps": steps} if steps else {}) for trial in trials]
 
 
 def _place(item):

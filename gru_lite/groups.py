@@ -71,6 +71,11 @@ class ForgetSplit:
     group_names: tuple
 
 
+def of_forgotten_groups(split: ForgetSplit, dataset: Grouped) -> np.ndarray:
+    """Return (N,) booleans: whether a sample of a data set belongs to a group that `split` forgets."""
+    return np.isin(dataset.group, [y * dataset.n_sensitive + s for y, s in split.groups])
+
+
 def parse_ratio(ratio: float | str) -> Fraction:
     """Return `ratio` as an exact Fraction in (0, 1]; 0.29 means 29/100, whatever its binary rounding."""
     try:

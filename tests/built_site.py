@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+import pytest
+
 SITE = Path(__file__).resolve().parents[1] / "_build" / "html"
 BROWSER = next(
     (p for name in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(name))), None
@@ -16,6 +18,12 @@ PAGES = sorted(p.relative_to(SITE).as_posix() for p in SITE.rglob("*.html")) if 
 # what is in _static/ are parts of the theme.
 PAGES = [p for p in PAGES if p not in ("index.html", "404.html") and not p.startswith("_static/")]
 BOOK = [p for p in PAGES if p.startswith("book/")]
+# Of what needs the built site.
+MARKS = [
+    pytest.mark.slow,
+    pytest.mark.site,
+    pytest.mark.skipif(not BOOK, reason="skipped: no site, run make site"),
+]
 
 
 def open_page(page, url):

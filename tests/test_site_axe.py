@@ -6,13 +6,9 @@ Of the package's pages and their sources there are many, alike and long: a few s
 from importlib.resources import files
 
 import pytest
-from built_site import BOOK, PAGES, SITE, open_page
+from built_site import MARKS, PAGES, SITE, open_page
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.site,
-    pytest.mark.skipif(not BOOK, reason="skipped: no site, run make site"),
-]
+pytestmark = MARKS
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 ALIKE = [name for name in PAGES if name.startswith(("_modules/", "book/api/"))]
 CHECKED = [name for name in PAGES if name not in ALIKE] + ALIKE[:2] + ALIKE[-2:]

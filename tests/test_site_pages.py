@@ -11,14 +11,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from built_site import BOOK, SITE, open_page
+from built_site import BOOK, MARKS, SITE, open_page
 
 ROOT = Path(__file__).resolve().parents[1]
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.site,
-    pytest.mark.skipif(not BOOK, reason="skipped: no site, run make site"),
-]
+pytestmark = MARKS
 EXECUTED = sorted((ROOT / "book" / "executed").glob("*.ipynb"))
 LESSONS = [name for name in BOOK if "/executed/" in name]
 A4 = {"width": 680, "height": 1000}  # CSS pixels between the margins
@@ -130,6 +126,7 @@ def test_every_page_has_a_preview():
         tags = dict(re.findall(r'<meta (?:name|property)="([\w:]+)" content="([^"]*)"', html(name)))
         said[name] = tags["description"]
         assert 20 < len(unescape(tags["description"])) <= 200, name
+        assert "<" not in unescape(tags["description"]), name
         assert tags["og:title"] and tags["og:description"] == tags["description"] and tags["twitter:card"]
         assert tags["og:url"].endswith(name)
         root = tags["og:url"].removesuffix(name)

@@ -1,13 +1,9 @@
 """Boxes to predict, questions, hints and terms, used from the keyboard; the same without JavaScript."""
 
 import pytest
-from built_site import BOOK, SITE, open_page
+from built_site import MARKS, SITE, open_page
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.site,
-    pytest.mark.skipif(not BOOK, reason="skipped: no site, run make site"),
-]
+pytestmark = MARKS
 LESSON = "book/executed/00_start_here.html"
 
 

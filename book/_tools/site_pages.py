@@ -15,13 +15,13 @@ from urllib.parse import urlparse
 import pandas as pd
 import yaml
 from docutils import nodes
-from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 import gru_lite as gru
 
 sys.path.insert(0, str(Path(__file__).parent))
 import lessons
+from lesson_pages import FOLDER, lesson_link
 
 FORMULAS = (nodes.math, nodes.math_block)
 PICTURE = "_static/hero.png"
@@ -35,12 +35,13 @@ LONGEST = 200  # characters of a description; search engines cut at about as man
 def recorded():
     """{name: values of the seeds} of what the first page shows: no number on it is typed."""
     names = ("waterdigits_requests", "waterdigits_fresh_seeds")
-    requests = pd.concat(gru.read_record(name)[0] for name in names)  # all seeds, as in lesson 0
+    parts = [gru.read_record(name)[0] for name in names]
+    requests = pd.concat(parts)  # all seeds, as in lesson 0
     rows = [("original", "none"), ("retrain", "none"), ("retrain", "replacement")]
     original, retrain, reweight = (gru.select(requests, method, 0.9, how)["GA"] for method, how in rows)
     methods, _ = gru.read_record("waterdigits_large_methods")
     return {
-        "figure": gru.select(gru.read_record(names[0])[0], "original", 0.9)["GA"],
+        "figure": gru.select(parts[0], "original", 0.9)["GA"],
         "harm": original - retrain,
         "back": reweight - retrain,
         "nothing": gru.select(methods, "original", 0.9)["avg_gap_refs"],
@@ -127,10 +128,7 @@ class LessonStatus(SphinxDirective):
     def run(self):
         rows, package = [], lessons.package_hash()
         for slug, title, about, claims in executed():
-            link = addnodes.pending_xref(
-                "", nodes.inline("", title), refdomain="std", reftype="doc", refexplicit=True, refwarn=True,
-                refdoc=self.env.docname, reftarget=f"/book/executed/{slug}",
-            )  # fmt: skip
+            link = lesson_link(title, slug, self.env.docname)
             device = about["cpu"] if about["gpu"] == "none" else about["gpu"]
             cells = [about["date"], f"{device}, {about['cores']} cores", str(about["seconds"]), str(claims)]
             rows.append([link, *cells, about["profile"]])
@@ -252,7 +250,7 @@ def previews(app, pagename, context, doctree):
 
 def source_of(app, docname):
     """The file that a reader would change: a lesson's script, or what a page takes in as a whole."""
-    if docname.startswith("book/executed/"):
+    if docname.startswith(FOLDER):
         return f"notebooks/{docname.rpartition('/')[2]}.py"
     path = Path(app.env.doc2path(docname))
     taken = re.fullmatch(r"```\{include\} (\S+)\n```\s*", path.read_text(encoding="utf-8"))

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from docutils import nodes
+from lesson_pages import FOLDER
 from sphinx import addnodes
 
 SYNONYMS = Path(__file__).with_name("search_synonyms.txt")
@@ -17,7 +18,7 @@ SILENT = (nodes.raw, nodes.comment, nodes.math_block, nodes.substitution_definit
 
 
 def group_of(docname):
-    if docname.startswith("book/executed/"):
+    if docname.startswith(FOLDER):
         return "Lessons"
     if docname == "book/glossary":
         return "Glossary"

@@ -9,7 +9,7 @@ LOCK := --universal --python-version 3.11 --no-header --no-annotate --no-emit-in
 START := $(shell date +%s)
 elapsed = @echo "make $@: done in $$(( $$(date +%s) - $(START) )) s"
 # What the built site depends on. The notebooks are written by `make book` before this list is read again.
-SITE := $(shell find _config.yml _toc.yml book gru_lite notebooks -type f ! -name '*.pyc' ! -name '*.partial' 2>/dev/null)
+SITE := $(shell find _config.yml _toc.yml CITATION.cff book gru_lite notebooks results -type f ! -name '*.pyc' ! -name '*.partial' 2>/dev/null)
 
 .PHONY: help venv twins lessons book figure site test lint units smoke claims oldest lock pdf clean
 # Where the lowest versions of pyproject.toml are installed, and what is measured for the claims.

@@ -28,7 +28,7 @@ def group_ids(target: np.ndarray, sensitive: np.ndarray, n_sensitive: int) -> np
     Args:
         target: whole numbers (N,), y.
         sensitive: whole numbers (N,), s.
-        n_sensitive: S.
+        n_sensitive: number of sensitive values, S.
     """
     return np.asarray(target, dtype=np.int64) * n_sensitive + np.asarray(sensitive, dtype=np.int64)
 
@@ -69,6 +69,11 @@ class ForgetSplit:
     n_train: np.ndarray
     n_retain: np.ndarray
     group_names: tuple
+
+
+def of_forgotten_groups(split: ForgetSplit, dataset: Grouped) -> np.ndarray:
+    """Return (N,) booleans: whether a sample of a data set belongs to a group that `split` forgets."""
+    return np.isin(dataset.group, [y * dataset.n_sensitive + s for y, s in split.groups])
 
 
 def parse_ratio(ratio: float | str) -> Fraction:

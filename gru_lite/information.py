@@ -34,8 +34,8 @@ class Critic(nn.Module):
     """T(z, g): one hidden layer with ReLU on concat(z, one-hot g). Always float32, inside autocast too.
 
     Args:
-        n_features: D.
-        n_groups: K.
+        n_features: size of the features, D.
+        n_groups: number of groups, K.
         hidden: width of the layer.
         seed: the initial weights depend on it alone.
     """
@@ -197,8 +197,8 @@ def mutual_information(
         nats; where there is no information, often a little below 0. Exactly 0.0 when only one group occurs.
 
     Raises:
-        InputError: names the row or the option that is wrong. DivergedError: the loss of a critic left all
-            bounds.
+        InputError: names the row or the option that is wrong.
+        DivergedError: the loss of a critic left all bounds.
     """
     check_choice(estimator, ("mine", "classifier", "smile"), "estimator")
     check_choice(marginal, ("exact", "empirical", "uniform"), "marginal")

@@ -31,6 +31,7 @@ from sklearn.preprocessing import StandardScaler
 
 import gru_lite as gru
 from gru_lite.experiment.store import record
+from gru_lite.groups import of_forgotten_groups
 from gru_lite.methods.miu import MIUConfig, miu
 from gru_lite.seeding import stream
 from gru_lite.train import watching
@@ -53,8 +54,7 @@ class Judge:
 
     def __init__(self, bench, split, seed):
         self.bench, self.split = bench, split
-        (pair,) = split.groups
-        self.forgotten = pair[0] * bench.train.n_sensitive + pair[1]
+        self.of_forgotten = of_forgotten_groups(split, bench.test)
         order = stream(seed, "halves of test").permutation(len(bench.test))
         self.halves = np.array_split(order, 2)
 
@@ -75,7 +75,7 @@ class Judge:
             readings.append(
                 {
                     "score_F": score(train[self.split.forget], of_train[self.split.forget]).mean(),
-                    "score_unseen": of_test[group[other] == self.forgotten].mean(),
+                    "score_unseen": of_test[self.of_forgotten[other]].mean(),
                     "score_R": _over_groups(retained, of_train[self.split.retain]),
                     "information": _over_groups(of_test, group[other]),
                 }

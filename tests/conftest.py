@@ -1,15 +1,19 @@
 """What the tests share: data and models that are small enough for a fraction of a second, and no GPU."""
 
 import contextlib
+import functools
+import http.server
 import os
 import re
 import shlex
+import threading
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 
 import numpy as np
 import pytest
 import torch
+from built_site import BROWSER, FLAGS, PAGES, SITE
 from hypothesis import settings
 from PIL import Image
 from refusals import accepted
@@ -151,3 +155,56 @@ def refused(capsys, tmp_path):
         assert not wrong, "\n".join(wrong)
 
     return check
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not PAGES:
+        pytest.skip("skipped: no site, run make site")
+    if BROWSER is None:
+        pytest.skip("skipped: no Chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def server():
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    handler = functools.partial(Quiet, directory=str(SITE))
+    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{httpd.server_port}/"
+    httpd.shutdown()
+
+
+@pytest.fixture(params=["file", "http"])
+def base(request):
+    return SITE.as_uri() + "/" if request.param == "file" else request.getfixturevalue("server")
+
+
+@pytest.fixture
+def page(browser, base):
+    """A page that notes every request that leaves the site and everything that goes wrong."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.troubles = []
+    page.on(
+        "request",
+        lambda r: r.url.startswith((base, "data:", "blob:")) or page.troubles.append(f"outside: {r.url}"),
+    )
+    page.on("requestfailed", lambda r: page.troubles.append(f"failed: {r.url} {r.failure}"))
+    page.on("response", lambda r: page.troubles.append(f"{r.status}: {r.url}") if r.status >= 400 else None)
+    page.on(
+        "console",
+        lambda m: page.troubles.append(f"{m.type}: {m.text}") if m.type in ("error", "warning") else None,
+    )
+    page.on("pageerror", lambda e: page.troubles.append(f"error: {e}"))
+    yield page
+    context.close()

@@ -1,28 +1,13 @@
 """The built book, page by page, in a real browser: from disk (file://) and over http."""
 
-import functools
-import http.server
-import shutil
-import threading
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin, urlparse
 
 import pytest
+from built_site import BOOK, PAGES, SITE, open_page
 
 pytestmark = [pytest.mark.slow, pytest.mark.site]
 
-SITE = Path(__file__).resolve().parents[1] / "_build" / "html"
-BROWSER = next(
-    (p for name in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(name))), None
-)
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
-PAGES = sorted(p.relative_to(SITE).as_posix() for p in SITE.rglob("*.html")) if SITE.exists() else []
-# The first only leads to book/index.html; the second kind are parts of the theme.
-PAGES = [p for p in PAGES if p != "index.html" and not p.startswith("_static/")]
-BOOK = [p for p in PAGES if p.startswith("book/")]
 WIDTHS = (1280, 360)
 
 # Text that still looks like TeX, outside code. `$` alone is not enough: a price is no formula.
@@ -67,64 +52,6 @@ PLACES = """() => ({
   provenance: document.querySelector('p.provenance')?.innerText || '',
   text: location.pathname.includes('/executed/') ? document.querySelector('article').innerText : '',
 })"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not PAGES:
-        pytest.skip("skipped: no site, run make site")
-    if BROWSER is None:
-        pytest.skip("skipped: no Chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def server():
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
-    handler = functools.partial(Quiet, directory=str(SITE))
-    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=httpd.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{httpd.server_port}/"
-    httpd.shutdown()
-
-
-@pytest.fixture(params=["file", "http"])
-def base(request):
-    return SITE.as_uri() + "/" if request.param == "file" else request.getfixturevalue("server")
-
-
-@pytest.fixture
-def page(browser, base):
-    """A page that notes every request that leaves the site and everything that goes wrong."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    page.troubles = []
-    page.on(
-        "request",
-        lambda r: r.url.startswith((base, "data:", "blob:")) or page.troubles.append(f"outside: {r.url}"),
-    )
-    page.on("requestfailed", lambda r: page.troubles.append(f"failed: {r.url} {r.failure}"))
-    page.on("response", lambda r: page.troubles.append(f"{r.status}: {r.url}") if r.status >= 400 else None)
-    page.on(
-        "console",
-        lambda m: page.troubles.append(f"{m.type}: {m.text}") if m.type in ("error", "warning") else None,
-    )
-    page.on("pageerror", lambda e: page.troubles.append(f"error: {e}"))
-    yield page
-    context.close()
-
-
-def open_page(page, url):
-    page.goto(url, wait_until="load")
-    page.evaluate("async () => { if (window.MathJax?.startup?.promise) await MathJax.startup.promise; }")
 
 
 def test_every_page(page, base):

@@ -19,13 +19,11 @@ for (const box of document.querySelectorAll(".predict")) {
   });
 }
 
-// A question is answered when its right choice is opened; the first choice counts.
+// The first choice of a question counts. A click, or a key that stands for one: print opens all of them, too.
 for (const quiz of document.querySelectorAll(".quiz")) {
-  const choices = [...quiz.querySelectorAll("details.choice")];
-  for (const choice of choices) {
-    choice.addEventListener("toggle", () => {
-      if (choice.open) choice.classList.add("opened");
-      if (choice.open && !quiz.dataset.first) quiz.dataset.first = choice.matches(".right") ? "right" : "wrong";
+  for (const choice of quiz.querySelectorAll("details.choice")) {
+    choice.querySelector("summary").addEventListener("click", () => {
+      quiz.dataset.first ??= choice.matches(".right") ? "right" : "wrong";
       tell();
     });
   }

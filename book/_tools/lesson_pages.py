@@ -59,10 +59,7 @@ def add_links(app, doctree):
 
 def link_lessons(app, doctree):
     """Make every "lesson 3" of a text a link to that lesson."""
-    if app.env.docname.startswith(FOLDER):
-        here = app.env.docname.removeprefix(FOLDER)
-    else:
-        here = None
+    here = app.env.docname.removeprefix(FOLDER)
     documents = {lessons.number_of(script.stem): script.stem for script in lessons.lessons()}
     for text in list(doctree.findall(nodes.Text)):
         if is_inside(text, KEPT):
@@ -75,12 +72,17 @@ def link_lessons(app, doctree):
             stem = documents.get(int(number))
             if stem is None:
                 raise lessons.LessonError(f"{app.env.docname} mentions {words}, and there is none")
-            link = addnodes.pending_xref(
-                "", nodes.inline("", words), refdomain="std", reftype="doc", reftarget=f"/{FOLDER}{stem}",
-                refexplicit=True, refwarn=True, refdoc=app.env.docname,
-            )  # fmt: skip
-            new += [nodes.Text(words) if stem == here else link, nodes.Text(after)]
+            link = nodes.Text(words) if stem == here else lesson_link(words, stem, app.env.docname)
+            new += [link, nodes.Text(after)]
         text.parent.replace(text, new)
+
+
+def lesson_link(words, stem, docname):
+    """A link with these words from a page to a lesson, for Sphinx to resolve."""
+    return addnodes.pending_xref(
+        "", nodes.inline("", words), refdomain="std", reftype="doc", reftarget=f"/{FOLDER}{stem}",
+        refexplicit=True, refwarn=True, refdoc=docname,
+    )  # fmt: skip
 
 
 def is_inside(node, kinds):

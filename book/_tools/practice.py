@@ -83,19 +83,16 @@ class Quiz(SphinxDirective):
             raise self.error(str(problem)) from None
         box = nodes.container(classes=["quiz"])
         box += nodes.paragraph("", "Question", classes=["practice-title"])
-        box += self.parsed(question)
+        box += self.parse_text_to_nodes(question)
         for choice in choices:
             kind, verdict = ("right", RIGHT) if choice.is_right else ("wrong", WRONG)
             box += html(f'<details class="choice {kind}"><summary>')
-            (paragraph,) = self.parsed(choice.text)
+            (paragraph,) = self.parse_text_to_nodes(choice.text)
             box += nodes.inline("", "", *paragraph.children)
             box += html("</summary>")
-            box += self.parsed(f"**{verdict}** {choice.why}")
+            box += self.parse_text_to_nodes(f"**{verdict}** {choice.why}")
             box += html("</details>")
         return [box]
-
-    def parsed(self, text):
-        return self.parse_text_to_nodes(text)
 
 
 class Collapsed(SphinxDirective):

@@ -6,20 +6,25 @@ reads without MathJax.
 """
 
 import re
+from functools import cache
+from html import escape
 
 import lessons
 from docutils import nodes
 from lesson_pages import KEPT, is_inside
-from practice import html
 from sphinx import addnodes
-from sphinx.util.nodes import make_refnode
 
 GLOSSARY = "book/glossary"
 NO_TERMS = (*KEPT, nodes.caption, nodes.math, nodes.math_block, addnodes.desc, addnodes.download_reference)
 
 
+class Term(nodes.inline):
+    """A term with its note. Its text is the words alone, for the search and for previews."""
+
+
+@cache
 def entries(env):
-    """{term: (its anchor, the nodes of its first sentence)} from the glossary's doctree."""
+    """{term: (its anchor, its first sentence as HTML)} from the glossary's doctree."""
     found = {}
     for item in env.get_doctree(GLOSSARY).findall(nodes.definition_list_item):
         term = next(item.findall(nodes.term))
@@ -35,12 +40,12 @@ def first_sentence(term, paragraph):
         if isinstance(node, nodes.math):
             if not re.fullmatch(r"[A-Za-z]", text):
                 raise lessons.LessonError(f"glossary, {term}: a first sentence in words, without ${text}$")
-            kept.append(nodes.emphasis("", text))
+            kept.append(f"<em>{text}</em>")
             continue
         end = re.search(r"\.(\s|$)", text) if isinstance(node, nodes.Text) else None
-        kept.append(nodes.Text(text[: end.start()] + "." if end else text))
+        kept.append(escape(text[: end.start()] + "." if end else text))
         if end:
-            return kept
+            return "".join(kept)
     raise lessons.LessonError(f"glossary, {term}: its first sentence does not end")
 
 
@@ -59,36 +64,34 @@ def mark_terms(app, doctree, docname):
     for text in list(doctree.findall(nodes.Text)):
         if is_inside(text, NO_TERMS):
             continue
-        parts, changed = [text.astext()], False
+        parts = [text.astext()]
         for term, regex in list(left.items()):
             for k, part in enumerate(parts):
                 match = regex.search(part) if isinstance(part, str) else None
                 if match:
                     anchor, sentence = glossary[term]
-                    marked = note(app, docname, match.group(), anchor, sentence)
+                    marked = Term("", match.group(), sentence=sentence, name=f"note-{anchor}")
+                    marked["href"] = f"{app.builder.get_relative_uri(docname, GLOSSARY)}#{anchor}"
                     parts[k : k + 1] = [part[: match.start()], marked, part[match.end() :]]
                     del left[term]
-                    changed = True
                     break
-        if changed:
-            new = [n for p in parts for n in ([nodes.Text(p)] if isinstance(p, str) else p)]
+        if len(parts) > 1:
+            new = [nodes.Text(part) if isinstance(part, str) else part for part in parts]
             text.parent.replace(text, new)
 
 
-def note(app, docname, words, anchor, sentence):
-    """The nodes of a term and what appears beside it."""
-    href = make_refnode(app.builder, docname, GLOSSARY, anchor, nodes.Text(words))["refuri"]
-    name = f"note-{anchor}"
-    return [
-        html(f'<span class="term-box"><a class="term" href="{href}" aria-describedby="{name}">'),
-        nodes.Text(words),
-        html(f'</a><span class="term-note" role="tooltip" id="{name}">'),
-        *[node.deepcopy() for node in sentence],
-        html("</span></span>"),
-    ]
+def visit_term(self, node):
+    link = f'<a class="term" href="{escape(node["href"])}" aria-describedby="{node["name"]}">'
+    self.body.append(f'<span class="term-box">{link}')
+
+
+def depart_term(self, node):
+    note = f'<span class="term-note" role="tooltip" id="{node["name"]}">{node["sentence"]}</span>'
+    self.body.append(f"</a>{note}</span>")
 
 
 def setup(app):
+    app.add_node(Term, html=(visit_term, depart_term))
     app.connect("doctree-resolved", mark_terms)
     app.add_css_file("terms.css")
     app.add_js_file("terms.js", loading_method="defer")

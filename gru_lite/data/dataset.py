@@ -125,17 +125,17 @@ class GroupedDataset:
 
     @property
     def inputs(self) -> np.ndarray:
-        """The images, the features or the tokens: whichever there is."""
+        """The images, the features or the tokens, whichever there is."""
         return next(inputs for inputs in (self.images, self.features, self.tokens) if inputs is not None)
 
     @property
     def n_targets(self) -> int:
-        """Y."""
+        """Number of targets, Y."""
         return len(self.target_names)
 
     @property
     def n_sensitive(self) -> int:
-        """S."""
+        """Number of sensitive values, S."""
         return len(self.sensitive_names)
 
     @property

@@ -107,7 +107,8 @@ def execute_run(plan: Plan, item: Run, parent: int | None = None) -> None:
         failed = {"scores": None, "seconds": None, "status": FAILED_SEARCH}
         write_text(folder / "run.json", json.dumps(record | failed, indent=1))
         return
-    curve = _Curve(plan, item, bench, split) if plan.has_curve(item) else None
+    precision = plan.recipe.scored_in
+    curve = _Curve(item, bench, split, precision) if plan.has_curve(item) else None
     scores = None
     try:
         with watching(curve.look) if curve else contextlib.nullcontext():
@@ -117,7 +118,7 @@ def execute_run(plan: Plan, item: Run, parent: int | None = None) -> None:
         if plan.keeps_model(item) and is_main():
             save(model, folder / "model.safetensors")
         if split:
-            logits = predictions(model, bench, precision=plan.recipe.scored_in)
+            logits = predictions(model, bench, precision=precision)
             scores = score(logits, bench, split, n_jobs=plan.n_jobs).flat()
         record |= {"scores": scores, "seconds": round(seconds, 2), "status": "ok"}
     except DivergedError as error:
@@ -133,13 +134,13 @@ def execute_run(plan: Plan, item: Run, parent: int | None = None) -> None:
 class _Curve:
     """The accuracies of a model that trains, after each epoch."""
 
-    def __init__(self, plan, item, bench, split):
-        self.plan, self.bench, self.split, self.rows = plan, bench, split, []
+    def __init__(self, item, bench, split, precision):
+        self.bench, self.split, self.precision, self.rows = bench, split, precision, []
         self.about = {name: getattr(item, name) for name in ("method", "sampling", "ratio", "seed")}
 
     def look(self, epoch, model):
         try:
-            logits = predictions(model, self.bench, precision=self.plan.recipe.scored_in)
+            logits = predictions(model, self.bench, precision=self.precision)
             found = accuracies(logits, self.bench, self.split)
         except DivergedError:  # what is not finite is no reason for a curve to stop the training
             found = {}

@@ -158,7 +158,7 @@ def read_record(name: str) -> tuple[pd.DataFrame, dict[str, str]]:
         name: of the table, without its folder and ".csv".
 
     Returns:
-        the table, and what its comment lines say: command, commit, versions, device, date, seeds.
+        the table, and what its comment lines say, such as command, commit, versions, device, date, seeds.
     """
     file = Path(__file__).parents[2] / "results" / f"{name}.csv"
     if not file.is_file():

@@ -156,11 +156,12 @@ def compare(
         metric: column of which a higher value is better.
 
     Returns:
-        a row a rival (the original included; the references and the ceiling are no rivals) and ratio: ratio;
-        method and method_sampling, what is compared; rival and sampling; seeds (pairs); mean (method - rival)
-        and half (of its 95% interval); p_holm (corrected over the rivals of this ratio); smallest (the
-        difference that so many pairs would have found with 80% power); smallest_holm (the same at the first
-        Holm step). Rivals with fewer than two common seeds are left out.
+        DataFrame: a row a rival (the original included; the references and the ceiling are no rivals) and
+            ratio: ratio; method and method_sampling, what is compared; rival and sampling; seeds (pairs);
+            mean (method - rival) and half (of its 95% interval); p_holm (corrected over the rivals of this
+            ratio); smallest (the difference that so many pairs would have found with 80% power);
+            smallest_holm (the same at the first Holm step). Rivals with fewer than two common seeds are left
+            out.
     """
     rows = []
     for ratio, block in table.groupby("ratio", sort=False):
@@ -195,10 +196,10 @@ def equivalence(table: pd.DataFrame, margin: float = MARGIN, metric: str = "avg_
         metric: a column.
 
     Returns:
-        a row a method, sampling and ratio (the original and retraining are none): seeds (pairs); mean
-        (method - ceiling) and half (of its 90% interval); p_inside and p_outside as `equivalence_test` gives
-        them, each after Holm over the rows of this ratio; verdict: "equivalent", "not equivalent" or
-        "undecided" at level .05.
+        DataFrame: a row a method, sampling and ratio (the original and retraining are none): seeds (pairs);
+            mean (method - ceiling) and half (of its 90% interval); p_inside and p_outside as
+            `equivalence_test` gives them, each after Holm over the rows of this ratio; verdict: "equivalent",
+            "not equivalent" or "undecided" at level .05.
     """
     rows = []
     for ratio, block in table.groupby("ratio", sort=False):

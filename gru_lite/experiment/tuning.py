@@ -95,16 +95,17 @@ def tune(options: TuneOptions, progress: bool = True) -> pd.DataFrame:
         progress: show bars.
 
     Returns:
-        The log as a DataFrame, of what was asked for: the folder may hold more, from earlier calls.
+        DataFrame: the log of what was asked for. The folder may hold more, from earlier calls.
 
     Raises:
         InputError: before anything is written.
     """
     seeds, ratios = requests(options)
-    sampling = options.reweight[0]
-    begin = {method: first_points(method, options.trials, options.search) for method in options.methods}
+    sampling, n = options.reweight[0], options.trials
     searches = [
-        Search(method, how, space_of(method), _limited(begin[method], options.steps))
+        Search(
+            method, how, space_of(method), _limited(first_points(method, n, options.search), options.steps)
+        )
         for method in options.methods
         for how in ((sampling, "none") if retains(method) else ("none",))
     ]
@@ -248,7 +249,8 @@ def tuning_summary(log: pd.DataFrame) -> str:
 
 
 def _limited(trials, steps):
-    return [trial | {"steps": steps} for trial in trials] if steps else trials
+    """The trials with the limit of steps, where there is one."""
+    return [trial | ({"steps": steps} if steps else {}) for trial in trials]
 
 
 def _place(item):

@@ -25,6 +25,7 @@ import torch.nn.functional as F
 
 from ..data.dataset import GroupedDataset
 from ..errors import InputError, check_choice
+from ..groups import of_forgotten_groups
 from ..information import Critic, MovingAverage, exact_terms, sampled_terms
 from ..models import Classifier
 from ..seeding import further_seed, torch_stream
@@ -267,8 +268,7 @@ class Aim:
     """What a critic reads of the unseen samples of the forgotten groups, in the model as it is."""
 
     def __init__(self, unseen, split, training, others):
-        forgotten = [y * unseen.n_sensitive + s for y, s in split.groups]
-        self.index = np.flatnonzero(np.isin(unseen.group, forgotten))
+        self.index = np.flatnonzero(of_forgotten_groups(split, unseen))
         if not len(self.index):
             raise InputError(f"unseen has no sample of the forgotten groups {list(split.groups)}")
         self.data = device_data(unseen, training.device)

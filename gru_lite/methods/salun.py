@@ -91,8 +91,9 @@ def salun(original, data, split, config, *, weights, sampling, seed):
     forget = forget_sampler(data, split, config)
     with Training(original, data, config, seed, hold_statistics=config.statistics == "held") as training:
         model = training.model
-        whole_pass = forget_sampler(data, split, replace(config, steps=0))
-        means_of = whole_pass if config.mask == "batches" else None
+        # All of F, however few of its batches the steps allow.
+        whole = replace(config, steps=0)
+        means_of = forget_sampler(data, split, whole) if config.mask == "batches" else None
         mask = saliency_mask(training, split.forget, config.share, means_of)
         weights_of, kept = list(model.parameters()), [(~m).float() for m in mask]
         before = torch._foreach_mul([weight.detach() for weight in weights_of], kept)  # 0 where they may move

@@ -99,7 +99,7 @@ class Recipe:
 
     @property
     def scored_in(self) -> str:
-        """The precision of the predictions that are scored: as released, that of the trainings."""
+        """The precision of the predictions that are scored; as released, that of the trainings."""
         is_released = self.published and self.preset == "paper"
         return self.config("original").precision if is_released else "float32"
 

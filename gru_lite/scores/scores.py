@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 
 from ..data.dataset import DatasetParts
 from ..errors import DivergedError, InputError, check_choice
-from ..groups import ForgetSplit, group_ids
+from ..groups import ForgetSplit, group_ids, of_forgotten_groups
 from ..models import Classifier
 from ..train.prediction import predict
 from .attacks import balanced_attack, paper_attack
@@ -146,8 +146,7 @@ def accuracies(model: Classifier | Predictions, bench: DatasetParts, split: Forg
             raise DivergedError(
                 f"the model's outputs are not finite (first on {part} sample {row}): it has diverged"
             )
-    forgotten = [y * bench.train.n_sensitive + s for y, s in split.groups]
-    of_forgotten = np.isin(bench.test.group, forgotten)
+    of_forgotten = of_forgotten_groups(split, bench.test)
     if not of_forgotten.any():
         raise InputError(f"test has no sample of the forgotten groups {list(split.groups)}: GA is undefined")
     train, test = (getattr(logits, p).argmax(axis=1) == getattr(bench, p).target for p in ("train", "test"))

@@ -39,8 +39,7 @@ def predict(
             the authors' release scores models of images.
     """
     device = default_device(device)
-    half = torch.float16 if precision == "float16" else torch.bfloat16
-    with torch.autocast(device.type, half, enabled=precision != "float32"):
+    with autocast(device, precision):
         return _of_dataset(model, lambda m, x: m(x), dataset, indices, batch_size, threads, device)
 
 
@@ -63,6 +62,12 @@ def _of_dataset(model, function, dataset, indices, batch_size, threads, device):
     if next(model.parameters()).device != device:
         model = copy.deepcopy(model).to(device)
     return outputs(model, function, device_data(dataset, device), index, batch_size, threads).cpu().numpy()
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Return the arithmetic of a precision, as TrainConfig names it, for what is computed inside."""
+    half = torch.float16 if precision == "float16" else torch.bfloat16
+    return torch.autocast(device.type, half, enabled=precision != "float32")
 
 
 @torch.no_grad()

@@ -18,7 +18,7 @@ from ..seeding import stream, torch_stream
 from .config import TrainConfig
 from .device import default_device, device_data, to_device
 from .parallel import averaged, desynchronise, gather, part, synchronise, world
-from .prediction import outputs
+from .prediction import autocast, outputs
 from .sampling import Batch, Sampler
 
 _watcher: ContextVar[Callable | None] = ContextVar("watcher", default=None)
@@ -178,8 +178,7 @@ class Training:
 
     def autocast(self, enabled: bool = True) -> torch.autocast:
         """The arithmetic of `precision`, for what is computed inside."""
-        half = torch.float16 if self.config.precision == "float16" else torch.bfloat16
-        return torch.autocast(self.device.type, half, enabled and self.config.precision != "float32")
+        return autocast(self.device, self.config.precision if enabled else "float32")
 
     def forward(self, batch: Batch, exact: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (features (B, D), logits (B, Y)) in float32, whatever the precision of the backbone's

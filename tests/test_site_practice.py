@@ -1,0 +1,95 @@
+"""Boxes to predict, questions, hints and terms, used from the keyboard; the same without JavaScript."""
+
+import pytest
+from built_site import MARKS, SITE, open_page
+
+pytestmark = MARKS
+LESSON = "book/executed/00_start_here.html"
+
+
+@pytest.fixture
+def base():
+    return SITE.as_uri() + "/"
+
+
+def test_a_prediction_is_uncovered_from_the_keyboard(page, base):
+    open_page(page, base + LESSON)
+    boxes, covered = page.locator(".predict").count(), page.locator(".cell_output.covered")
+    assert boxes >= 3 and covered.count() == boxes and not covered.first.is_visible()
+    output = page.locator(".cell_output.covered").first.element_handle()
+    page.locator("button.uncover").first.focus()
+    page.keyboard.press("Enter")
+    assert covered.count() == boxes - 1 and output.is_visible()
+    assert page.evaluate("output => document.activeElement === output", output)  # nobody is lost
+    assert not page.troubles
+
+
+def test_a_question_marks_itself(page, base):
+    open_page(page, base + LESSON)
+    quiz = page.locator(".quiz").first
+    wrong, right = (quiz.locator(f"details.{kind}") for kind in ("wrong", "right"))
+    assert right.count() == 1 and not right.locator("p").first.is_visible()
+    wrong.first.locator("summary").focus()
+    page.keyboard.press("Enter")
+    assert wrong.first.locator("p").first.inner_text().startswith("Not quite.")
+    right.locator("summary").focus()
+    page.keyboard.press("Space")
+    assert right.locator("p").first.inner_text().startswith("Right.")
+    tally = page.get_by_role("status").filter(has_text="questions answered")
+    n = page.locator(".quiz").count()
+    assert tally.inner_text() == f"1 of {n} questions answered, 0 right at the first choice."
+
+
+def test_hints_and_solutions_are_collapsed(page, base):
+    open_page(page, base + LESSON)
+    for kind in ("hint", "solution"):
+        parts = page.locator(f"details.{kind}")
+        assert parts.count() == page.locator(".admonition.exercise, .exercise.admonition").count() > 0
+        assert not parts.first.evaluate("part => part.open")
+        parts.first.locator("summary").focus()
+        page.keyboard.press("Enter")
+        assert parts.first.evaluate("part => part.open")
+    assert page.locator("details.solution .cell_output").first.is_visible()
+
+
+def test_a_term_explains_itself(page, base):
+    open_page(page, base + LESSON)
+    term = page.locator("a.term").first
+    note = page.locator(f"#{term.get_attribute('aria-describedby')}")
+    assert not note.is_visible() and "glossary.html#term-" in term.get_attribute("href")
+    term.focus()
+    assert note.is_visible() and note.inner_text().endswith(".")
+    page.keyboard.press("Escape")
+    assert not note.is_visible()
+    names = page.evaluate("[...document.querySelectorAll('a.term')].map(a => a.getAttribute('href'))")
+    assert len(names) == len(set(names)) > 3  # at its first use alone
+
+
+@pytest.mark.parametrize("width", [360, 1440])
+def test_a_note_stays_on_the_screen(page, base, width):
+    page.set_viewport_size({"width": width, "height": 900})
+    open_page(page, base + LESSON)
+    for k in range(page.locator("a.term").count()):
+        term = page.locator("a.term").nth(k)
+        term.focus()
+        box = page.locator(f"#{term.get_attribute('aria-describedby')}").bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= width, (k, box)
+
+
+def test_nothing_is_covered_without_javascript(browser, base):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(base + LESSON)
+    first = page.locator(".predict + .cell .cell_output").first
+    assert first.is_visible()
+    page.locator(".quiz details.right summary").first.click()
+    assert page.locator(".quiz details.right p").first.is_visible()
+    context.close()
+
+
+def test_nothing_is_covered_in_print(page, base):
+    open_page(page, base + LESSON)
+    page.emulate_media(media="print")
+    assert all(part.is_visible() for part in page.locator(".cell_output.covered").all())
+    assert not page.locator("button.uncover").first.is_visible()
+    assert page.locator(".quiz details.wrong p").first.is_visible()

@@ -35,9 +35,9 @@ _NAMES = {
 _HOME = {name: room for room, names in _NAMES.items() for name in names.split()}
 _ROOMS = {
     "errors", "files", "seeding", "groups", "data", "models", "train", "information", "methods", "scores",
-    "recipes", "experiment", "labels", "plots", "tables", "cli",
+    "recipes", "experiment", "labels", "plots", "tables", "checks", "cli",
 }  # fmt: skip
-__all__ = [*_HOME, "labels", "plots", "tables"]
+__all__ = [*_HOME, "checks", "labels", "plots", "tables"]
 
 
 def __getattr__(name):

@@ -15,6 +15,7 @@ import pandas as pd
 import seaborn as sns
 
 from .data import GroupedDataset
+from .groups import ForgetSplit
 from .labels import label
 from .scores import mean_interval
 from .tables import in_notebook
@@ -145,6 +146,30 @@ def example_grid(dataset: GroupedDataset, per_group: int = 12, seed: int = 0) ->
     axes.grid(False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
+    return fig
+
+
+@style()
+def request_bars(split: ForgetSplit) -> plt.Figure:
+    """Draw what a request takes: a bar for each group of D, divided into F and R, with their sizes.
+
+    Args:
+        split: of `gru_lite.forget_split`.
+    """
+    kept, gone = split.n_retain, split.n_train - split.n_retain
+    fig, axes = figure(7.5, 0.9 + 0.42 * len(kept))
+    looks = {"color": CEILING, "label": f"R, retained: {kept.sum():,}"}, {
+        "color": RETRAIN, "label": f"F, forgotten: {gone.sum():,}", "hatch": "///", "edgecolor": "white",
+    }  # fmt: skip
+    axes.barh(split.group_names, kept, height=0.62, **looks[0])
+    axes.barh(split.group_names, gone, left=kept, height=0.62, **looks[1])
+    for row, (r, f) in enumerate(zip(kept, gone)):
+        text = f"{r:,} in R" + f", {f:,} in F" * bool(f)
+        axes.annotate(text, (r + f, row), (6, 0), textcoords="offset points", va="center", fontsize=10)
+    axes.set(xlabel=f"samples of each group, D: {split.n_train.sum():,}", xlim=(0, 1.3 * split.n_train.max()))
+    axes.invert_yaxis()
+    axes.grid(axis="y", visible=False)
+    fig.legend(loc="outside upper center", ncols=2)
     return fig
 
 

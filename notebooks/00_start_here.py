@@ -15,8 +15,7 @@
 # - show with a swap of backgrounds what the model reads;
 # - show how much of the harm a change of sampling, REWEIGHT, gives back.
 #
-# **You need** Python, and to have trained a classifier in PyTorch before. **Time:** a minute and a half on two CPU
-# cores, most of it for three trainings. There is nothing to download.
+# **You need** Python, and to have trained a classifier in PyTorch before. There is nothing to download.
 
 # %% tags=["parameters"]
 profile = "full"  # or "smoke": few images, one epoch; numbers mean nothing

@@ -16,7 +16,7 @@
 # - read a table of unlearning methods with the help of two more rows: the *no-op*, which does nothing, and the
 #   *ceiling*, a second reference.
 #
-# **You need** {doc}`00_start_here`. **Time:** two minutes on two CPU cores.
+# **You need** {doc}`00_start_here`.
 
 # %% tags=["parameters"]
 profile = "full"  # or "smoke": few images, one epoch; numbers mean nothing
@@ -30,7 +30,7 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 import gru_lite as gru
-from gru_lite import plots, tables
+from gru_lite import checks, plots, tables
 
 METRICS = ["RA", "UA", "TA", "MIA", "EO", "GA"]
 config = gru.TrainConfig(epochs=15 if profile == "full" else 1)
@@ -65,13 +65,20 @@ config = gru.TrainConfig(epochs=15 if profile == "full" else 1)
 # %% [markdown]
 # ## Five models to tell apart
 #
-# We forget half of the group *holes on land*, and train four models: the original, both ways to retrain, and the
-# reference once more with other training randomness. The fifth model is the simplest approximate method, *fine-tune +
-# REWEIGHT*. It goes on training the original on $R$, drawn with REWEIGHT, for a third of the steps.
+# We forget half of the group *holes on land* ({numref}`fig-request`). Then we train four models: the original, both
+# ways to retrain, and the reference once more with other training randomness. The fifth model is the simplest
+# approximate method, *fine-tune + REWEIGHT*. It goes on training the original on $R$, drawn with REWEIGHT, for a third
+# of the steps.
 
 # %%
 bench = gru.load("waterdigits" if profile == "full" else "waterdigits_small", seed=seed)
 split = gru.forget_split(bench.train, groups=[(1, 0)], ratio=0.5, seed=seed)
+
+# %% mystnb={"image": {"alt": "A bar for each of the four groups of the training data. Only the short bar of holes on land is divided: half of it is the forget set F, the other half stays in the retain set R with all of the other groups."}, "figure": {"caption": "The training data D, divided by the request: F is half of one group, R is all the rest.", "name": "fig-request"}}
+plots.request_bars(split)
+plots.show()
+
+# %%
 start = gru.build_model("small_resnet", n_classes=2, seed=seed)
 common = {"dataset": bench.train, "config": config}
 plain = common | {"indices": split.retain}
@@ -517,7 +524,12 @@ gru.check_claim("FairFace: each method is ahead of doing nothing, the last by", 
 # Here is a "method" that costs nothing: return the original with all its logits negated. Compute its UA and its Avg.
 # Gap. Which of the two would have fooled you?
 # :::
-#
+
+# %% tags=["remove-cell"]
+answer = ...  # the UA of the negated logits, in percent
+checks.check("ex-negated-logits", answer, original=scores["original"].UA)
+
+# %% [markdown]
 # :::{clue}
 # You don't need a new model. Every score is a function of the outputs, so negate `predictions["original"]`. The three
 # arrays are its `train`, `val` and `test`, and `dataclasses.replace` makes a copy with other arrays.
@@ -536,6 +548,7 @@ rows = {
 }
 shown = {name: {"UA": s.UA, "Avg. Gap": gru.average_gap(s, reference)} for name, s in rows.items()}
 tables.show(pd.DataFrame(shown).T, "A method that only damages (%).", file="negated")
+assert checks.hint("ex-negated-logits", negated.UA, original=scores["original"].UA) is None
 if profile == "full":
     assert negated.UA < reference.UA - 20
     assert gru.average_gap(negated, reference) < gru.average_gap(scores["original"], reference) - 20
@@ -596,7 +609,12 @@ if profile == "full":
 # The ceiling is as good a reference as the reference. Swap the two on all ten recorded seeds. By how much can the
 # Avg. Gap of a row move at most? Does retrain keep its place above doing nothing?
 # :::
-#
+
+# %% tags=["remove-cell"]
+answer = ...  # in how many of the ten seeds the order depends on the reference
+checks.check("ex-other-reference", answer)
+
+# %% [markdown]
 # :::{clue}
 # `original_rows[METRICS]` has the six scores of each seed. For the first question, think of the triangle inequality:
 # the way from a row to one reference is at most the way to the other and then across.
@@ -626,8 +644,8 @@ tables.show(pd.DataFrame(shown).T, caption, **options, intervals={"retrain - no-
 for row in (original_rows, retrain_rows):
     assert ((gap_to(row, reference_rows) - gap_to(row, ceiling_rows)).abs() <= across + 1e-9).all()
 swapped = (differences["the reference"] > 0) != (differences["the second reference"] > 0)
-assert 1 <= swapped.sum() <= 5, "how often the order of the two rows depends on the reference"
 print(f"the order of the two rows depends on the reference in {swapped.sum()} of {len(swapped)} seeds")
+assert 1 <= swapped.sum() <= 5 and checks.hint("ex-other-reference", swapped.sum()) is None
 
 # %% [markdown]
 # The Avg. Gap of a row moves by at most the distance of the two references, 1.9 points in the mean. So rows that

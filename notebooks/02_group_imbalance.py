@@ -14,8 +14,7 @@
 # - say why differences are taken *within* a seed, and how many seeds a sentence needs;
 # - compare a request with two controls of the same size, and say what each of them rules out.
 #
-# **You need** {doc}`01_what_unlearning_means`. **Time:** four minutes on two CPU cores. Ten seeds were recorded
-# beforehand.
+# **You need** {doc}`01_what_unlearning_means`.
 
 # %% tags=["parameters"]
 profile = "full"  # or "smoke": few images, one epoch; numbers mean nothing
@@ -27,7 +26,7 @@ import pandas as pd
 from scipy import stats
 
 import gru_lite as gru
-from gru_lite import plots, tables
+from gru_lite import checks, plots, tables
 
 METRICS = ["RA", "UA", "TA", "MIA", "EO", "GA"]
 config = gru.TrainConfig(epochs=15 if profile == "full" else 1)
@@ -416,7 +415,12 @@ if profile == "full":
 # At ratio 0.1 the paired differences have a standard deviation of 2.5 points. How many seeds make half the width of the
 # interval 1 point? And if the true effect were exactly 1 point, how often would such an interval exclude 0?
 # :::
-#
+
+# %% tags=["remove-cell"]
+answer = ...  # a number of seeds
+checks.check("ex-how-many-seeds", answer, spread=harm["0.1"].std())
+
+# %% [markdown]
 # :::{clue}
 # Begin with $t \approx 2$ and solve $t \cdot \mathrm{sd} / \sqrt{n} = 1$ for $n$. Then use the $t$ of that $n$
 # (`stats.t.ppf(0.975, n - 1)`) and correct $n$. For the second question, simulate many experiments with a mean of 1.
@@ -434,6 +438,7 @@ experiments = np.random.default_rng(seed).normal(1, spread, size=(20_000, n))
 halves = stats.t.ppf(0.975, n - 1) * experiments.std(axis=1, ddof=1) / np.sqrt(n)
 found = (abs(experiments.mean(axis=1)) > halves).mean()
 print(f"{n} seeds; of 20,000 experiments with a true effect of 1 point, {found:.0%} exclude 0")
+assert checks.hint("ex-how-many-seeds", n, spread=spread) is None
 assert 20 < n < 35 and 0.4 < found < 0.6
 
 # %% [markdown]

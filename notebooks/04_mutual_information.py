@@ -15,8 +15,7 @@
 # - say how many samples an estimate of $I$ nats needs, and why four groups escape that limit;
 # - recognise a worthless estimate: training samples, wrong marginals, differences of bounds.
 #
-# **You need** {doc}`03_exact_unlearning_by_reweighting`, expectation, and logarithms. **Time:** 30 minutes to read,
-# four to run on two CPU cores.
+# **You need** {doc}`03_exact_unlearning_by_reweighting`, expectation, and logarithms.
 
 # %% tags=["parameters"]
 profile = "full"  # or "smoke": a few steps, so numbers mean nothing
@@ -32,7 +31,7 @@ from scipy.special import logsumexp
 from torch import nn
 
 import gru_lite as gru
-from gru_lite import plots, tables
+from gru_lite import checks, plots, tables
 from gru_lite.information import normalised, sampled_bound
 
 full = profile == "full"
@@ -685,7 +684,12 @@ if full:
 # :label: ex-wider-overlap
 # In the overlap example let the interval reach from $g$ to $g + 3$. Derive $I(Z; G)$ for $m \ge 3$ and check it by counting.
 # :::
-#
+
+# %% tags=["remove-cell"]
+answer = ...  # a function of m that returns I(Z;G) in nats
+checks.check("ex-wider-overlap", answer)
+
+# %% [markdown]
 # :::{clue}
 # Look at the cells $\lfloor z \rfloor = 0, \dots, m + 1$. How many groups are possible in each, and how likely is the cell?
 # :::
@@ -698,7 +702,12 @@ if full:
 #
 # $$I(Z; G) = \log m - \frac{4}{3m} \log 2 - \frac{m - 2}{m} \log 3.$$
 
+
 # %% tags=["solution"]
+def wider_overlap(m):
+    return math.log(m) - 4 / (3 * m) * math.log(2) - (m - 2) / m * math.log(3)
+
+
 for m_wide in (3, 4, 10):
     groups = rng.integers(0, m_wide, 200_000)
     place = np.floor(groups + 3 * rng.random(len(groups))).astype(int)
@@ -707,9 +716,10 @@ for m_wide in (3, 4, 10):
     product = joint.sum(1, keepdims=True) * joint.sum(0)
     seen = joint > 0
     counted = (joint[seen] * np.log(joint[seen] / product[seen])).sum()
-    by_formula = math.log(m_wide) - 4 / (3 * m_wide) * math.log(2) - (1 - 2 / m_wide) * math.log(3)
+    by_formula = wider_overlap(m_wide)
     print(f"m = {m_wide}: by the formula {by_formula:.3f} nats, by counting {counted:.3f}")
     assert abs(counted - by_formula) < 0.02
+assert checks.hint("ex-wider-overlap", wider_overlap) is None
 
 # %% [markdown]
 # :::{answer-end}

@@ -38,6 +38,7 @@ def table():
 DRAWN = {
     "figure": lambda bench: plots.figure()[0],
     "example_grid": lambda bench: plots.example_grid(bench.train, per_group=5),
+    "request_bars": lambda bench: plots.request_bars(gru.forget_split(bench.train, [(1, 0)], "0.5", seed=0)),
     "group_bars": lambda bench: plots.group_bars({"one": SEEDS, "two": SEEDS + 1}, GROUPS),
     "ratio_curves": lambda bench: plots.ratio_curves(table()),
     "paired_dots": lambda bench: plots.paired_dots({"one": [1.0, 2, 4], "two": [3.0]}, "points"),
@@ -106,6 +107,19 @@ def test_example_grid(bench, rendered):
     axes = rendered(plots.example_grid(bench.train, per_group=5))
     assert axes.images[0].get_array().shape == (4 * 32, 5 * 32, 3)
     assert axes.get_yticklabels()[2].get_text() == "hole on land\n30 images"
+
+
+def test_request_bars(rendered):
+    names = [f"group {g}" for g in "abcd"]
+    split = gru.ForgetSplit(*[None] * 5, np.array([10, 4, 2000, 7]), np.array([10, 1, 1500, 7]), names)
+    axes = rendered(plots.request_bars(split))
+    kept, gone = ([bar.get_width() for bar in bars] for bars in axes.containers)
+    assert kept == [10, 1, 1500, 7] and gone == [0, 3, 500, 0]
+    assert [bar.get_x() for bar in axes.containers[1]] == kept
+    said = [text.get_text() for text in axes.texts]
+    assert said == ["10 in R", "1 in R, 3 in F", "1,500 in R, 500 in F", "7 in R"]
+    legend = [text.get_text() for text in axes.figure.legends[0].get_texts()]
+    assert legend == ["R, retained: 1,518", "F, forgotten: 503"] and "D: 2,021" in axes.get_xlabel()
 
 
 def test_group_bars(rendered):

@@ -17,6 +17,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 import lessons
 
 FOLDER = "book/executed/"
+# How fast a lesson is read: prose with formulas, code that is not folded, figures.
+WORDS_A_SECOND = 3.0
+SECONDS_A_LINE = 3
+SECONDS_A_FIGURE = 30
 # In which no text becomes a link.
 KEPT = (
     nodes.literal, nodes.literal_block, nodes.reference, addnodes.pending_xref, nodes.title, nodes.raw,
@@ -48,7 +52,11 @@ def add_links(app, doctree):
             f"{docname}: no title or no provenance; execute it with book/_tools/lessons.py"
         )
     up = "../" * docname.count("/")
+    times = (
+        f"{reading_minutes(path)} minutes to read, {running_minutes(stem)} to run on {about['cores']} cores."
+    )
     links = (
+        f'<p class="lesson-minutes">{times}</p>'
         '<p class="lesson-links">'
         f'<a class="lesson-link" href="{escape(lessons.colab_url(stem))}">Open in Colab</a> '
         f'<a class="lesson-link" href="{up}notebooks/{stem}.ipynb" download>Download notebook</a></p>'
@@ -141,15 +149,73 @@ def adapted(svg, prefix, alt):
     return svg.replace("<svg", f'<svg role="img" aria-label="{escape(alt)}" {size}', 1)
 
 
-def minutes(name, rawtext, text, lineno, inliner, options=None, content=None):
-    """{lesson-minutes}`01_slug`.
+def fold_code(app, doctree):
+    """Collapse the code that draws figures, and each claim to one line that says that it was checked."""
+    if not app.env.docname.startswith(FOLDER):
+        return
+    for cell in list(doctree.findall(nodes.container)):
+        if cell.get("nb_element") != "cell_code":
+            continue
+        if "tag_claim" in cell["classes"]:
+            collapse(cell, 0, len(cell.children), "claim", claims_line(cell))
+        elif "figure" in cell["cell_metadata"].get("mystnb", {}):
+            collapse(cell, 0, 1, "code", "Code of the figure")
 
-    What the lesson took when it was executed, so that no page names it by hand.
-    """
-    seconds = lessons.provenance_of(lessons.EXECUTED / f"{text}.ipynb").get("seconds")
-    if seconds is None:
+
+def collapse(parent, first, last, kind, summary):
+    """Put the children [first, last) of a node into a <details>."""
+    parent.insert(last, nodes.raw("", "</details>", format="html"))
+    opened = f'<details class="folded {kind}"><summary>{escape(summary)}</summary>'
+    parent.insert(first, nodes.raw("", opened, format="html"))
+
+
+def claims_line(cell):
+    """How many statements a cell checks: the asserts of its code, and the lines of `gru.check_claim`."""
+    text = cell.astext()
+    count = len(re.findall(r"^holds: ", text, flags=re.M)) + len(re.findall(r"^ *assert ", text, flags=re.M))
+    if not count:
+        raise lessons.LessonError(f"a claim that checks nothing:\n{text}")
+    return (
+        f"Checked: {count} statements of the text hold" if count > 1 else "Checked: what the text says holds"
+    )
+
+
+def reading_minutes(notebook):
+    """Minutes to read an executed lesson without its folded parts, see book/how_to_use.md."""
+    seconds = 0
+    is_solution = False
+    for cell in json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]:
+        text = "".join(cell["source"])
+        metadata = cell["metadata"]
+        if cell["cell_type"] == "markdown":
+            # Solutions and hints are folded.
+            text = re.sub(r"^:::\{answer\}.*?(^:::\{answer-end\}|\Z)", "", text, flags=re.M | re.S)
+            if is_solution:
+                text = text.partition(":::{answer-end}")[2]
+            text = re.sub(r"^:::\{clue\}.*?^:::", "", text, flags=re.M | re.S)
+            seconds += len(text.split()) / WORDS_A_SECOND
+        elif "figure" in metadata.get("mystnb", {}):
+            seconds += SECONDS_A_FIGURE
+        elif not {"claim", "solution", "remove-cell"} & set(metadata.get("tags", ())):
+            seconds += SECONDS_A_LINE * len([line for line in text.splitlines() if line.strip()])
+        marks = re.findall(r"^:::\{(answer|answer-end)\}", "".join(cell["source"]), flags=re.M)
+        is_solution = marks[-1] == "answer" if marks else is_solution
+    return round(seconds / 60)
+
+
+def running_minutes(stem):
+    """What an executed lesson took, or None where it was never executed."""
+    seconds = lessons.provenance_of(lessons.EXECUTED / f"{stem}.ipynb").get("seconds")
+    return None if seconds is None else f"{max(seconds / 60, 0.1):.1f}"
+
+
+def minutes(name, rawtext, text, lineno, inliner, options=None, content=None):
+    """{lesson-minutes}`01_slug` and {reading-minutes}`01_slug`, so that no page names them by hand."""
+    notebook = lessons.EXECUTED / f"{text}.ipynb"
+    if not notebook.exists():
         return [], [inliner.reporter.error(f"{text} has not been executed", line=lineno)]
-    return [nodes.Text(f"{max(seconds / 60, 0.1):.1f}")], []
+    is_run = name == "lesson-minutes"
+    return [nodes.Text(running_minutes(text) if is_run else str(reading_minutes(notebook)))], []
 
 
 def copy_notebooks(app, exception):
@@ -162,8 +228,10 @@ def copy_notebooks(app, exception):
 
 def setup(app):
     app.add_role("lesson-minutes", minutes)
+    app.add_role("reading-minutes", minutes)
     app.connect("doctree-read", add_links)
     app.connect("doctree-read", link_lessons)
+    app.connect("doctree-read", fold_code)
     app.connect("doctree-resolved", inline_figures)
     # After Sphinx has numbered them through the whole book.
     app.connect("env-get-updated", number_by_lesson, priority=900)

@@ -74,7 +74,13 @@ def test_every_module_has_its_place():
     modules = [path.relative_to(ROOT).with_suffix("") for path in (ROOT / "gru_lite").rglob("*.py")]
     names = {".".join(path.parts) for path in modules if not path.name.startswith("__")}
     assert names <= set(pages), names - set(pages)
-    shared = {"labels": "plots", "tables": "plots", "checks": "plots", "errors": "seeding", "files": "seeding"}
+    shared = {
+        "labels": "plots",
+        "tables": "plots",
+        "checks": "plots",
+        "errors": "seeding",
+        "files": "seeding",
+    }
     for module, page in pages.items():
         room = module.split(".")[1]
         assert page == f"book/api/{shared.get(room, room)}.html", module

@@ -461,6 +461,14 @@ assert p > 0.05, "fresh seeds do tell the two samplings apart"
 gru.check_claim("what REWEIGHT gives back is there again", by_paper - plain)
 
 # %% [markdown]
+# ## Could three, five or ten seeds tell?
+#
+# Choose a model, a ratio, and how many of the recorded seeds you look at. The figure shows the accuracy of the group that
+# asked, and the lines below say what these seeds can tell.
+#
+# :::{explore}
+# :::
+#
 # ## REWEIGHT fails without images or with wrong labels
 #
 # - **A group that is forgotten whole** has no retained sample to weight: $n_D(g)/0$. The package refuses, and names the

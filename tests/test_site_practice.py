@@ -1,10 +1,15 @@
 """Boxes to predict, questions, hints and terms, used from the keyboard; the same without JavaScript."""
 
+import re
+
 import pytest
 from built_site import MARKS, SITE, open_page
 
+import gru_lite as gru
+
 pytestmark = MARKS
 LESSON = "book/executed/00_start_here.html"
+SEEDS = "book/executed/03_exact_unlearning_by_reweighting.html"
 
 
 @pytest.fixture
@@ -76,6 +81,55 @@ def test_a_note_stays_on_the_screen(page, base, width):
         assert box["x"] >= 0 and box["x"] + box["width"] <= width, (k, box)
 
 
+def test_claims_and_the_code_of_figures_are_folded(page, base):
+    open_page(page, base + LESSON)
+    for kind in ("claim", "code"):
+        parts = page.locator(f"details.folded.{kind}")
+        assert parts.count() >= 2 and not any(part.evaluate("part => part.open") for part in parts.all())
+        source = parts.first.locator(".cell_input")
+        assert source.count() == 1 and not source.is_visible()
+        parts.first.locator("summary").focus()
+        page.keyboard.press("Enter")
+        assert source.is_visible()
+    claim = page.locator("details.claim").first
+    held = claim.locator(".cell_output").inner_text().count("holds: ")
+    count = int(re.search(r"\d+", claim.locator("summary").inner_text()).group())
+    assert count >= held > 0 and "check_claim" in claim.locator(".cell_input").inner_text()
+
+
+@pytest.mark.parametrize("has_scripts", [True, False])
+def test_the_figure_of_the_seeds_answers_to_the_keyboard(browser, base, has_scripts):
+    context = browser.new_context(java_script_enabled=has_scripts)
+    page = context.new_page()
+    page.goto(base + SEEDS)
+    figure = page.locator(".explore")
+    shown = figure.locator(".said .state:visible")
+    curves = figure.locator("svg g.state:visible")
+    assert shown.count() == curves.count() == 1
+    table, _ = gru.read_record("waterdigits_requests")
+    models = {"none": "retrain", "replacement": "retrain + REWEIGHT", "top_up": "retrain + top-up"}
+    figure.locator("[name=explore-sampling]").first.focus()
+    seen = set()
+    for sampling, name in models.items():
+        values = gru.select(table, "retrain", 0.5, sampling)["GA"]
+        change = values - gru.select(table, "original", 0.5)["GA"]
+        mean, half = gru.mean_interval(change)
+        text = shown.inner_text()
+        assert shown.count() == curves.count() == 1 and text.startswith(f"{name}, 50%"), text
+        assert f"{values.mean():.1f}% of its test images" in text
+        assert f"{abs(mean):.1f} points less than doing nothing" in text
+        assert ("can't tell" in text.partition("doing nothing")[2].partition("less than")[0]) == (
+            abs(mean) <= half
+        )
+        seen.add(curves.get_attribute("class"))
+        page.keyboard.press("ArrowRight")
+    assert len(seen) == 3 and shown.inner_text().startswith("retrain, 50%")  # round
+    figure.locator("[name=explore-seeds]:checked").focus()
+    page.keyboard.press("ArrowLeft")
+    assert "5 seeds" in shown.inner_text() and shown.count() == curves.count() == 1
+    context.close()
+
+
 def test_nothing_is_covered_without_javascript(browser, base):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
@@ -93,3 +147,4 @@ def test_nothing_is_covered_in_print(page, base):
     assert all(part.is_visible() for part in page.locator(".cell_output.covered").all())
     assert not page.locator("button.uncover").first.is_visible()
     assert page.locator(".quiz details.wrong p").first.is_visible()
+    assert page.locator("details.claim .cell_input").first.is_visible()

@@ -174,7 +174,7 @@ def claims_line(cell):
     text = cell.astext()
     count = len(re.findall(r"^holds: ", text, flags=re.M)) + len(re.findall(r"^ *assert ", text, flags=re.M))
     if not count:
-        raise lessons.LessonError(f"a claim that checks nothing:\n{text}")
+        return "Not checked in this profile"
     return (
         f"Checked: {count} statements of the text hold" if count > 1 else "Checked: what the text says holds"
     )

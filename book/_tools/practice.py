@@ -16,7 +16,7 @@ from typing import NamedTuple
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
-DIRECTIVES = ("predict", "quiz", "clue", "answer", "answer-end")
+DIRECTIVES = ("predict", "quiz", "clue", "answer", "answer-end", "explore")
 RIGHT, WRONG = "Right.", "Not quite."
 
 
@@ -52,6 +52,8 @@ def in_markdown(name, text):
         return f"<details><summary>Solution</summary>{closing}"
     if name == "answer-end":
         return "</details>"
+    if name == "explore":
+        return "> The page of this lesson has a figure here that you can change."
     if name == "predict":
         return "\n".join(f"> {line}".rstrip() for line in ["**Predict.**", *text.strip().splitlines()])
     question, choices = read_quiz(text)

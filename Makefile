@@ -103,17 +103,10 @@ lock: .venv/.stamp ## write requirements.txt from pyproject.toml, keeping pins t
 	@echo uv | .venv/bin/uv pip compile --quiet $(LOCK) --all-extras pyproject.toml - -o requirements.txt
 	$(elapsed)
 
-pdf: .venv/.stamp ## the book as PDF (1 min; needs xelatex and latexmk)
-	@command -v xelatex >/dev/null && command -v latexmk >/dev/null || { echo "no xelatex or latexmk (on Debian: apt-get install texlive-xetex texlive-latex-extra texlive-fonts-recommended fonts-freefont-otf lmodern latexmk)"; exit 1; }
-	@$(MAKE) --no-print-directory _build/latex/gru-lite.pdf
-	@echo "open $(CURDIR)/_build/latex/gru-lite.pdf"
+pdf: .venv/.stamp ## the site, with the book and each lesson as PDF in it (2 min; needs Chromium)
+	@$(MAKE) --no-print-directory _build/.site
+	@$(PY) book/_tools/pdf.py
 	$(elapsed)
-
-_build/latex/gru-lite.pdf: .venv/.stamp $(SITE)
-	@rm -rf _build/latex
-	@mkdir -p _build
-	@NO_COLOR=1 .venv/bin/jupyter-book build . --all --builder pdflatex > _build/pdf.log 2>&1 || { grep -E '^!|WARNING|ERROR' _build/pdf.log | head -20; echo "no PDF; all of it: _build/pdf.log"; exit 1; }
-	@! grep -i -E 'LaTeX Warning: .*undefined' _build/latex/*.log
 
 clean: ## remove what was built, except .venv (at once)
 	rm -rf _build build

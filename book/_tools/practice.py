@@ -98,14 +98,13 @@ class Quiz(SphinxDirective):
 
 
 class Collapsed(SphinxDirective):
-    """{clue} and {answer}. In print on paper, which collapses nothing, a word says what begins."""
+    """{clue} and {answer}."""
 
     has_content = True
 
     def run(self):
         kind, title = {"clue": ("hint", "Hint"), "answer": ("solution", "Solution")}[self.name]
         opened = [html(f'<details class="collapsed {kind}"><summary>{title}</summary>')]
-        opened.append(nodes.raw("", rf"\par\textbf{{{title}.}} ", format="latex"))
         if not self.content:
             return opened
         return [*opened, *self.parse_content_to_nodes(), html("</details>")]

@@ -1,4 +1,4 @@
-// What style sheets cannot do: prepare for print, and give the focus back.
+// What style sheets cannot do: prepare for print, enlarge figures, and give the focus back.
 (() => {
   const each = (selector, act) => document.querySelectorAll(selector).forEach(act);
 
@@ -27,8 +27,36 @@
   addEventListener('beforeprint', beforePrint);
   addEventListener('afterprint', afterPrint);
 
+  // A narrow screen has a button below each figure; a tap on the figure does the same. Esc and the button close.
+  function enlarge(figure) {
+    const shown = document.createElement('dialog');
+    shown.className = 'enlarged';
+    shown.setAttribute('aria-label', 'Enlarged figure');
+    const close = document.createElement('button');
+    close.textContent = 'Close';
+    close.addEventListener('click', () => shown.close());
+    const scroller = document.createElement('div');
+    scroller.tabIndex = 0;
+    scroller.append((figure.querySelector('.wide svg') ?? figure.querySelector('svg')).cloneNode(true));
+    shown.append(close, scroller);
+    shown.addEventListener('close', () => shown.remove());
+    document.body.append(shown);
+    shown.showModal();
+  }
+  function addButtons() {
+    each('.figure-svg', figure => {
+      const button = document.createElement('button');
+      button.className = 'enlarge';
+      button.textContent = 'Enlarge';
+      button.addEventListener('click', () => enlarge(figure));
+      figure.after(button);
+      figure.addEventListener('click', () => { if (button.checkVisibility()) enlarge(figure); });
+    });
+  }
+
   addEventListener('load', () => {
     measureLines();
+    addButtons();
     // The search dialog gives the focus back to what had it.
     const dialog = document.getElementById('pst-search-dialog');
     let before = null;

@@ -110,8 +110,9 @@ def _stack(fig):
             axes.xaxis.label.set_visible(True)
     for legend in list(fig.legends):  # the number of its columns is fixed when it is made
         entries = legend.legend_handles, [text.get_text() for text in legend.get_texts()]
+        look = {"fontsize": legend.get_texts()[0].get_fontsize(), "frameon": legend.get_frame_on()}
         legend.remove()
-        fig.legend(*entries, loc="outside upper center", ncols=1 if len(entries[0]) > 2 else 2)
+        fig.legend(*entries, loc="outside upper center", ncols=1 if len(entries[0]) > 2 else 2, **look)
     fig.set_size_inches(NARROW, max(2.6, 0.85 * height / rows) * len(specs))
     fig.canvas.draw()
     for axes in fig.axes:
@@ -295,4 +296,51 @@ def heat_map(table: pd.DataFrame, limit: float, form: str = "+.1f") -> plt.Figur
     )  # fmt: skip
     axes.set(xlabel="", ylabel="")
     axes.tick_params(length=0, rotation=0)
+    return fig
+
+
+@style()
+def miu_schematic() -> plt.Figure:
+    """Draw the steps of an epoch of MIU: what critics read, what learns, is held, is raised or lowered."""
+    fig, axes = figure(8.8, 4.2, columns=3)
+    learns = {"fc": "white", "ec": REWEIGHT, "lw": 3}
+    held = {"fc": "white", "ec": INK, "lw": 1, "ls": "--"}
+    plain = {"fc": "none", "ec": "none"}
+
+    def box(x, y, text, look):
+        look = look | {"boxstyle": "round,pad=0.35"}
+        return axis.text(x, y, text, bbox=look, ha="center", va="center", linespacing=1.3)
+
+    def arrows(*boxes):
+        for start, end in zip(boxes, boxes[1:]):
+            look = {"arrowstyle": "-|>", "color": INK}
+            look |= {"patchA": start.get_bbox_patch(), "patchB": end.get_bbox_patch()}
+            axis.annotate("", end.get_position(), start.get_position(), arrowprops=look)
+
+    def column(x, mark, model, critic):
+        return (
+            box(x, 0.68, f"model θ{mark}", model),
+            box(x, 0.4, f"critic φ{mark}\nreads z{mark}, g", critic),
+        )
+
+    for axis, title in zip(axes, ("1. Tune the critics", "2. Forget", "3. Retain")):
+        axis.set(title=title, xlim=(0, 1), ylim=(0, 1))
+        axis.set_axis_off()
+    axis = axes[0]
+    data = box(0.5, 0.93, "batch of D", plain)
+    for x, mark in ((0.26, ""), (0.76, "₀")):
+        arrows(data, *column(x, mark, held, learns), box(x, 0.08, f"raise I{mark}", plain))
+    axis = axes[1]
+    data = box(0.5, 0.93, "batch of F", plain)
+    arrows(data, *column(0.5, "", learns, held), box(0.5, 0.08, "lower the score (1)", plain))
+    axis = axes[2]
+    data = box(0.5, 0.93, "batch of R, with weights", plain)
+    lowered = box(0.5, 0.08, "lower CE + λ (I − I₀)²", plain)
+    model, critic = column(0.37, "", learns, held)
+    arrows(data, model, critic, lowered)
+    arrows(data, *column(0.82, "₀", held, held), lowered)
+    arrows(model, box(0.06, 0.4, "CE", plain), lowered)
+    looks = {"learns in this step": learns, "held": held}
+    marks = [plt.Rectangle((0, 0), 1, 1, **look) for look in looks.values()]
+    fig.legend(marks, looks, loc="outside upper center", ncols=2)
     return fig

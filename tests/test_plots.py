@@ -1,6 +1,7 @@
 """Every figure renders, on white ground, and shows the numbers that it was given, under readable names."""
 
 import io
+import itertools
 import subprocess
 import sys
 
@@ -43,6 +44,7 @@ DRAWN = {
     "ratio_curves": lambda bench: plots.ratio_curves(table()),
     "paired_dots": lambda bench: plots.paired_dots({"one": [1.0, 2, 4], "two": [3.0]}, "points"),
     "heat_map": lambda bench: plots.heat_map(SIGNED, 25),
+    "miu_schematic": lambda bench: plots.miu_schematic(),
 }
 
 
@@ -181,6 +183,33 @@ def test_heat_map(rendered):
     assert mesh.get_array().tolist() == SIGNED.to_numpy().tolist() and mesh.get_clim() == (-25, 25)
     assert [text.get_text() for text in axes.texts] == ["+0.0", "+40.0", "-3.1", "+1.0"]
     assert [text.get_text() for text in axes.get_yticklabels()] == list(SIGNED.index)
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+def test_miu_schematic_says_what_learns_and_no_box_covers_another(narrow, rendered):
+    fig = plots.miu_schematic()
+    assert not narrow or plots._stack(fig)
+    rendered(fig)
+    learning = [
+        [
+            text.get_text().split("\n")[0]
+            for text in axes.texts
+            if text.get_bbox_patch() and text.get_bbox_patch().get_linewidth() > 2
+        ]
+        for axes in fig.axes
+    ]
+    assert learning == [["critic φ", "critic φ₀"], ["model θ"], ["model θ"]]
+    boxes = [
+        text.get_bbox_patch().get_window_extent()
+        for axes in fig.axes
+        for text in axes.texts
+        if text.get_text()
+    ]
+    boxes += [axes.title.get_window_extent() for axes in fig.axes] + [fig.legends[0].get_window_extent()]
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+    width, height = fig.get_size_inches() * fig.dpi
+    assert all(0 <= box.x0 and box.x1 <= width and 0 <= box.y0 and box.y1 <= height for box in boxes)
+    assert min(text.get_fontsize() for text in fig.findobj(plt.Text) if text.get_text()) >= 11
 
 
 # ------------------------------------------------ names

@@ -37,7 +37,9 @@
     close.addEventListener('click', () => shown.close());
     const scroller = document.createElement('div');
     scroller.tabIndex = 0;
-    scroller.append((figure.querySelector('.wide svg') ?? figure.querySelector('svg')).cloneNode(true));
+    // Ids of its own: a pattern that is referred to in a part that is not shown isn't drawn.
+    const svg = figure.querySelector('.wide svg') ?? figure.querySelector('svg');
+    scroller.innerHTML = svg.outerHTML.replace(/(id="|"#|url\(#)(?=[wn]\d+-)/g, '$1large-');
     shown.append(close, scroller);
     shown.addEventListener('close', () => shown.remove());
     document.body.append(shown);

@@ -160,7 +160,7 @@ def request_bars(split: ForgetSplit) -> plt.Figure:
     kept, gone = split.n_retain, split.n_train - split.n_retain
     fig, axes = figure(7.5, 0.9 + 0.42 * len(kept))
     looks = {"color": CEILING, "label": f"R, retained: {kept.sum():,}"}, {
-        "color": RETRAIN, "label": f"F, forgotten: {gone.sum():,}", "hatch": "///", "edgecolor": "white",
+        "color": RETRAIN, "label": f"F, forgotten: {gone.sum():,}", "hatch": "///", "edgecolor": "white", "lw": 0,
     }  # fmt: skip
     axes.barh(split.group_names, kept, height=0.62, **looks[0])
     axes.barh(split.group_names, gone, left=kept, height=0.62, **looks[1])

@@ -15,8 +15,7 @@
 # - derive each part of MIU (forget score, calibration and REWEIGHT) from what goes wrong without it;
 # - write the whole algorithm on one page.
 #
-# **You need** {doc}`03_exact_unlearning_by_reweighting` and {doc}`04_mutual_information`. **Time:** four minutes on
-# two CPU cores.
+# **You need** {doc}`03_exact_unlearning_by_reweighting` and {doc}`04_mutual_information`.
 
 # %% tags=["parameters"]
 profile = "full"  # or "smoke": few images, one epoch; numbers mean nothing

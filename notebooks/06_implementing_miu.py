@@ -305,7 +305,7 @@ axes[1].set(xlabel="epoch", ylabel="I(Z; G) (nats)", ylim=(0, None))
 for axis in axes:
     axis.legend(fontsize=9, frameon=False)
     axis.set_xticks(curves.index)
-plots.show()
+plots.plt.show()
 
 # %% [markdown]
 # Left: UA falls from 99% towards the references, and GA with it. How it gets there differs from seed to seed, and on
@@ -406,7 +406,7 @@ corrections = {field: minus(f"released but {field}", released) for field in fiel
 corrections["all of them"] = minus("corrected", released)
 shown = {name: values for name, values in corrections.items() if len(values) > 1}
 plots.paired_dots(shown, "change of Avg. Gap (points)")
-plots.show()
+plots.plt.show()
 
 
 # %%
@@ -449,7 +449,7 @@ parts += ["no clipping" if tuned.clip else "clipping"]
 ablations = {part: minus(part, "corrected") for part in parts}
 ablations = {name: values for name, values in ablations.items() if len(values) > 1}
 plots.paired_dots(ablations, "change of Avg. Gap (points)")
-plots.show()
+plots.plt.show()
 
 # %%
 p_parts = tested(ablations)

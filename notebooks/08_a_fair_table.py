@@ -75,7 +75,7 @@ for y, method in enumerate(methods):
     axis.scatter(gaps.max(), y, color=plots.REWEIGHT, zorder=3)
 axis.set_yticks(range(len(methods)), [labels.name_of(m) for m in methods])
 axis.set(xlabel="Avg. Gap on validation (%)")
-plots.show()
+plots.plt.show()
 
 # %%
 no_op = gru.select(large, "original", RATIO)[GAP]
@@ -174,7 +174,7 @@ shown = {labels.name_of(m): gaps[m] for m in order}
 shown["plain retrain"] = gru.select(large, "retrain", RATIO)[GAP]
 ends = {"no-op": no_op.mean(), "ceiling": ceiling.mean()}
 plots.paired_dots(shown, "Avg. Gap to four references (%)", ends)
-plots.show()
+plots.plt.show()
 
 # %%
 lines, marked = {}, {f"{labels.name_of(m)} (search failed)": ended[m] for m in failed}
@@ -259,7 +259,7 @@ def minus_references(method, sampling):
 
 signed = pd.DataFrame({label: minus_references(*r).mean() for label, r in rows.items()})
 plots.heat_map(signed.T[[*METRICS]], limit=25)
-plots.show()
+plots.plt.show()
 
 # %%
 miu, fine = (gru.select(large, m, RATIO, WITH) for m in ("miu", "finetune"))
@@ -317,7 +317,7 @@ gru.check_claim("SalUn: F is easier to tell, AUC", minus_references("salun", WIT
 without = pd.DataFrame({m: gru.select(large, m, RATIO)[GAP] for m in order})
 change = (gaps[order] - without).rename(columns=labels.name_of)
 plots.paired_dots(dict(change), "change of Avg. Gap (points)")
-plots.show()
+plots.plt.show()
 
 p_values = gru.holm([gru.paired_test(gaps[m], without[m])[2] for m in order])
 print("p, corrected for as many tests as there are methods")
@@ -560,7 +560,7 @@ for axis, (dataset, block) in zip(axes, scores_of.items()):
     axis.plot(gap[names], range(4), "o", color=plots.REWEIGHT)
     axis.set(title=dataset, xlabel="Avg. Gap of means (%)", xlim=(84, 100.5), ylim=(3.5, -0.5))
 axes[0].set_yticks(range(4), [name.split("+")[0] for name in names])
-plots.show()
+plots.plt.show()
 both = {"Waterbirds: of seeds": birds["avg_gap_reported"], "of means": gap_of_means(birds)}
 print(pd.DataFrame(both).loc[[*names, "Retrain", "Pretrain"]].round(1).to_string())
 

@@ -14,8 +14,8 @@
 # - say beforehand how long it will take on your machine;
 # - read your table beside the reported one, and say which numbers can't be expected to agree.
 #
-# **You need** {doc}`08_a_fair_table`, and a GPU if you want to repeat the paper. **Time:** four minutes on two CPU
-# cores with the stand-in that is used where there is no data. With the data, minutes of decoding come first.
+# **You need** {doc}`08_a_fair_table`, and a GPU if you want to repeat the paper. A small stand-in
+# is used where there is no data. With the data, minutes of decoding come first.
 
 # %% tags=["parameters"]
 profile = "full"  # or "smoke": smaller images still, one epoch; numbers mean nothing

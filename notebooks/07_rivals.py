@@ -15,7 +15,7 @@
 # - find where a formula and its optimiser differ: weight decay, momentum, BatchNorm;
 # - say what a table of one seed shows, and what it doesn't.
 #
-# **You need** {doc}`03_exact_unlearning_by_reweighting`. **Time:** four minutes on one CPU core.
+# **You need** {doc}`03_exact_unlearning_by_reweighting`.
 
 # %% tags=["parameters"]
 profile = "full"  # or "smoke": few images, one epoch; numbers mean nothing

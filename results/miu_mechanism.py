@@ -1,7 +1,7 @@
 """What MIU does to the features of F, epoch by epoch: writes results/waterdigits_large_mechanism.csv.
 
-    gru-lite run --benchmark waterdigits_large --ratio 0.9 --methods all --seeds 30 --references 4 \\
-        --save-models
+    gru-lite run --benchmark waterdigits_large --ratio 0.9 --methods all --first-seed 10 --seeds 30 \\
+        --references 4 --save-models
     python results/miu_mechanism.py --seeds 10
 
 A row for each variant, seed and epoch; epoch 0 is the original, and `reference` (the mean over the

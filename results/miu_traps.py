@@ -1,8 +1,8 @@
 """What each correction of MIU and SalUn changes, and each part of MIU: results/waterdigits_miu_traps.csv.
 
-    gru-lite run --benchmark waterdigits_large --ratio 0.9 --methods all --seeds 10 --references 4 \\
-        --save-models
-    python results/miu_traps.py --seeds 6
+    gru-lite run --benchmark waterdigits_large --ratio 0.9 --methods all --first-seed 10 --seeds 30 \\
+        --references 4 --save-models
+    python results/miu_traps.py --seeds 10
 
 A row for each variant and seed, at ratio 0.9 on waterdigits_large. Originals, references and ceiling are
 those of the first command; avg_gap is to the mean of its references of the same seed. `information` is a
@@ -154,6 +154,7 @@ def command_line(doc, out, seeds):
     """Return (options, seeds, folder of the finished runs), checked."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=seeds)
+    parser.add_argument("--first-seed", type=int, default=10, help="the first of them")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument(
         "--runs", type=Path, default=Path("runs") / BENCHMARK, help="the folder of the first command"
@@ -164,14 +165,15 @@ def command_line(doc, out, seeds):
     if options.epochs and options.out == out:
         parser.error("a trial run must not replace the record: give --out")
     runs = options.runs / "runs"
-    for seed in range(options.seeds):
+    chosen = range(options.first_seed, options.first_seed + options.seeds)
+    for seed in chosen:
         if not (runs / ("ceiling" + ENDING.format(seed)) / "model.safetensors").is_file():
             parser.error(f"{options.runs} holds no models of seed {seed}: run the first command, see --help")
-    return options, range(options.seeds), runs
+    return options, chosen, runs
 
 
 def main():
-    options, seeds, runs = command_line(__doc__, OUT, seeds=6)
+    options, seeds, runs = command_line(__doc__, OUT, seeds=10)
     parts = joblib.Parallel(options.jobs)(
         joblib.delayed(one_seed)(seed, runs, options.epochs) for seed in seeds
     )

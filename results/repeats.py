@@ -1,7 +1,7 @@
 """How much of a method's spread is its own randomness: writes results/waterdigits_large_repeats.csv.
 
-    gru-lite run --benchmark waterdigits_large --ratio 0.9 --methods all --seeds 10 --references 4 \\
-        --save-models
+    gru-lite run --benchmark waterdigits_large --ratio 0.9 --methods all --first-seed 10 --seeds 30 \\
+        --references 4 --save-models
     python results/repeats.py --seeds 10
 
 Each method that looks at the retain set runs four times a seed, with the same original, request and

@@ -3,12 +3,19 @@
 import base64
 import io
 import re
+import sys
+from pathlib import Path
 
+import docutils.utils
 import numpy as np
 import pandas as pd
 import pytest
+from docutils import nodes
 
 from gru_lite import plots, tables
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "book" / "_tools"))
+import lesson_pages
 
 FRAME = pd.DataFrame(
     {"Avg. Gap": [90.125, 97.0, np.nan], "half": [1.25, 0.5, np.nan], "seeds": [10, 1200, 3]},
@@ -92,3 +99,22 @@ def test_many_columns_stay_side_by_side(pictures):
     plots.figure(8, 3, columns=6)
     ((_, narrow),) = pictures()
     assert narrow is None
+
+
+def test_cells_of_a_wide_table_say_their_column(monkeypatch):
+    """A narrow screen shows them without the head; a table of few columns stays as it is."""
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda html: shown.append(html.data))
+    monkeypatch.setattr(tables, "in_notebook", lambda: True)
+    wide = pd.DataFrame([[1, 2, 3, 4], [5, 6, 7, 8]], index=["a", "b"], columns=["<A>", "B", "C", "D"])
+    for frame in (wide, wide.iloc[:, :3]):
+        tables.show(frame, "Caption.")
+    page = docutils.utils.new_document("page")
+    page += [nodes.raw("", text, format="html") for text in shown]
+    lesson_pages.fold_tables(None, page, "page")
+    folded, narrow = (node.astext() for node in page.findall(nodes.raw))
+    assert narrow == shown[1] and 'class="numbers folds"' in folded
+    cells = re.findall(r'<td role="cell" data-label="(.*?)">(\d)</td>', folded)
+    assert cells == [(name, str(k + 1)) for k, name in enumerate(["&lt;A&gt;", "B", "C", "D"] * 2)]
+    assert folded.count('role="row"') == 3 and folded.count('role="columnheader"') == 4
+    assert re.sub(r' (role|data-label)="[^"]*"| folds', "", folded) == re.sub(r' role="[^"]*"', "", shown[0])

@@ -117,6 +117,20 @@ def test_a_figure_is_enlarged_on_a_phone(page, base):
     assert not page.troubles
 
 
+def test_a_wide_table_folds_on_a_phone(page, base):
+    page.set_viewport_size({"width": 360, "height": 740})
+    open_page(page, base + FIGURE)
+    page.evaluate("document.querySelectorAll('button.uncover').forEach(button => button.click())")
+    table = page.locator(".numbers.folds").first
+    assert table.evaluate("table => table.scrollWidth <= table.clientWidth")
+    first = table.locator("tbody td").first
+    assert first.evaluate("cell => getComputedStyle(cell, '::before').content") == '"' + (
+        table.locator("thead th").first.text_content() + '"'
+    )
+    page.set_viewport_size({"width": 1440, "height": 900})
+    assert first.evaluate("cell => getComputedStyle(cell, '::before').content") == "none"
+
+
 @pytest.mark.parametrize("has_scripts", [True, False])
 def test_the_figure_of_the_seeds_answers_to_the_keyboard(browser, base, has_scripts):
     context = browser.new_context(java_script_enabled=has_scripts)

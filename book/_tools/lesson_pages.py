@@ -3,6 +3,7 @@ the site.
 """
 
 import base64
+import itertools
 import json
 import re
 import shutil
@@ -21,6 +22,8 @@ FOLDER = "book/executed/"
 WORDS_A_SECOND = 3.0
 SECONDS_A_LINE = 3
 SECONDS_A_FIGURE = 30
+# From so many columns on a table folds on a narrow screen.
+FOLDED_FROM = 4
 # In which no text becomes a link.
 KEPT = (
     nodes.literal, nodes.literal_block, nodes.reference, addnodes.pending_xref, nodes.title, nodes.raw,
@@ -209,6 +212,30 @@ def running_minutes(stem):
     return None if seconds is None else f"{max(seconds / 60, 0.1):.1f}"
 
 
+def fold_tables(app, doctree, docname):
+    """Say in each cell of a table with many columns which column it is of: a narrow screen shows it as rows.
+
+    The roles of a table are spelt out, since browsers forget them where CSS shows it as blocks.
+    """
+    for node in doctree.findall(nodes.raw):
+        text = node.astext()
+        if '<div class="numbers"' not in text:
+            continue
+        head, rows = text.split("</thead>")
+        names = re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", head.partition("<thead>")[2])[1:]
+        if len(names) < FOLDED_FROM:
+            continue
+        first, *cells = rows.split("<td>")
+        labelled = (f'<td role="cell" data-label="{name}">' for name in itertools.cycle(names))
+        rows = first + "".join(itertools.chain(*zip(labelled, cells)))
+        text = f"{head}</thead>{rows}".replace('class="numbers"', 'class="numbers folds"')
+        for tag, role in (("table", "table"), ("tr", "row"), ("tbody", "rowgroup"), ("thead", "rowgroup")):
+            text = re.sub(rf"<{tag}\b", f'<{tag} role="{role}"', text)
+        text = text.replace('scope="row"', 'scope="row" role="rowheader"')
+        text = text.replace('scope="col"', 'scope="col" role="columnheader"')
+        node.parent.replace(node, nodes.raw("", text, format="html"))
+
+
 def minutes(name, rawtext, text, lineno, inliner, options=None, content=None):
     """{lesson-minutes}`01_slug` and {reading-minutes}`01_slug`, so that no page names them by hand."""
     notebook = lessons.EXECUTED / f"{text}.ipynb"
@@ -233,6 +260,7 @@ def setup(app):
     app.connect("doctree-read", link_lessons)
     app.connect("doctree-read", fold_code)
     app.connect("doctree-resolved", inline_figures)
+    app.connect("doctree-resolved", fold_tables)
     # After Sphinx has numbered them through the whole book.
     app.connect("env-get-updated", number_by_lesson, priority=900)
     app.connect("build-finished", copy_notebooks)

@@ -81,10 +81,44 @@ def test_every_page(page, base):
     lessons = [name for name in BOOK if "/executed/" in name]
     assert lessons
     for name in lessons:  # they offer Colab and the notebook, and say when they were executed
-        colab, notebook = places[name]["lesson"]
+        colab, notebook, *_ = places[name]["lesson"]  # a PDF comes last, where there is one
         assert "colab.research.google.com" in colab and notebook.endswith(".ipynb")
         assert (SITE / "notebooks" / Path(notebook).name).is_file()
         assert "Executed on" in places[name]["provenance"] and "google.colab" not in places[name]["text"]
+
+
+# What a page loads, in bytes, and when its first text stood there.
+LOADED = """() => {
+  const all = performance.getEntriesByType('resource');
+  const sizes = [...performance.getEntriesByType('navigation'), ...all].map(e => e.decodedBodySize);
+  return {
+    bytes: sizes.reduce((a, b) => a + b, 0),
+    names: all.map(e => e.name),
+    first: performance.getEntriesByName('first-contentful-paint')[0]?.startTime,
+    formulas: document.querySelectorAll('mjx-container, .math:not(.output_area)').length,
+  };
+}"""
+
+
+def test_weight_of_pages(browser, server, capsys):
+    """Prints what each page of the book weighs. Formulas' two megabytes are loaded where there is a formula."""
+    lines, wrong, page = [], [], browser.new_page()
+    for name in BOOK:
+        open_page(page, server + name)
+        of_page = page.evaluate(LOADED)
+        has_mathjax = any("mathjax" in loaded for loaded in of_page["names"])
+        if has_mathjax != bool(of_page["formulas"]):
+            wrong.append(f"{name}: {of_page['formulas']} formulas, MathJax loaded: {has_mathjax}")
+        fonts = [loaded for loaded in of_page["names"] if loaded.endswith((".woff2", ".woff", ".ttf"))]
+        limit = 1.6e6 + 2.3e6 * has_mathjax
+        if of_page["bytes"] > limit:
+            wrong.append(f"{name}: {of_page['bytes'] / 1e6:.1f} MB")
+        first = f"{of_page['first']:5.0f} ms" if of_page["first"] else ""
+        lines.append(f"{of_page['bytes'] / 1e3:6.0f} kB {len(fonts)} fonts {first} {name}")
+    page.close()
+    with capsys.disabled():
+        print("\n" + "\n".join(lines))
+    assert not wrong, "\n".join(wrong)
 
 
 def test_front_page_leads_to_the_book(page, base):

@@ -1,4 +1,4 @@
-"""Sphinx extension: what the themes leave for an audit of accessibility, mended in the finished pages."""
+"""Sphinx extension: what the themes leave to be mended in the finished pages, for accessibility and weight."""
 
 import re
 from pathlib import Path
@@ -16,6 +16,10 @@ MENDED = (
     (r'<th class="head"><p></p></th>', "<td></td>"),
     # The title that is for print alone, of a page without one.
     (r"<h1></h1>", ""),
+    # Icons are a font already, and these 1.5 MB draw them once more.
+    (r'<script[^>]* src="[^"]*/fontawesome\.js[^"]*"></script>\s*', ""),
+    # The search that the book's own replaces; search.html, beside these scripts, still has it.
+    (r'<script[^>]* src="\.\./[^"]*(searchtools|language_data|searchindex)\.js[^"]*"></script>\s*', ""),
 )
 
 

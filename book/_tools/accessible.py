@@ -1,4 +1,4 @@
-"""Sphinx extension: what the themes leave to be mended in the finished pages, for accessibility and weight."""
+"""Sphinx extension: what the themes leave to be mended in the finished pages: accessibility and weight."""
 
 import re
 from pathlib import Path

@@ -101,7 +101,7 @@ LOADED = """() => {
 
 
 def test_weight_of_pages(browser, server, capsys):
-    """Prints what each page of the book weighs. MathJax is loaded where there is a formula, and only there."""
+    """Prints what each page of the book weighs. MathJax is loaded where there is a formula alone."""
     lines, wrong, page = [], [], browser.new_page()
     for name in BOOK:
         open_page(page, server + name)

@@ -2,6 +2,7 @@
 the site.
 """
 
+import ast
 import base64
 import itertools
 import json
@@ -153,7 +154,7 @@ def adapted(svg, prefix, alt):
 
 
 def fold_code(app, doctree):
-    """Collapse the code that draws figures, and each claim to one line that says that it was checked."""
+    """Collapse the code of figures and tables, and each claim to one line that says that it was checked."""
     if not app.env.docname.startswith(FOLDER):
         return
     for cell in list(doctree.findall(nodes.container)):
@@ -163,6 +164,18 @@ def fold_code(app, doctree):
             collapse(cell, 0, len(cell.children), "claim", claims_line(cell))
         elif "figure" in cell["cell_metadata"].get("mystnb", {}):
             collapse(cell, 0, 1, "code", "Code of the figure")
+        elif only_shows(cell.children[0].astext()):
+            collapse(cell, 0, 1, "code", "Code of the table")
+
+
+def only_shows(source):
+    """Whether a cell ends with a table, and neither trains or scores a model nor defines a function."""
+    tree = ast.parse(source)
+    calls = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    work = {"gru.fit", "gru.unlearn", "gru.score", "gru.predict", "gru.predictions", "gru.run"}
+    last = ast.unparse(tree.body[-1]) if tree.body else ""
+    defines = any(isinstance(node, ast.FunctionDef) for node in tree.body)
+    return last.startswith("tables.show(") and not defines and not work & calls
 
 
 def collapse(parent, first, last, kind, summary):
@@ -191,18 +204,20 @@ def reading_minutes(notebook):
         text = "".join(cell["source"])
         metadata = cell["metadata"]
         if cell["cell_type"] == "markdown":
+            marks = re.findall(r"^:::\{(answer|answer-end)\}", text, flags=re.M)
             # Solutions and hints are folded.
             text = re.sub(r"^:::\{answer\}.*?(^:::\{answer-end\}|\Z)", "", text, flags=re.M | re.S)
             if is_solution:
                 text = text.partition(":::{answer-end}")[2]
             text = re.sub(r"^:::\{clue\}.*?^:::", "", text, flags=re.M | re.S)
             seconds += len(text.split()) / WORDS_A_SECOND
+            is_solution = marks[-1] == "answer" if marks else is_solution
+        elif {"claim", "solution", "remove-cell"} & set(metadata.get("tags", ())):
+            continue
         elif "figure" in metadata.get("mystnb", {}):
             seconds += SECONDS_A_FIGURE
-        elif not {"claim", "solution", "remove-cell"} & set(metadata.get("tags", ())):
+        elif not only_shows(text):
             seconds += SECONDS_A_LINE * len([line for line in text.splitlines() if line.strip()])
-        marks = re.findall(r"^:::\{(answer|answer-end)\}", "".join(cell["source"]), flags=re.M)
-        is_solution = marks[-1] == "answer" if marks else is_solution
     return round(seconds / 60)
 
 

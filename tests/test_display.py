@@ -111,8 +111,11 @@ def test_cells_of_a_wide_table_say_their_column(monkeypatch):
         tables.show(frame, "Caption.")
     page = docutils.utils.new_document("page")
     page += [nodes.raw("", text, format="html") for text in shown]
-    lesson_pages.fold_tables(None, page, "page")
-    folded, narrow = (node.astext() for node in page.findall(nodes.raw))
+    lesson_pages.adapt_tables(None, page, "book/executed/03_slug")
+    found = [node.astext() for node in page.findall(nodes.raw)]
+    numbers = [re.search(r'<caption><span class="caption-number">(.*?) </span>', text)[1] for text in found]
+    assert numbers == ["Table 3.1", "Table 3.2"]
+    folded, narrow = (re.sub(r'<span class="caption-number">.*?</span>', "", text) for text in found)
     assert narrow == shown[1] and 'class="numbers folds"' in folded
     cells = re.findall(r'<td role="cell" data-label="(.*?)">(\d)</td>', folded)
     assert cells == [(name, str(k + 1)) for k, name in enumerate(["&lt;A&gt;", "B", "C", "D"] * 2)]

@@ -227,28 +227,37 @@ def running_minutes(stem):
     return None if seconds is None else f"{max(seconds / 60, 0.1):.1f}"
 
 
-def fold_tables(app, doctree, docname):
+def adapt_tables(app, doctree, docname):
+    """Number the tables of a page, as its figures are: Table 3.2 is the second of lesson 3. Prepare wide ones
+    for narrow screens.
+    """
+    if not docname.startswith(FOLDER):
+        return
+    lesson = lessons.number_of(docname.removeprefix(FOLDER))
+    tables = [node for node in doctree.findall(nodes.raw) if '<div class="numbers"' in node.astext()]
+    for k, node in enumerate(tables, start=1):
+        number = f'<span class="caption-number">Table {lesson}.{k} </span>'
+        text = labelled(node.astext().replace("<caption>", f"<caption>{number}", 1))
+        node.parent.replace(node, nodes.raw("", text, format="html"))
+
+
+def labelled(table):
     """Say in each cell of a table with many columns which column it is of: a narrow screen shows it as rows.
 
     The roles of a table are spelt out, since browsers forget them where CSS shows it as blocks.
     """
-    for node in doctree.findall(nodes.raw):
-        text = node.astext()
-        if '<div class="numbers"' not in text:
-            continue
-        head, rows = text.split("</thead>")
-        names = re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", head.partition("<thead>")[2])[1:]
-        if len(names) < FOLDED_FROM:
-            continue
-        first, *cells = rows.split("<td>")
-        labelled = (f'<td role="cell" data-label="{name}">' for name in itertools.cycle(names))
-        rows = first + "".join(itertools.chain(*zip(labelled, cells)))
-        text = f"{head}</thead>{rows}".replace('class="numbers"', 'class="numbers folds"')
-        for tag, role in (("table", "table"), ("tr", "row"), ("tbody", "rowgroup"), ("thead", "rowgroup")):
-            text = re.sub(rf"<{tag}\b", f'<{tag} role="{role}"', text)
-        text = text.replace('scope="row"', 'scope="row" role="rowheader"')
-        text = text.replace('scope="col"', 'scope="col" role="columnheader"')
-        node.parent.replace(node, nodes.raw("", text, format="html"))
+    head, rows = table.split("</thead>")
+    names = re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", head.partition("<thead>")[2])[1:]
+    if len(names) < FOLDED_FROM:
+        return table
+    first, *cells = rows.split("<td>")
+    starts = (f'<td role="cell" data-label="{name}">' for name in itertools.cycle(names))
+    rows = first + "".join(itertools.chain(*zip(starts, cells)))
+    text = f"{head}</thead>{rows}".replace('class="numbers"', 'class="numbers folds"')
+    for tag, role in (("table", "table"), ("tr", "row"), ("tbody", "rowgroup"), ("thead", "rowgroup")):
+        text = re.sub(rf"<{tag}\b", f'<{tag} role="{role}"', text)
+    text = text.replace('scope="row"', 'scope="row" role="rowheader"')
+    return text.replace('scope="col"', 'scope="col" role="columnheader"')
 
 
 def minutes(name, rawtext, text, lineno, inliner, options=None, content=None):
@@ -275,7 +284,7 @@ def setup(app):
     app.connect("doctree-read", link_lessons)
     app.connect("doctree-read", fold_code)
     app.connect("doctree-resolved", inline_figures)
-    app.connect("doctree-resolved", fold_tables)
+    app.connect("doctree-resolved", adapt_tables)
     # After Sphinx has numbered them through the whole book.
     app.connect("env-get-updated", number_by_lesson, priority=900)
     app.connect("build-finished", copy_notebooks)

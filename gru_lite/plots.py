@@ -63,7 +63,8 @@ def show() -> None:
     """Show the open figures, in a notebook as SVG, and close them.
 
     On a page of the book a figure takes the colours of the page. A narrow screen gets the figure in one
-    column, which lies in the metadata of the wide one; with more than three columns there is none.
+    column, which lies in the metadata of the wide one; with more than three columns there is none, unless all
+    are pictures.
     """
     if not in_notebook():
         plt.show()
@@ -94,16 +95,21 @@ def _svg(fig):
 def _stack(fig):
     """Lay a figure out for a narrow screen, in place; whether that can be done."""
     specs = [axes.get_subplotspec() for axes in fig.axes]
-    if not specs or None in specs or specs[0].get_gridspec().ncols > 3:
+    if not specs or None in specs:
         return False
     width, height = fig.get_size_inches()
-    rows = specs[0].get_gridspec().nrows
+    rows, columns = specs[0].get_gridspec().get_geometry()
+    if all(axes.images for axes in fig.axes):  # pictures stay side by side
+        fig.set_size_inches(NARROW, 1.2 * height * NARROW / width)
+        return True
+    if columns > 3:
+        return False
     grid = fig.add_gridspec(len(specs), 1)
     for k, axes in enumerate(fig.axes):
         axes.set_subplotspec(grid[k])
         axes.tick_params(labelbottom=True, labelleft=True)
         # What stood only beside the first or below the last of axes that share it.
-        first = fig.axes[k - k % specs[0].get_gridspec().ncols]
+        first = fig.axes[k - k % columns]
         axes.set_ylabel(axes.get_ylabel() or first.get_ylabel())
         if len(specs) > 1:
             axes.yaxis.label.set_visible(True)
@@ -116,6 +122,9 @@ def _stack(fig):
     fig.set_size_inches(NARROW, max(2.6, 0.85 * height / rows) * len(specs))
     fig.canvas.draw()
     for axes in fig.axes:
+        axes.set_xlabel(textwrap.fill(axes.get_xlabel(), 40))
+        if len(axes.containers) > 2:  # numbers above bars that stand close
+            plt.setp(axes.texts, rotation=90)
         names = [tick.get_text() for tick in axes.get_yticklabels()]
         if max(map(len, names), default=0) > 14:
             axes.set_yticks(axes.get_yticks(), [textwrap.fill(name, 14) for name in names])
@@ -137,16 +146,13 @@ def example_grid(dataset: GroupedDataset, per_group: int = 12, seed: int = 0) ->
     """
     rng = np.random.default_rng(seed)
     counts = dataset.group_counts
-    fig, axes = figure(7.5, 0.72 * len(counts))
-    chosen = [rng.choice(np.flatnonzero(dataset.group == g), per_group) for g in range(len(counts))]
-    rows = [np.concatenate(list(dataset.images[index].transpose(0, 2, 3, 1)), axis=1) for index in chosen]
-    axes.imshow(np.concatenate(rows))
-    names = [f"{name}\n{count:,} images" for name, count in zip(dataset.group_names, counts)]
-    axes.set_yticks((np.arange(len(counts)) + 0.5) * dataset.images.shape[2], names)
-    axes.set_xticks([])
-    axes.grid(False)
-    axes.spines[:].set_visible(False)
-    axes.tick_params(length=0)
+    fig, rows = figure(7.5, 0.95 * len(counts), rows=len(counts), squeeze=False)
+    for g, (axes,) in enumerate(rows):
+        index = rng.choice(np.flatnonzero(dataset.group == g), per_group)
+        axes.imshow(np.concatenate(list(dataset.images[index].transpose(0, 2, 3, 1)), axis=1))
+        name = f"{dataset.group_names[g]}: {counts[g]:,} images"
+        axes.set_title(name, loc="left", fontsize=RC["font.size"])
+        axes.axis("off")
     return fig
 
 
@@ -159,11 +165,9 @@ def request_bars(split: ForgetSplit) -> plt.Figure:
     """
     kept, gone = split.n_retain, split.n_train - split.n_retain
     fig, axes = figure(7.5, 0.9 + 0.42 * len(kept))
-    looks = {"color": CEILING, "label": f"R, retained: {kept.sum():,}"}, {
-        "color": RETRAIN, "label": f"F, forgotten: {gone.sum():,}", "hatch": "///", "edgecolor": "white", "lw": 0,
-    }  # fmt: skip
-    axes.barh(split.group_names, kept, height=0.62, **looks[0])
-    axes.barh(split.group_names, gone, left=kept, height=0.62, **looks[1])
+    hatched = {"color": RETRAIN, "hatch": "///", "edgecolor": "white", "lw": 0, "height": 0.62}
+    axes.barh(split.group_names, kept, height=0.62, color=CEILING, label=f"R, retained: {kept.sum():,}")
+    axes.barh(split.group_names, gone, left=kept, label=f"F, forgotten: {gone.sum():,}", **hatched)
     for row, (r, f) in enumerate(zip(kept, gone)):
         text = f"{r:,} in R" + f", {f:,} in F" * bool(f)
         axes.annotate(text, (r + f, row), (6, 0), textcoords="offset points", va="center", fontsize=10)

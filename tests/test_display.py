@@ -96,9 +96,14 @@ def test_a_figure_is_the_same_in_every_run(pictures):
 
 
 def test_many_columns_stay_side_by_side(pictures):
-    plots.figure(8, 3, columns=6)
+    _, grid = plots.figure(8, 3, columns=6)
     ((_, narrow),) = pictures()
     assert narrow is None
+    _, grid = plots.figure(8, 3, columns=6)
+    for axes in grid:
+        axes.imshow(np.zeros((4, 4)))
+    ((_, narrow),) = pictures()
+    assert size(narrow)[0] == pytest.approx(72 * plots.NARROW)
 
 
 def test_cells_of_a_wide_table_say_their_column(monkeypatch):
@@ -107,7 +112,7 @@ def test_cells_of_a_wide_table_say_their_column(monkeypatch):
     monkeypatch.setattr("IPython.display.display", lambda html: shown.append(html.data))
     monkeypatch.setattr(tables, "in_notebook", lambda: True)
     wide = pd.DataFrame([[1, 2, 3, 4], [5, 6, 7, 8]], index=["a", "b"], columns=["<A>", "B", "C", "D"])
-    for frame in (wide, wide.iloc[:, :3]):
+    for frame in (wide, wide.iloc[:, :2]):
         tables.show(frame, "Caption.")
     page = docutils.utils.new_document("page")
     page += [nodes.raw("", text, format="html") for text in shown]

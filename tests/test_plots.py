@@ -106,9 +106,10 @@ def test_student_interval():
 
 
 def test_example_grid(bench, rendered):
-    axes = rendered(plots.example_grid(bench.train, per_group=5))
-    assert axes.images[0].get_array().shape == (4 * 32, 5 * 32, 3)
-    assert axes.get_yticklabels()[2].get_text() == "hole on land\n30 images"
+    first = rendered(plots.example_grid(bench.train, per_group=5))
+    assert first.images[0].get_array().shape == (32, 5 * 32, 3)
+    titles = [axes.get_title(loc="left") for axes in first.figure.axes]
+    assert len(titles) == 4 and titles[2] == "hole on land: 30 images"
 
 
 def test_request_bars(rendered):

@@ -9,10 +9,17 @@ for (const box of document.querySelectorAll(".predict")) {
   button.type = "button";
   button.className = "uncover";
   button.textContent = "Show what comes out";
-  output.classList.add("covered");
+  // The text below the output says the same in words.
+  const covered = [output];
+  let next = cell.nextElementSibling;
+  while (next?.matches("p, ul, ol")) {
+    covered.push(next);
+    next = next.nextElementSibling;
+  }
+  covered.forEach(part => part.classList.add("covered"));
   output.before(button);
   button.addEventListener("click", () => {
-    output.classList.remove("covered");
+    covered.forEach(part => part.classList.remove("covered"));
     output.tabIndex = -1;
     output.focus();
     button.remove();

@@ -23,8 +23,9 @@ FOLDER = "book/executed/"
 WORDS_A_SECOND = 3.0
 SECONDS_A_LINE = 3
 SECONDS_A_FIGURE = 30
+BARS = '<p class="table-note">A bar is the interval above it, the tick is 0, and each column has a scale.</p>'
 # From so many columns on a table folds on a narrow screen.
-FOLDED_FROM = 4
+FOLDED_FROM = 3
 # In which no text becomes a link.
 KEPT = (
     nodes.literal, nodes.literal_block, nodes.reference, addnodes.pending_xref, nodes.title, nodes.raw,
@@ -145,6 +146,7 @@ def adapted(svg, prefix, alt):
     svg = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{prefix}", svg)
     svg = re.sub(r"#(000000|333333)\b", "currentColor", svg)
     svg = re.sub(r"#e6e6e6\b", "var(--figure-grid)", svg)
+    svg = re.sub(r"(?i)#0072b2\b", "var(--figure-blue)", svg)
     svg = re.sub(r"(fill: ?)#ffffff\b", r"\1none", svg)
     svg = re.sub(r"font: (\S*)px 'DejaVu Sans'[^;\"]*", r"font: \1px var(--pst-font-family-base)", svg)
     width = re.search(r'width="([\d.]+)pt"', svg)
@@ -157,15 +159,50 @@ def fold_code(app, doctree):
     """Collapse the code of figures and tables, and each claim to one line that says that it was checked."""
     if not app.env.docname.startswith(FOLDER):
         return
-    for cell in list(doctree.findall(nodes.container)):
-        if cell.get("nb_element") != "cell_code":
+    cells = [node for node in doctree.findall(nodes.container) if node.get("nb_element") == "cell_code"]
+    about = [(cell["cell_metadata"], cell.children[0].astext()) for cell in cells]
+    for cell, kind in zip(cells, kinds_of(about)):
+        if kind == "claim":
+            collapse(cell, 0, len(cell.children), kind, claims_line(cell))
+        elif kind in ("figure", "table"):
+            collapse(cell, 0, 1, "code", f"Code of the {kind}")
+
+
+def kinds_of(cells):
+    """What each code cell, (metadata, source), is for a reader: "claim", "solution", "hidden", or "figure" or
+    "table" where it only draws one and nothing that stays in sight needs its names; else "code".
+    """
+    kinds = []
+    for metadata, source in cells:
+        tags = metadata.get("tags", ())
+        named = {"claim": "claim", "solution": "solution", "remove-cell": "hidden"}
+        kind = next((named[tag] for tag in tags if tag in named), None)
+        if kind is None:
+            is_figure = "figure" in metadata.get("mystnb", {})
+            kind = "figure" if is_figure else "table" if only_shows(source) else "code"
+        kinds.append(kind)
+    needed = set()
+    for k in reversed(range(len(cells))):
+        if kinds[k] in ("figure", "table") and names_in(cells[k][1], ast.Store) & needed:
+            kinds[k] = "code"
+        if kinds[k] == "code":
+            needed |= names_in(cells[k][1], ast.Load)
+    return kinds
+
+
+def names_in(source, context):
+    """The names that code assigns (ast.Store), outside of functions, or uses (ast.Load)."""
+    nodes_of = [ast.parse(source)]
+    found = set()
+    while nodes_of:
+        node = nodes_of.pop()
+        if isinstance(node, ast.FunctionDef) and context is ast.Store:
+            found.add(node.name)
             continue
-        if "tag_claim" in cell["classes"]:
-            collapse(cell, 0, len(cell.children), "claim", claims_line(cell))
-        elif "figure" in cell["cell_metadata"].get("mystnb", {}):
-            collapse(cell, 0, 1, "code", "Code of the figure")
-        elif only_shows(cell.children[0].astext()):
-            collapse(cell, 0, 1, "code", "Code of the table")
+        if isinstance(node, ast.Name) and isinstance(node.ctx, context):
+            found.add(node.id)
+        nodes_of += ast.iter_child_nodes(node)
+    return found
 
 
 def only_shows(source):
@@ -198,12 +235,14 @@ def claims_line(cell):
 
 def reading_minutes(notebook):
     """Minutes to read an executed lesson without its folded parts, see book/how_to_use.md."""
+    cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
+    cells = [(cell["cell_type"], cell["metadata"], "".join(cell["source"])) for cell in cells]
+    kinds = iter(kinds_of([(metadata, text) for kind, metadata, text in cells if kind == "code"]))
     seconds = 0
     is_solution = False
-    for cell in json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]:
-        text = "".join(cell["source"])
-        metadata = cell["metadata"]
-        if cell["cell_type"] == "markdown":
+    for cell_type, _, text in cells:
+        kind = next(kinds) if cell_type == "code" else "text"
+        if kind == "text":
             marks = re.findall(r"^:::\{(answer|answer-end)\}", text, flags=re.M)
             # Solutions and hints are folded.
             text = re.sub(r"^:::\{answer\}.*?(^:::\{answer-end\}|\Z)", "", text, flags=re.M | re.S)
@@ -212,11 +251,9 @@ def reading_minutes(notebook):
             text = re.sub(r"^:::\{clue\}.*?^:::", "", text, flags=re.M | re.S)
             seconds += len(text.split()) / WORDS_A_SECOND
             is_solution = marks[-1] == "answer" if marks else is_solution
-        elif {"claim", "solution", "remove-cell"} & set(metadata.get("tags", ())):
-            continue
-        elif "figure" in metadata.get("mystnb", {}):
+        elif kind == "figure":
             seconds += SECONDS_A_FIGURE
-        elif not only_shows(text):
+        elif kind == "code":
             seconds += SECONDS_A_LINE * len([line for line in text.splitlines() if line.strip()])
     return round(seconds / 60)
 
@@ -234,10 +271,14 @@ def adapt_tables(app, doctree, docname):
     if not docname.startswith(FOLDER):
         return
     lesson = lessons.number_of(docname.removeprefix(FOLDER))
+    is_explained = False
     tables = [node for node in doctree.findall(nodes.raw) if '<div class="numbers"' in node.astext()]
     for k, node in enumerate(tables, start=1):
         number = f'<span class="caption-number">Table {lesson}.{k} </span>'
         text = labelled(node.astext().replace("<caption>", f"<caption>{number}", 1))
+        if 'class="interval"' in text and not is_explained:
+            text += BARS
+            is_explained = True
         node.parent.replace(node, nodes.raw("", text, format="html"))
 
 

@@ -64,6 +64,22 @@ def waterdigits_small(seed: int = 0) -> DatasetParts:
     return replace(waterdigits(seed, **SMALL), name="waterdigits_small")
 
 
+def drawn_again(dataset: GroupedDataset, background: np.ndarray, seed: int, part: str = "test") -> np.ndarray:
+    """Draw the images of a part once more: the same digits, strokes and noise on other backgrounds.
+
+    Args:
+        dataset: the train, val or test set of `waterdigits(seed)`, or of the large or small one.
+        background: (N,) 0 land, 1 water; with `dataset.sensitive` the images come out as they are.
+        seed: of the benchmark.
+        part: "train", "val" or "test".
+
+    Returns:
+        uint8 images (N, 3, 32, 32).
+    """
+    glyphs = torch.from_numpy(load_digits().images).float().div_(16)[dataset.source]
+    return render(glyphs, torch.from_numpy(np.asarray(background)), torch_stream(seed, "pixels", part))
+
+
 def _split_glyphs(digit, seed):
     """60/15/25 % of the glyphs of each digit for train, validation and test."""
     pools = {"train": [], "val": [], "test": []}

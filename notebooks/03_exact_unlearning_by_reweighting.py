@@ -2,7 +2,8 @@
 # # Exact unlearning by reweighting
 #
 # **Result.** REWEIGHT draws the few images that are left of a group as often as the whole group was drawn before. At
-# ratio 0.5 it gives back 6 of the 11 points that retraining costs the group. At ratio 0.9 it gives back 23 of 56.
+# ratio 0.5 it gives back 6 of the 11 points that retraining costs the group (ten seeds). At ratio 0.9 it gives back 23 of
+# 53 (twenty seeds).
 #
 # **Question.** The forgotten samples are gone, and we must not use them. Can we still train as if the group had its old
 # size, and what does that cost?
@@ -12,7 +13,7 @@
 # - derive {term}`REWEIGHT`, and prove what it guarantees and what it does not;
 # - write the training loop and the weighted sampler, and show that the package computes the same;
 # - say what it costs for a fixed model, and why the usual {term}`effective sample size` does not show it;
-# - judge from twenty seeds what it gives back, and why it is not more;
+# - judge from the recorded seeds what it gives back to trained models, and what is still missing;
 # - put a promising difference between two ways of sampling to the test on fresh seeds.
 #
 # **You need** {doc}`02_group_imbalance`, and expectation and variance.
@@ -49,7 +50,8 @@ split = gru.forget_split(bench.train, groups=[(1, 0)], ratio=0.9, seed=seed)
 #
 # $$w_i = \frac{n_D(g_i)}{n_R(g_i)}.$$
 #
-# It keeps one number per group of the forgotten data: how many left, $n_D(g) - n_R(g)$.
+# Besides $R$, the training reads one number per group: how many samples were removed, $n_D(g) - n_R(g)$. So REWEIGHT is a
+# retraining that has not seen $F$, and that is *exact* unlearning. The counts tell how many were removed, and not which.
 
 # %%
 by_hand = split.n_train / split.n_retain
@@ -69,7 +71,7 @@ assert np.allclose(weights, by_hand[retain_group])
 #
 # $$\frac{n_R(g) \cdot n_D(g)/n_R(g)}{|D|} = \frac{n_D(g)}{|D|} = p_D(g). \qquad \square$$
 #
-# We check (a) by counting: fifty passes over $R$ are drawn.
+# We check (a) by counting.
 
 # %%
 rng = np.random.default_rng(seed)
@@ -84,8 +86,8 @@ tables.show(100 * law / law.sum(), "Share of each group in percent; fifty passes
 # %% [markdown]
 # ## The whole method fits in one training loop
 #
-# A training with REWEIGHT is a plain loop with another sampler. Give sample $i$ an interval of length $w_i$, throw a random
-# number between 0 and $|D|$, and take the sample in whose interval it falls.
+# REWEIGHT needs only another sampler. Give sample $i$ an interval of length $w_i$, throw a random number between 0 and
+# $|D|$, and take the sample in whose interval it falls.
 
 
 # %%
@@ -96,6 +98,7 @@ def train_by_hand(model, config, indices, weights):
     optimiser = torch.optim.SGD(model.parameters(), **options)
 
     ends = np.cumsum(weights)  # of the intervals
+    # one pass more, because `steps` is rounded up
     passes = [stream(seed, "order", k).random(n) for k in range(config.epochs + 1)]
     draws = indices[np.searchsorted(ends, np.concatenate(passes) * ends[-1], side="right")]
 
@@ -122,16 +125,16 @@ same = {"config": short, "indices": split.retain, "weights": weights, "seed": se
 package = gru.fit(start, bench.train, device="cpu", **same)
 outputs = [gru.predict(model, bench.test) for model in (hand, package)]
 difference = np.abs(outputs[0] - outputs[1]).max()
-print(f"The largest difference of an output of the two networks is {difference:.1e}.")
+print(f"largest difference of an output: {difference:.1e}")
 assert difference < 0.01  # 0 or rounding, which training amplifies
 
 # %% [markdown]
 # ## For a fixed model the risk is right on average
 #
 # **(b) Over requests, the mean of the reweighted risk is the risk on $D$.** Fix the parameters $\theta$ of a model, and let
-# $\ell_i$ be its loss on sample $i$. The risk, or mean loss, on $D$ is $L_D = \frac{1}{|D|} \sum_{i \in D} \ell_i$. The
-# reweighted risk on what is left is $L_w = \frac{1}{|D|} \sum_{i \in R} w_i \ell_i$. It is the expected loss of one draw,
-# because sample $i$ is drawn with probability $w_i / |D|$.
+# $\ell_i$ be its loss (cross-entropy) on sample $i$. The risk, or mean loss, on $D$ is
+# $L_D = \frac{1}{|D|} \sum_{i \in D} \ell_i$. The reweighted risk on what is left is
+# $L_w = \frac{1}{|D|} \sum_{i \in R} w_i \ell_i$. It is the expected loss of one draw, because sample $i$ is drawn with probability $w_i / |D|$.
 #
 # *Proof.* The forget set $F$ is drawn uniformly within its group. So each sample of group $g$ stays with probability
 # $n_R(g)/n_D(g)$, and
@@ -139,22 +142,16 @@ assert difference < 0.01  # 0 or rounding, which training amplifies
 # $$\mathbb{E}_F[L_w] = \frac{1}{|D|} \sum_{i \in D} \frac{n_R(g_i)}{n_D(g_i)} \cdot \frac{n_D(g_i)}{n_R(g_i)}\, \ell_i = L_D.
 # \qquad \square$$
 #
-# Statisticians call $L_w$ the Horvitz-Thompson estimator: weight each sample by one over its chance to be there
-# {cite:p}`horvitz1952`. Three conditions limit what (b) promises.
+# where $\mathbb{E}_F$ is the mean over all draws of $F$. Three conditions limit what (b) promises.
 #
-# - The mean is over many draws of $F$. For *the* $F$ at hand, $L_w$ is off by what this $F$ took.
+# - The mean is over many draws of $F$. For *one* $F$, $L_w$ differs from $L_D$, depending on which samples $F$ took.
 # - $\theta$ is fixed. A model that was *trained* on $R$ has small losses on $R$ because it was trained there. No weighting
 #   of those losses says how it does on what is gone.
 # - The draw is uniform within the group. The people who really ask need not be a random choice.
 #
 # Now we look at (b), with the original model as the fixed $\theta$ and 4,000 imagined requests.
-#
-# :::{predict}
-# We draw two histograms of the risk over requests, without and with weights. Which one has its mean on the line of $L_D$?
-# Which one is wider?
-# :::
 
-# %% mystnb={"image": {"alt": "Two histograms of the risk over random requests. The reweighted one is wide and skewed; its mean, not its peak, is at the dashed line, the risk on all data. The unweighted one is narrow and lies to the left of the line."}, "figure": {"caption": "The risk of one fixed model on what is left after 4,000 random requests for 90% of the group. The dashed line is its risk on all data.", "name": "fig-unbiased"}}
+# %%
 common = {"dataset": bench.train, "config": config, "seed": seed}
 original = gru.fit(start, **common, progress="original")
 logits = gru.predict(original, bench.train).astype(float)
@@ -164,37 +161,48 @@ loss = np.logaddexp.reduce(logits, axis=1) - correct_logit
 group, others = loss[bench.train.group == 2], loss[bench.train.group != 2]
 n_D, n_R = split.n_train[2], split.n_retain[2]
 kept = np.array([rng.choice(group, n_R, replace=False).sum() for _ in range(4000)])
-plain = (others.sum() + kept) / (len(others) + n_R)
+unweighted = (others.sum() + kept) / (len(others) + n_R)
 weighted = (others.sum() + n_D / n_R * kept) / len(loss)
 
+# %% [markdown]
+# :::{predict}
+# We draw the histogram of `unweighted` and that of `weighted`, with a line at $L_D$. On which side of the line is the
+# unweighted risk? Which histogram is wider?
+# :::
+
+# %% mystnb={"image": {"alt": "Two histograms of the risk over random requests. The reweighted one is wide, on both sides of the dashed line, the risk on all data. The unweighted one is narrow and lies to the left of the line."}, "figure": {"caption": "The risk of one fixed model on what is left after 4,000 random requests for 90% of the group, without weights (unweighted) and with them (reweighted). The dashed line is its risk on all data.", "name": "fig-unbiased"}}
 fig, axis = plots.figure(7, 3.2)
 bins = np.linspace(weighted.min(), weighted.max(), 80)
-axis.hist(plain, bins, color=plots.RETRAIN, alpha=0.8, label="unweighted")
+axis.hist(unweighted, bins, color=plots.RETRAIN, alpha=0.8, label="unweighted")
 axis.hist(weighted, bins, color=plots.REWEIGHT, alpha=0.8, label="reweighted")
 axis.axvline(loss.mean(), color=plots.INK, ls="--", label="all data")
-axis.set(xlabel="risk (nats)", ylabel="requests")
+axis.set(xlabel="risk", ylabel="requests")
 axis.legend(frameon=False)
 plots.show()
 
 # %% [markdown]
 # Without weights the risk is too low in almost every request, because the group that asked has high losses and is too
-# rare in it. With weights the *mean* is on the line. A single request can be far off, and more than half of them give too
-# low a risk. That width is the price.
+# rare in it. With weights the *mean* is on the line, and a single request can be far off. REWEIGHT removes the bias and
+# adds variance.
 #
 # ## The price depends on the images that are left
 #
-# **(c) The variance of the reweighted risk comes from the $n_R(g)$ samples of the group that asked.** Write
-# $L_w = \sum_g p_D(g)\,\bar\ell_g$, with $\bar\ell_g$ the mean loss of the retained samples of group $g$. This is the mean
-# of a *stratified sample*, whose strata are the groups {cite:p}`cochran1977`. The groups are drawn independently, so their
-# variances add. The mean of $n_R$ samples out of $n_D$, drawn without replacement, has variance
-# $(1 - n_R/n_D)\,\sigma_g^2/n_R$. The bracket is called the *finite-population correction*. So
+# **(c) The reweighted risk varies only because chance decides which $n_R(g)$ samples stay.** *Proof.*
 #
-# $$\operatorname{Var}_F[L_w] = \sum_g p_D(g)^2 \left(1 - \frac{n_R(g)}{n_D(g)}\right) \frac{\sigma_g^2}{n_R(g)},$$
+# - $L_w = \sum_g p_D(g)\,\bar\ell_g$, with $\bar\ell_g$ the mean loss of the retained samples of group $g$.
+# - The groups are drawn independently, so their variances over the draw of $F$ add.
+# - Let $\sigma_g^2$ be the variance of the losses within group $g$, with $n_D(g) - 1$ in the denominator. The mean of $n_R$
+#   samples out of $n_D$, drawn without replacement, has variance $(1 - n_R/n_D)\,\sigma_g^2/n_R$.
 #
-# with $\sigma_g^2$ the variance of the losses within group $g$ (with $n_D(g) - 1$ in the denominator). $\square$
+# Together,
 #
-# A group that forgets nothing adds nothing to this sum. The group that asked is known through $n_R(g)$ samples, and
-# drawing them more often does not make more of them. The 4,000 requests agree with (b) and (c).
+# $$\operatorname{Var}_F[L_w] = \sum_g p_D(g)^2 \left(1 - \frac{n_R(g)}{n_D(g)}\right) \frac{\sigma_g^2}{n_R(g)}. \qquad \square$$
+#
+# A group that forgets nothing adds nothing. The group that asked is known through $n_R(g)$ samples, and drawing them more
+# often does not make more of them. The 4,000 requests agree with (b) and (c).
+#
+# ($L_w$ is the Horvitz-Thompson estimator {cite:p}`horvitz1952`, and (c) the variance of a stratified sample with
+# finite-population correction {cite:p}`cochran1977`.)
 
 # %%
 share = n_D / len(loss)  # p_D of the group
@@ -204,16 +212,14 @@ z_score = abs(weighted.mean() - loss.mean()) / (spread / np.sqrt(len(weighted)))
 
 rows = {"4,000 requests": [weighted.mean(), spread], "(b) and (c)": [loss.mean(), formula]}
 moments = pd.DataFrame(rows, index=["mean", "standard deviation"]).T
-tables.show(moments, "Reweighted risk over requests in nats: simulated, and by (b) and (c).", digits=5)
-print(f"The two means are {z_score:.1f} standard errors of the simulation apart.")
+tables.show(moments, "Reweighted risk over requests: simulated, and by (b) and (c).", digits=5)
 
 # %% tags=["claim"]
 assert z_score < 4, "(b) does not hold: the reweighted risk is biased"
 assert abs(spread / formula - 1) < 0.1, "(c) does not hold"
 if profile == "full":
-    assert (plain < loss.mean()).mean() > 0.99, "the unweighted risk is not too low"
-    assert (weighted < loss.mean()).mean() > 0.5, "the reweighted risk is not skewed"
-print("holds: (b) and (c), within the error of the simulation")
+    assert (unweighted < loss.mean()).mean() > 0.99, "the unweighted risk is not too low"
+    assert spread > 2 * unweighted.std(), "the reweighted risk is not wider"
 
 # %% [markdown]
 # ### The effective sample size hides the price
@@ -228,119 +234,124 @@ print("holds: (b) and (c), within the error of the simulation")
 # and 6 stay. How large is the ESS of the 4,745 images that are left?
 # :::
 
-
 # %%
-def ess_table(name, counts, g, ratios=(0.1, 0.5, 0.9)):
-    rows = {}
-    for ratio in ratios:
-        n_D, n_R = np.array(counts), np.array(counts)
-        n_R[g] -= int(ratio * counts[g])
-        weights = np.repeat(gru.group_weights(n_D, n_R), n_R)
-        ess = gru.effective_sample_size(weights)
-        assert np.isclose(ess, n_D.sum() ** 2 / (n_D**2 / n_R).sum())
-        rows[f"{name}, ratio {ratio}"] = [n_R.sum(), round(ess), n_R[g]]
-    return pd.DataFrame(rows, index=["images left", "ESS", "left of the group"]).T
-
-
-waterbirds = ess_table("Waterbirds", [3498, 184, 56, 1057], g=2)
-waterdigits = ess_table("WaterDigits", split.n_train.tolist(), g=2)
-tables.show(pd.concat([waterbirds, waterdigits]), "Images that are left, and how many the ESS makes of them.")
+sizes = {"Waterbirds": [3498, 184, 56, 1057], "WaterDigits": split.n_train.tolist()}
+lines = {}
+for data, gone in [(data, gone) for data in sizes for gone in (0.1, 0.5, 0.9)]:
+    old, new = np.array(sizes[data]), np.array(sizes[data])
+    new[2] -= int(gone * old[2])
+    ess = gru.effective_sample_size(np.repeat(gru.group_weights(old, new), new))
+    assert np.isclose(ess, old.sum() ** 2 / (old**2 / new).sum())
+    lines[f"{data}, ratio {gone}"] = [new.sum(), round(ess), new[2]]
+ess_of = pd.DataFrame(lines, index=["images left", "ESS", "left of the group"]).T
+tables.show(ess_of, "Images that are left, and how many the ESS makes of them.")
 
 # %% [markdown]
-# On Waterbirds the ESS stays above nine tenths of what is left, although only six images of the group are left. The ESS
-# averages the price over all samples, so a small group is hardly seen in it. Overall accuracy hides harm in the same way.
-# Within a group all weights are equal, so the effective sample size *of the group* is $n_R(g)$. Report $n_R(g)$.
+# On Waterbirds the ESS stays above nine tenths of what is left, because most samples have weight 1 and dominate the sums. On
+# WaterDigits, where the group is larger, it falls to 74%. So the ESS hides the price just where a group is small. Within a
+# group all weights are equal, so the effective sample size *of the group* is $n_R(g)$. Report $n_R(g)$.
+
+# %% tags=["claim"]
+ess_share = ess_of["ESS"] / ess_of["images left"]
+assert ess_share["Waterbirds, ratio 0.9"] > 0.9
+if profile == "full":
+    assert round(100 * ess_share["WaterDigits, ratio 0.9"]) == 74
 
 # %% [markdown]
 # ## REWEIGHT gives back about half of the loss, or less
 #
-# Until now $\theta$ was fixed. What does REWEIGHT do to trained models? We recorded ten seeds at three ratios.
-#
+# What does REWEIGHT do to trained models? We recorded ten seeds at three ratios, and ten fresh seeds at ratio 0.9.
+
+# %%
+table, _ = gru.read_record("waterdigits_requests")
+fresh, _ = gru.read_record("waterdigits_fresh_seeds")
+twenty = pd.concat([table, fresh])
+models = {
+    "before": ("original", "none"),
+    "retrain": ("retrain", "none"),
+    "reweight": ("retrain", "replacement"),
+}
+
+
+def scores(record, ratio, score="GA"):
+    """{model: this score for each seed}."""
+    return {name: gru.select(record, method, ratio, way)[score] for name, (method, way) in models.items()}
+
+
+# %% [markdown]
 # :::{predict}
-# At which of the ratios 0.1, 0.5 and 0.9 will REWEIGHT give back all of the loss? Where a part, and where nothing that ten
-# seeds can show?
+# At ratio 0.1 the group loses 18 images. Will ten seeds show that retraining costs it accuracy? Will they show that REWEIGHT
+# gives some back?
 # :::
 
-# %% mystnb={"image": {"alt": "Group accuracy against the forgotten share for the original, plain retraining and retraining with REWEIGHT in both samplings. Retraining falls steeply, the reweighted ones less, and none stays at the level of the original at 0.9."}, "figure": {"caption": "Test accuracy of the forgotten group: mean and 95% interval over ten seeds.", "name": "fig-give-back"}}
-table, about = gru.read_record("waterdigits_requests")
-rows = list(plots.STYLES)[:4]
-plots.ratio_curves(table, "GA", rows, ylabel="accuracy, forgotten group (%)")
+# %%
+asked = {f"ratio {r}, ten seeds": scores(table, r) for r in (0.1, 0.5, 0.9)}
+asked["ratio 0.9, twenty seeds"] = scores(twenty, 0.9)
+pairs = {"retraining": ("before", "retrain"), "REWEIGHT gives back": ("retrain", "reweight")}
+pairs["together"] = ("before", "reweight")
+found = {}
+for column, (a, b) in pairs.items():
+    found[column], found[f"{column} ±"] = zip(*(gru.mean_interval(of[b] - of[a]) for of in asked.values()))
+shown = {"signed": list(pairs), "intervals": {column: f"{column} ±" for column in pairs}}
+frame = pd.DataFrame(found, index=list(asked))
+tables.show(frame, "Change of the group's test accuracy in points.", **shown)
+
+# %% [markdown]
+# - **Ratio 0.1: undecided.** Retraining costs 1.7 points and REWEIGHT gives back 0.7. Both intervals contain 0. They exclude a
+#   loss above 3.6 points and a gain above 2.7.
+# - **Ratio 0.5: about half comes back**, 6.0 of 11.3 points.
+# - **Ratio 0.9: less than half comes back**, 22.6 of 56.1 points on the first ten seeds and 22.9 of 53.4 on all twenty.
+
+# %% tags=["claim"]
+for row in ("ratio 0.5, ten seeds", "ratio 0.9, ten seeds", "ratio 0.9, twenty seeds"):
+    gru.check_claim(f"{row}: REWEIGHT gives accuracy back", asked[row]["reweight"] - asked[row]["retrain"])
+    gru.check_claim(f"{row}: some is still missing", asked[row]["before"] - asked[row]["reweight"])
+    if "0.9" in row:
+        half = (asked[row]["before"] + asked[row]["retrain"]) / 2
+        gru.check_claim(f"{row}: less than half comes back", half - asked[row]["reweight"])
+little = asked["ratio 0.1, ten seeds"]
+for a, b, most in (("retrain", "before", 3.6), ("retrain", "reweight", 2.7)):
+    mean, half = gru.mean_interval(little[b] - little[a])
+    assert mean - half < 0 < mean + half < most
+
+# %% mystnb={"image": {"alt": "Group accuracy against the forgotten share for the original, plain retraining and retraining with REWEIGHT. Retraining falls steeply, REWEIGHT less, and neither stays at the level of the original at 0.9."}, "figure": {"caption": "Test accuracy of the forgotten group: mean and 95% interval over ten seeds.", "name": "fig-give-back"}}
+plots.ratio_curves(table, "GA", list(plots.STYLES)[:3], ylabel="accuracy, forgotten group (%)")
+plots.plt.ylim(0, 100)
+plots.plt.legend(loc="lower left", frameon=False)
 plots.show()
 
+# %% [markdown]
+# ### The other rare group loses too, and gets little back
+#
+# Nobody asked to remove images of *no hole on water*, and its weight is 1. It loses accuracy all the same:
 
 # %%
-def accuracy(ratio, method, sampling="none"):
-    return gru.select(table, method, ratio, sampling)["GA"]
-
-
-def show_differences(rows, caption):
-    """Mean and 95% interval of the differences in rows, {name: {column: differences}}."""
-    columns = list(next(iter(rows.values())))
-    names = [name for column in columns for name in (column, f"{column} ±")]
-    numbers = [[x for cell in row.values() for x in gru.mean_interval(cell)] for row in rows.values()]
-    frame = pd.DataFrame(numbers, index=list(rows), columns=names)
-    tables.show(frame, caption, signed=columns, intervals={name: f"{name} ±" for name in columns})
-
-
-ratios = ("0.1", "0.5", "0.9")
-before = {r: accuracy(r, "original") for r in ratios}
-retrain = {r: accuracy(r, "retrain") for r in ratios}
-replaced = {r: accuracy(r, "retrain", "replacement") for r in ratios}
-
-rows = {}
-for r in ratios:
-    steps = {"retraining": retrain[r] - before[r], "REWEIGHT gives back": replaced[r] - retrain[r]}
-    rows[f"ratio {r}"] = steps | {"together": replaced[r] - before[r]}
-show_differences(rows, "Change of the group's test accuracy in points, ten seeds.")
+other = scores(twenty, 0.9, "acc_0_1")
+found = {}
+for column, (a, b) in pairs.items():
+    found[column], found[f"{column} ±"] = gru.mean_interval(other[b] - other[a])
+frame = pd.DataFrame(found, index=["no hole on water"])
+tables.show(frame, "Change of the other rare group's accuracy in points, ratio 0.9, twenty seeds.", **shown)
 
 # %% tags=["claim"]
-for r in ("0.5", "0.9"):
-    gru.check_claim(f"at {r} REWEIGHT gives accuracy back", replaced[r] - retrain[r])
-    gru.check_claim(f"at {r} some is still missing", before[r] - replaced[r])
-harm, gain = before["0.9"] - retrain["0.9"], replaced["0.9"] - retrain["0.9"]
-gru.check_claim("at 0.9 less than half comes back", harm / 2 - gain)
+gru.check_claim("the other rare group stays below the original", other["before"] - other["reweight"])
+gru.check_claim("REWEIGHT gives it something back", other["reweight"] - other["retrain"])
+half = (other["before"] + other["retrain"]) / 2
+gru.check_claim("less than half of its loss comes back", half - other["reweight"])
 
 # %% [markdown]
-# - **Ratio 0.5: about half comes back**, 6.0 of 11.3 points.
-# - **Ratio 0.9: less than half comes back**, 22.6 of 56.1 points.
-# - **Ratio 0.1: undecided.** Retraining costs 1.7 points and REWEIGHT gives back 0.7. The intervals of both numbers contain
-#   0, and exclude effects above four points.
+# Retraining costs this group 13.1 points, and REWEIGHT gives 3.0 back (± 1.9). So REWEIGHT does not cause the loss. (c)
+# could not have told us of it: (c) is about the risk of a fixed model.
 #
-# ### The other rare group loses, too
+# ### The model is right on 18 of 18 images, and on half of the new ones
 #
-# Nobody asked to remove images of the other rare group, *no hole on water*. Its weight is 1, and by (c) it should pay
-# nothing. But at ratio 0.9 it does pay.
-
-# %%
-fresh, about = gru.read_record("waterdigits_fresh_seeds")
-twenty = pd.concat([table, fresh])
-steps = [("original", "none"), ("retrain", "none"), ("retrain", "replacement")]
-other = [gru.select(twenty, method, 0.9, sampling)["acc_0_1"] for method, sampling in steps]
-of_other = {"retraining": other[1] - other[0], "REWEIGHT gives back": other[2] - other[1]}
-of_other |= {"together": other[2] - other[0]}
-caption = "Change of the test accuracy of digits without a hole on water in points, ratio 0.9, twenty seeds."
-show_differences({"no hole on water": of_other}, caption)
-
-# %% tags=["claim"]
-gru.check_claim("the other rare group stays below the original", other[0] - other[2])
-back = other[2] - other[1]
-gru.check_claim("less than half of its loss comes back", (other[0] - other[1]) / 2 - back)
-
-# %% [markdown]
-# With REWEIGHT this group is still 10.1 points (± 1.5) below the original. So (c) holds for a fixed model and *not* for
-# trained models. In trained models the group that asked is not the only one that pays.
-#
-# ### The network learns 18 images by heart
-#
-# Each draw has the right groups at every ratio, so why does the loss not come back? At ratio 0.9 the model sees the same 18
-# images about ten times in each epoch. It can learn what the group looks like, or it can learn these 18 images. We train
-# one of the recorded models again, live, and test it on the 18 and on new images.
+# At ratio 0.9 the model sees the same 18 images about ten times in each epoch. It can learn what the group looks like, or it
+# can learn these 18 images. We train one of the recorded models again and test it on the 18 and on new images.
 
 # %%
 equal_steps = -(-n_retain // config.batch_size)  # an epoch over R, rounded up
-common |= {"indices": split.retain, "weights": weights, "steps_per_epoch": equal_steps}
-model = gru.fit(start, **common, progress="REWEIGHT")
-live = gru.score(model, bench, split)
+on_R = {"indices": split.retain, "weights": weights, "steps_per_epoch": equal_steps}
+model = gru.fit(start, **common, **on_R, progress="REWEIGHT")
 stayed = split.retain[retain_group == 2]
 
 
@@ -348,134 +359,107 @@ def right_on_stayed(model):
     return 100 * (gru.predict(model, bench.train, stayed).argmax(axis=1) == 1).mean()
 
 
-by_heart = right_on_stayed(model)
-print(f"The model is right on {by_heart:.0f}% of the {len(stayed)} images that stayed,")
-print(f"and on {live.GA:.0f}% of new images of the group.")
-
-# %% [markdown]
-# The live model should score like the recorded one. On other hardware than the record's it will differ, because sums are
-# rounded otherwise. To judge the difference, the record has a second training of each seed, which differs from the first
-# one in its randomness alone.
-
-# %%
-recorded = gru.select(table, "retrain", 0.9, "replacement").loc[seed]
-names = {"TA": "all of test", "GA": "the group", "UA": "forget set"}
-both = [[getattr(live, name), recorded[name]] for name in names]
-both = pd.DataFrame(both, index=list(names.values()), columns=["live", "recorded"])
-tables.show(both, "Accuracy in percent of the live and of the recorded model.")
-luck = accuracy("0.9", "ceiling", "replacement") - replaced["0.9"]
-luck = (luck**2).mean() ** 0.5
-print(f"Two trainings of a seed differ by {luck:.1f} points in the group (root mean square).")
+known = {}
+for name, trained in {"original": original, "REWEIGHT": model}.items():
+    known[name] = [right_on_stayed(trained), gru.score(trained, bench, split).GA]
+known = pd.DataFrame(known, index=["the 18 that stayed", "new images"]).T
+tables.show(known, f"Accuracy in percent on the group, seed {seed}.")
 
 # %% tags=["claim"]
 if profile == "full":
-    gru.check_claim("it knows the 18 better than the group by 10 points, margin", [by_heart - live.GA - 10])
-    statement = "live and recorded GA differ by less than three times that, margin"
-    gru.check_claim(statement, [3 * luck - abs(live.GA - recorded.GA)])
+    by_heart, new = known.loc["REWEIGHT"]
+    gru.check_claim("it knows the 18 better than the group by 10 points, margin", [by_heart - new - 10])
+    luck = gru.select(table, "ceiling", 0.9, "replacement")["GA"] - asked["ratio 0.9, ten seeds"]["reweight"]
+    luck = (luck**2).mean() ** 0.5
+    recorded = asked["ratio 0.9, ten seeds"]["reweight"].loc[seed]
+    gru.check_claim("close to the recorded accuracy, margin", [3 * luck - abs(new - recorded)])
+    assert round(luck, 1) == 6.6, "two trainings of a seed differ otherwise"
+    harm = (asked["ratio 0.9, ten seeds"]["before"] - asked["ratio 0.9, ten seeds"]["retrain"]).loc[0]
+    assert harm == 41 and asked["ratio 0.9, twenty seeds"]["retrain"].loc[0] == 43.5
 
 # %% [markdown]
-# The network knows the 18 images by heart, and is far less often right on new images of the group. Weights only say which
-# training images count more. Once a network gets all of them right, weights have little effect {cite:p}`byrd2019`. A large
-# network tends to memorise the rare group, and to read the background for everyone else
-# {cite:p}`sagawa2020investigation`. Our numbers look like that, but they do not show that memorising is the cause. A
-# test would have to keep the network from memorising. {ref}`The last exercise <ex-memorising>` tries the simplest way.
+# Without REWEIGHT the retrained model has 78% on the 18 and 44% on new images ({doc}`lesson 0 <00_start_here>`). This seed is
+# a mild one: retraining costs it 41 points. On another computer, expect differences of about 6.6 points.
 #
-# ## Top-up draws with less noise
+# A large network tends to memorise the rare group, and to read the background for everyone else
+# {cite:p}`sagawa2020investigation`. The effect of weights can fade once it gets all training images right
+# {cite:p}`byrd2019`. Here the effect has not vanished, and our numbers do not show that memorising limits it. A test would
+# have to keep the network from memorising, which fewer epochs do not do ({ref}`last exercise <ex-memorising>`).
 #
-# The paper draws $|R|$ times *with replacement*. The number of times that sample $i$ is drawn in an epoch is then close to a
-# Poisson number with mean $w_i |R| / |D|$. With $w_i = 1$ at ratio 0.9 the mean is 0.96, so an epoch misses
-# $e^{-0.96} = 38\%$ of these samples.
+# ## A lead that was found by looking needs fresh seeds
 #
+# The paper draws $|R|$ times *with replacement*, so an epoch at ratio 0.9 misses 38% of $R$.
 # {term}`Top-up sampling <top-up sampling>` is our alternative. Each pass visits every retained sample once. Then it adds
-# draws within each group until the group has its old size, and draws every sample of the group equally often, up to one.
+# draws within each group until the group has its old size. Within a group, the counts of the samples differ by at most
+# one. A top-up pass has 4,000 draws and a pass over $R$ has 3,838, so the record compares the two at **equal optimiser
+# steps**, not at equal epochs.
 
 # %%
-rows = {}
-for sampling in ("replacement", "top_up"):
-    rng = np.random.default_rng(seed)
-    order = gru.draw_pass(rng, n_retain, weights, retain_group, sampling)
-    times = np.bincount(order, minlength=n_retain)
-    of_group = times[retain_group == 2]
-    rows[sampling.replace("_", "-")] = [len(order), 100 * np.mean(times == 0), of_group.min(), of_group.max()]
-columns = ["draws", "never drawn (%)", "fewest", "most"]
-kinds = dict(zip(columns, (int, float, int, int)))
-caption = "One pass: share of R that it misses, and fewest and most draws of an image of the group."
-passes = pd.DataFrame(rows, index=columns).T.astype(kinds)
-tables.show(passes, caption)
+way = {r: gru.select(table, "retrain", r, "top_up")["GA"] for r in (0.1, 0.5, 0.9)}
+tests = {r: gru.paired_test(way[r], asked[f"ratio {r}, ten seeds"]["reweight"]) for r in way}
+p_values = gru.holm([p for _, _, p in tests.values()])  # three tests, so corrected
+columns = ["top-up minus replacement", "±", "p", "p (Holm)"]
+lead = {f"ratio {r}": [*test, p] for (r, test), p in zip(tests.items(), p_values)}
+lead = pd.DataFrame(lead, index=columns).T
+caption = "Difference of the group's accuracy in points, ten seeds, and p before and after Holm's correction."
+tables.show(lead, caption, {"p": 2, "p (Holm)": 2}, signed=columns[:1], intervals={columns[0]: "±"})
 
 # %% [markdown]
-# ### Ten fresh seeds do not settle whether top-up helps
-#
-# A top-up pass has 4,000 draws and a pass over $R$ has 3,838. So the record compares the two at **equal optimiser steps**,
-# not at equal epochs.
+# At ratio 0.9 top-up is ahead by 3.5 points (± 3.2). If there were no difference, one at least this large would have the
+# chance p = 0.03. But this is one of three comparisons, and {term}`Holm's correction` raises its p to 0.10. We found the lead
+# by looking at the data, so it needs a test on fresh seeds, with one question written down beforehand: is the difference at
+# 0.9 other than zero on seeds 10 to 19?
 #
 # :::{predict}
-# Will less noise in the draws show in the group's accuracy?
+# Will the interval of ten fresh seeds contain 0? Will it contain 3.5?
 # :::
 
-# %% mystnb={"image": {"alt": "Dots of the difference in group accuracy between top-up and replacement sampling for ten seeds at three ratios, with mean and interval, around the zero line."}, "figure": {"caption": "Top-up minus replacement at equal steps: a dot is the difference of the group's test accuracy on one seed.", "name": "fig-top-up"}}
-topped_up = {r: accuracy(r, "retrain", "top_up") for r in ratios}
-gained = {f"ratio {r}": topped_up[r] - replaced[r] for r in ratios}
-plots.paired_dots(gained, "GA, top-up minus replacement (points)")
-plots.show()
-
 # %%
-tests = {r: gru.paired_test(topped_up[r], replaced[r]) for r in ratios}
-p_values = gru.holm([p for _, _, p in tests.values()])  # three tests, so corrected
-columns = ["top-up minus replacement", "±", "p (Holm)"]
-rows = {f"ratio {r}": [mean, half, p] for (r, (mean, half, _)), p in zip(tests.items(), p_values)}
-found = pd.DataFrame(rows, index=columns).T
-caption = "Difference of the group's accuracy in points, ten seeds, and p after Holm's correction."
-tables.show(found, caption, {columns[2]: 2}, signed=columns[:1], intervals={columns[0]: "±"})
-
-# %% [markdown]
-# At ratio 0.9 top-up is ahead by 3.5 points (± 3.2). This is one of three comparisons, and after correction for three tests
-# its p is 0.10. A p-value is the chance of a difference at least this large if there were none. Among three tests, one falls
-# below 0.05 by luck more often than one in twenty. {term}`Holm's correction` multiplies the smallest p by 3 and the next
-# by 2.
-#
-# It would be easy to write "top-up helps at high ratios". But we found this by looking at the data, so it needs a test on
-# fresh seeds, with one question written down beforehand: is the difference at 0.9 other than zero on seeds 10 to 19?
-
-# %%
-ways = ("none", "replacement", "top_up")
-plain, by_paper, by_top_up = (gru.select(fresh, "retrain", 0.9, way)["GA"] for way in ways)
-everywhere = [gru.select(twenty, "retrain", 0.9, way)["GA"] for way in ("top_up", "replacement")]
-
-p = gru.paired_test(by_top_up, by_paper)[2]
-found = {"top-up minus replacement, seeds 10 to 19": by_top_up - by_paper}
-found |= {"top-up minus replacement, all twenty seeds": everywhere[0] - everywhere[1]}
-found |= {"REWEIGHT gives back, seeds 10 to 19": by_paper - plain}
-rows = {name: {"difference": values} for name, values in found.items()}
-show_differences(rows, "Difference of the group's test accuracy in points at ratio 0.9.")
+both = {"seeds 10 to 19": fresh, "all twenty seeds": twenty}
+both = {
+    name: [gru.select(of, "retrain", 0.9, w)["GA"] for w in ("top_up", "replacement")]
+    for name, of in both.items()
+}
+frame = {name: gru.paired_test(*of)[:2] for name, of in both.items()}
+frame = pd.DataFrame(frame, index=columns[:2]).T
+caption = "Difference of the group's test accuracy in points at ratio 0.9."
+tables.show(frame, caption, signed=columns[:1], intervals={columns[0]: "±"})
 
 # %% [markdown]
 # On fresh seeds the mean is +0.3 points (95% interval -5.5 to +6.1). That neither confirms nor excludes a gain of 3.5. Over
-# all twenty seeds it is +1.9 ± 3.1: undecided. We can't recommend top-up yet, so the book uses the paper's sampling. What
-# REWEIGHT gives back is there again on fresh seeds: 23.2 points.
+# all twenty seeds it is +1.9 ± 3.1: undecided. We can't recommend top-up yet, so the book uses the paper's sampling.
 
 # %% tags=["claim"]
-first, half, _ = tests["0.9"]
+first, half, _ = tests[0.9]
 assert first - half > 0 and p_values[2] > 0.05, "the first record reads otherwise"
-assert p > 0.05, "fresh seeds do tell the two samplings apart"
-gru.check_claim("what REWEIGHT gives back is there again", by_paper - plain)
+again, half, _ = gru.paired_test(*both["seeds 10 to 19"])
+assert again - half < 0 < first < again + half, "fresh seeds do tell"
+rng = np.random.default_rng(seed)
+drawn = {
+    name: gru.draw_pass(rng, n_retain, weights, retain_group, name) for name in ("replacement", "top_up")
+}
+times = {name: np.bincount(order, minlength=n_retain) for name, order in drawn.items()}
+assert times["top_up"].min() >= 1 and np.ptp(times["top_up"][retain_group == 2]) <= 1
+if profile == "full":
+    assert abs((times["replacement"] == 0).mean() - 0.38) < 0.02
+    assert len(drawn["top_up"]) == 4000 and len(drawn["replacement"]) == 3838
 
 # %% [markdown]
 # ## Could three, five or ten seeds tell?
 #
-# Choose a model, a ratio, and how many of the recorded seeds you look at. The figure shows the accuracy of the group that
-# asked, and the lines below say what these seeds can tell.
+# Choose a model, a ratio, and a number of seeds. The upper line is the original model ("doing nothing"). The lower line, the
+# {term}`ceiling`, is a second training with REWEIGHT and other randomness. The area between them is what retraining costs
+# even with REWEIGHT.
 #
 # :::{explore}
 # :::
 #
 # ## REWEIGHT fails without images or with wrong labels
 #
-# - **A group that is forgotten whole** has no retained sample to weight: $n_D(g)/0$. The package refuses, and names the
-#   group. If the groups that remain are to share its place, say so with `missing_group="renormalise"`.
-# - **Wrong group labels** send weights to the wrong samples. REWEIGHT needs the group of every sample. A sample that is
-#   wrongly labelled as one of our group has weight 10. It is drawn ten times as often as it should be, and nothing corrects
-#   that.
+# - **A group that is forgotten whole** has no retained sample to weight: $n_D(g)/0$. The package refuses. If the other groups
+#   are to share its place, say so with `missing_group="renormalise"`.
+# - **Wrong group labels** send weights to the wrong samples. A sample that is wrongly labelled as one of our group has weight
+#   10: it is drawn ten times as often as it should be.
 
 # %%
 everyone = gru.forget_split(bench.train, groups=[(1, 0)], ratio=1, seed=seed)
@@ -487,14 +471,14 @@ except gru.InputError as problem:
 # %% [markdown]
 # ## Summary
 #
-# - REWEIGHT draws a retained sample in proportion to $n_D(g)/n_R(g)$. The groups are then drawn as before the request.
-# - It is exact unlearning, apart from one count per group: no forgotten sample is used.
+# - REWEIGHT draws the groups as before the request. It uses no forgotten sample, only one count per group: it is exact
+#   unlearning.
 # - For a fixed model the reweighted risk is unbiased over uniform requests. For a model that was trained on $R$, and for
-#   the one $F$ at hand, nothing is guaranteed.
-# - For a fixed model the price is variance, from the group that asked alone. The global effective sample size hides it, so
-#   report $n_R(g)$. In trained models the other rare group loses, too.
-# - At ratio 0.9 less than half of the loss comes back. The network knows the 18 images that stayed by heart, and new images
-#   of the group much less well.
+#   one $F$, nothing is guaranteed.
+# - For a fixed model the price is variance. The global effective sample size can hide it, so report $n_R(g)$.
+# - At ratio 0.9 less than half of the loss comes back. The model is right on all 18 images that stayed and on half of the
+#   new ones. Why it is not more is open.
+# - Retraining also costs the other rare group 13 points, of which REWEIGHT gives 3 back.
 # - Top-up was ahead at 0.9 on ten seeds. Ten fresh seeds neither confirm nor exclude it.
 #
 # ## Questions
@@ -507,9 +491,9 @@ except gru.InputError as problem:
 #
 #   The weight is a ratio of two counts. No image of $F$ is looked at again.
 #
-# - [ ] Nothing at all
+# - [ ] Nothing but the images retained
 #
-#   The counts of the retain set alone do not tell how large the group was. Someone has to keep the number that left.
+#   The counts of the retain set alone do not tell how large the group was. Someone has to keep the number removed.
 #
 # - [x] How many there were in each group
 #
@@ -519,11 +503,11 @@ except gru.InputError as problem:
 # :::{quiz}
 # You train a model on $R$ with REWEIGHT. Its reweighted risk on $R$ is 0.02. What does (b) tell about its risk on $D$?
 #
-# - [x] Nothing
+# - [x] Nothing, as it was trained on these samples.
 #
 #   (b) needs parameters that do not depend on which samples stayed. This model was trained on exactly those.
 #
-# - [ ] It is 0.02 on average over requests.
+# - [ ] It is 0.02 on average, over all the requests.
 #
 #   That would hold for a model that was fixed before the request. Training makes the losses on $R$ small, not those on $F$.
 #
@@ -533,50 +517,51 @@ except gru.InputError as problem:
 # :::
 #
 # :::{quiz}
-# On Waterbirds at ratio 0.9 the ESS is 4,370 of 4,745 images. What follows for the group that asked?
+# On Waterbirds at ratio 0.9 the ESS is 4,370 of 4,745 images. Which number tells how well the group that asked is known?
 #
-# - [ ] It is known almost as well as before.
+# - [ ] The ESS of all the images, 4,370
 #
-#   The group has 6 of its 56 images. The ESS averages over all samples, and the group is a tiny part of them.
+#   Almost all of these are images of other groups. Their weight is 1, and they dominate the sums.
 #
-# - [ ] About 92% of its images are left.
+# - [ ] The ESS as a share of $R$, 92%
 #
-#   92% is the ESS over all images. In the group, a tenth is left.
+#   The group has lost nine tenths of its images, and this share hardly falls.
 #
-# - [x] Hardly anything
+# - [x] The images left of the group, 6
 #
-#   The number is about the mean over all samples. For the group, count $n_R(g)$: six.
+#   (c) has $n_R(g)$ in the denominator. Within the group all weights are equal, so $n_R(g)$ is its effective size.
 # :::
 #
 # :::{quiz}
-# The 18 images that are left are drawn as often as 180 were. Why does the group's accuracy on new images not come back?
+# The 18 images that are left are drawn as often as 180 were, and 30 points of the group's accuracy are still missing. Which
+# explanation have we excluded?
 #
-# - [ ] The sampler draws the group too rarely.
+# - [x] The sampler draws the group too rarely.
 #
 #   By (a) it draws the group exactly as often as before, and the count of fifty passes agrees.
 #
-# - [x] The model sees the same 18 images again and again.
+# - [ ] The network memorises the 18 images.
 #
-#   It is right on all of them and far less often on new images. Repeating an image adds no variety to the group.
+#   It is right on all of them, which fits this explanation. No experiment here separates it from others.
 #
-# - [ ] Ten seeds are too few to see it come back.
+# - [ ] The 18 images show too little variety.
 #
-#   The interval of what is still missing at 0.9, 33.6 ± 3.9 points, is far from 0.
+#   Nothing here excludes it. Drawing an image more often adds no variety to the group.
 # :::
 #
 # :::{quiz}
 # You compare two methods at three ratios. At one of them the interval is 3.5 ± 3.2, and p after correction is 0.10. What do
 # you do?
 #
-# - [ ] Report that the method helps at this ratio.
+# - [ ] Add ten seeds, and test all twenty together.
 #
-#   You chose the ratio because it looked best. That is why the correction is needed, and it leaves p at 0.10.
+#   The first ten made you choose the question. They favour it, so they can't test it as well.
 #
-# - [ ] Report that the methods do not differ.
+# - [ ] Report that the two methods do not differ.
 #
 #   A p of 0.10 does not show that. An interval that reaches 6.7 points does not exclude a useful gain.
 #
-# - [x] Fix one question, and test it on new seeds.
+# - [x] Add ten seeds, and test those seeds alone.
 #
 #   New seeds had no part in choosing the question, so one test of it needs no correction.
 # :::
@@ -598,8 +583,8 @@ except gru.InputError as problem:
 # :::
 #
 # A top-up pass has $n_D(g)$ draws of every group $g$, so $|D|$ in all, and the shares are exactly $p_D(g)$ in each pass. A
-# group's draws are shared out evenly, up to one, and who gets one more is drawn uniformly. So each of its $n_R(g)$ samples
-# is in the pass $n_D(g) / n_R(g) = w_i$ times on average. A random permutation puts each entry of the pass at a given
+# group's samples are drawn equally often or once more, and those drawn once more are chosen uniformly. So each of its
+# $n_R(g)$ samples is in the pass $n_D(g) / n_R(g) = w_i$ times on average. A random permutation puts each entry of the pass at a given
 # position with probability $1/|D|$. So sample $i$ is there with probability $w_i/|D|$, as with replacement. The expected
 # loss of a draw is again $L_w$, and (b) holds. A numeric check at another ratio, where $w_i$ is not a whole number:
 
@@ -612,8 +597,7 @@ times = np.array([np.bincount(order, minlength=len(w)) for order in passes])
 assert all((np.bincount(groups, weights=t) == third.n_train).all() for t in times)
 assert (np.abs(times - w) < 1).all()
 assert np.abs(times.mean(axis=0) - w).max() < 0.2  # the mean over 400 passes
-print(f"Every pass has the groups of D. With weight {w.max():.2f}, an image is drawn", end=" ")
-print(f"{times[:, groups == 2].min()} or {times[:, groups == 2].max()} times.")
+print(f"weight {w.max():.2f}: drawn {times[:, groups == 2].min()} or {times[:, groups == 2].max()} times")
 
 # %% [markdown]
 # :::{answer-end}
@@ -627,8 +611,9 @@ print(f"{times[:, groups == 2].min()} or {times[:, groups == 2].max()} times.")
 # :::
 #
 # :::{clue}
-# Write both designs as draws with a law $\pi_i$ and a factor $f_i$, such that $\pi_i f_i = w_i / |D|$. The mean of a batch
-# has variance $\big(\sum_i \pi_i (f_i \ell_i)^2 - L_w^2\big) / 64$ when the 64 draws are independent. You need no simulation.
+# Sample $i$ is drawn with probability $\pi_i$, and its loss is multiplied by $f_i$. For weighted draws $\pi_i = w_i / |D|$ and
+# $f_i = 1$, for weighted losses $\pi_i = 1 / |R|$ and $f_i = w_i |R| / |D|$. The mean of a batch has variance
+# $\big(\sum_i \pi_i (f_i \ell_i)^2 - L_w^2\big) / 64$ when the 64 draws are independent. You need no simulation.
 # :::
 #
 # :::{answer}
@@ -650,7 +635,7 @@ for name, law in {"weighted draws": drawing, "weighted losses": uniform}.items()
     rows[name] = [risk, noise, 100 * (1 - law[is_group].sum()) ** 64]
 columns = ["mean loss", "noise of a batch", "batches without the group (%)"]
 designs = pd.DataFrame(rows, index=columns).T
-caption = "Loss of the original model on a batch of 64 in nats, and batches that hold none of the group."
+caption = "Loss of the original model on a batch of 64, and batches that hold none of the group."
 tables.show(designs, caption, digits={columns[0]: 4, columns[1]: 4})
 assert np.isclose(*designs["mean loss"])
 if profile == "full":
@@ -672,8 +657,8 @@ if profile == "full":
 # :::
 #
 # :::{clue}
-# `np.argsort` of the group's losses, and `gru.forget_split(bench.train, indices=...)` for a request that you choose
-# yourself.
+# `np.argsort` of `group`, the losses of the group, and `gru.forget_split(bench.train, indices=...)` for a request
+# that you choose yourself.
 # :::
 #
 # :::{answer}
@@ -686,8 +671,8 @@ chosen = gru.forget_split(bench.train, indices=hardest)
 off = (gru.reweight(chosen) * loss[chosen.retain]).sum() / len(loss) - loss.mean()
 left = chosen.n_retain[2]
 usual = share * np.sqrt((1 - left / n_D) * group.var(ddof=1) / left)
-print(f"The reweighted risk is {loss.mean() + off:.4f} instead of {loss.mean():.4f} nats:")
-print(f"off by {off:+.4f}, or {off / usual:+.1f} standard deviations of a uniform request.")
+print(f"L_w {loss.mean() + off:.4f}, L_D {loss.mean():.4f}, off by {off:+.4f}:")
+print(f"{off / usual:+.1f} standard deviations")
 assert off < -2 * usual
 
 # %% [markdown]
@@ -709,8 +694,8 @@ checks.check("ex-ess-alarm", answer)
 
 # %% [markdown]
 # :::{clue}
-# Sum $w$ and $w^2$ over the $n_R(g)$ samples of each group. The ESS falls with every image that leaves, so look at the
-# case of one image.
+# Sum $w$ and $w^2$ over the $n_R(g)$ samples of each group. For the question, compute the ESS as a share of $|R|$ for several
+# numbers of images that are left.
 # :::
 #
 # :::{answer}
@@ -749,7 +734,7 @@ assert checks.hint("ex-ess-alarm", {"Waterbirds": shares[2] < 50, "WaterDigits":
 #
 # :::{clue}
 # Fewer epochs change the original and the retrained model, too. So you need three short trainings: everyone, $R$, and $R$
-# with weights. The record has the three models at 15 epochs.
+# with weights. The record has the three models at 15 epochs on twenty seeds. By how much does the share vary between them?
 # :::
 #
 # :::{answer}
@@ -761,24 +746,29 @@ on_retain = brief | {"indices": split.retain}
 kinds = {"original": brief, "retrain": on_retain, "REWEIGHT": on_retain | {"weights": weights}}
 quick = {name: gru.fit(start, **options, progress=name) for name, options in kinds.items()}
 new = {name: gru.score(model, bench, split).GA for name, model in quick.items()}
-at_15 = dict(zip(kinds, (values["0.9"].loc[seed] for values in (before, retrain, replaced))))
+of_record = dict(zip(kinds, scores(twenty, 0.9).values()))
+at_15 = {name: values.loc[seed] for name, values in of_record.items()}
 rows = {"new images, 6 epochs": new, "new images, 15 epochs (recorded)": at_15}
 rows["images that stayed, 6 epochs"] = {name: right_on_stayed(model) for name, model in quick.items()}
 tables.show(pd.DataFrame(rows).T, "Accuracy in percent on the group, one seed.")
 
 if profile == "full":
-    back = [(a["REWEIGHT"] - a["retrain"]) / (a["original"] - a["retrain"]) for a in (new, at_15)]
-    print(f"Of the loss {back[0]:.0%} comes back after 6 epochs, and {back[1]:.0%} after 15.")
+    back = [(a["REWEIGHT"] - a["retrain"]) / (a["original"] - a["retrain"]) for a in (new, at_15, of_record)]
+    print(f"comes back: {back[0]:.0%} after 6 epochs, {back[1]:.0%} after 15")
+    print(f"twenty seeds, 15 epochs: {back[2].min():.0%} to {back[2].max():.0%}")
+    assert back[2].min() < 0.12 and back[2].max() > 0.61
     assert right_on_stayed(quick["REWEIGHT"]) > new["REWEIGHT"] + 10
-    assert new["original"] < at_15["original"]
+    if seed == 0:
+        fall = {name: at_15[name] - new[name] for name in new}
+        assert fall["retrain"] > 3 * abs(fall["REWEIGHT"])
 
 # %% [markdown]
 # With REWEIGHT the network knows the images that stayed by heart after 6 epochs already, and new images far less well. So
-# fewer epochs do not keep it from memorising, and this is no test of the cause. The original has not learnt the group as
-# well in 6 epochs either, so there is less to give back.
+# fewer epochs do not keep it from memorising, and this is no test of the cause.
 #
-# On seed 0 a larger share of the loss comes back, 75% instead of 27%. With `seed = 1` we got 39% and 35%. One seed says
-# little about a quotient of two differences, so plan for ten.
+# On seed 0 a larger share of the loss comes back, 74% instead of 27%. But REWEIGHT itself is not better, 49.2%
+# instead of 54.5%. The share is larger because plain retraining is right on only 5.8% after 6 epochs. And one seed says
+# little: over the twenty recorded seeds the share at 15 epochs goes from 11% to 62%.
 #
 # :::{answer-end}
 # :::

@@ -126,7 +126,7 @@ def _stack(fig):
         if len(axes.containers) > 2:  # numbers above bars that stand close
             plt.setp(axes.texts, rotation=90)
         names = [tick.get_text() for tick in axes.get_yticklabels()]
-        if max(map(len, names), default=0) > 14:
+        if max(map(len, names), default=0) > 14 and not any("$" in name for name in names):
             axes.set_yticks(axes.get_yticks(), [textwrap.fill(name, 14) for name in names])
         ticks = [tick for tick in axes.get_xticklabels() if tick.get_text()]
         boxes = [tick.get_window_extent() for tick in ticks]

@@ -1,27 +1,30 @@
 // Predict boxes: what a box asks about is covered until the reader asks for it. Without this file, and in print,
 // nothing is covered.
 for (const box of document.querySelectorAll(".predict")) {
-  let cell = box.nextElementSibling;
-  while (cell && !cell.matches(".cell")) cell = cell.nextElementSibling;
-  const output = cell?.querySelector(":scope > .cell_output");
-  if (!output) continue;
+  // Outputs down to the next heading or box, and the text between and below them, which says the same in words.
+  const covered = [];
+  let first = null;
+  for (let next = box.nextElementSibling; next; next = next.nextElementSibling) {
+    if (next.matches("section, h2, h3, .predict, .quiz, .admonition")) break;
+    const output = next.querySelector(":scope > .cell_output");
+    if (output) {
+      first ??= output;
+      covered.push(output);
+    } else if (first && !next.matches(".cell")) {
+      covered.push(next);
+    }
+  }
+  if (!first) continue;
   const button = document.createElement("button");
   button.type = "button";
   button.className = "uncover";
   button.textContent = "Show what comes out";
-  // The text below the output says the same in words.
-  const covered = [output];
-  let next = cell.nextElementSibling;
-  while (next?.matches("p, ul, ol")) {
-    covered.push(next);
-    next = next.nextElementSibling;
-  }
   covered.forEach(part => part.classList.add("covered"));
-  output.before(button);
+  first.before(button);
   button.addEventListener("click", () => {
     covered.forEach(part => part.classList.remove("covered"));
-    output.tabIndex = -1;
-    output.focus();
+    first.tabIndex = -1;
+    first.focus();
     button.remove();
   });
 }

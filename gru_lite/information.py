@@ -335,9 +335,7 @@ def _checked(features, groups, n_groups):
     if groups.shape != features.shape[:1]:
         raise InputError(f"groups have shape {groups.shape} for {len(features)} samples: give one group each")
     if len(features) < FEWEST:
-        raise InputError(
-            f"{len(features)} samples are too few: {FEWEST} are the least, and hundreds make sense"
-        )
+        raise InputError(f"{len(features)} samples are too few: give at least {FEWEST} (hundreds are better)")
     if not np.isfinite(features).all():
         row = int(np.argmin(np.isfinite(features).all(axis=1)))
         raise InputError(f"features of sample {row} are not finite numbers")
@@ -345,7 +343,7 @@ def _checked(features, groups, n_groups):
     if not good.all():
         row = int(np.argmin(good))
         raise InputError(
-            f"the group of sample {row} is {groups[row]:g}: whole numbers from 0 to {n_groups - 1} are groups"
+            f"the group of sample {row} is {groups[row]:g}: groups are whole numbers from 0 to {n_groups - 1}"
         )
     return features, groups.astype(np.int64)
 

@@ -216,8 +216,8 @@ def check_inputs(model: Classifier, dataset: GroupedDataset) -> None:
         shape = dataset.images.shape[2:] if dataset.view is None else (dataset.view.size,) * 2
         if shape != (size, size):
             raise InputError(
-                f"the model takes images of {size}x{size} pixels, these have {shape[1]}x{shape[0]}: build it "
-                f"with image_size={shape[1]}, for square images"
+                f"the model takes images of {size}x{size} pixels, but these have {shape[1]}x{shape[0]}: "
+                f"build it with image_size={shape[1]}, for square images"
             )
 
 

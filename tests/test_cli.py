@@ -271,7 +271,7 @@ def test_own_pictures_for_a_large_model(few, capsys, tmp_path, small_forests):
     assert cli.main(words) == 0 and stamps(tmp_path, "out/runs/*/*") == made  # nothing is computed again
     words[words.index("--model") + 1] = "vit_b_16"
     assert cli.main(words) == 2
-    assert "--image-size 32: vit_b_16 takes 224 alone" in capsys.readouterr().err
+    assert "--image-size 32: vit_b_16 takes only 224" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -87,15 +87,15 @@ def test_tokens_and_views():
     make(images=pixels, view=gru.View(4, 4))
     view = {"images": pixels, "view": gru.View(4, 4)}
     cases = [
-        ({}, "either images or features or tokens"),
-        ({"tokens": tokens, "images": pixels}, "one of them"),
+        ({}, "give either images or features or tokens"),
+        ({"tokens": tokens, "images": pixels}, "one of the three"),
         ({"tokens": tokens.astype(np.int64)}, r"tokens must be int32 \(N, 3, L\), not int64"),
         ({"tokens": tokens[:, :2]}, "N, 3, L"),
         ({"tokens": tokens[0]}, "N, 3, L"),
-        ({"tokens": tokens, "view": gru.View(4, 4)}, "a view is of images"),
-        ({"images": pixels, "aspect": np.float32([1, 2])}, "belongs to a view"),
+        ({"tokens": tokens, "view": gru.View(4, 4)}, "a view needs images"),
+        ({"images": pixels, "aspect": np.float32([1, 2])}, "an aspect needs a view"),
         *(
-            ({"images": pixels, "view": gru.View(*view)}, "must be a size of 1 or more")
+            ({"images": pixels, "view": gru.View(*view)}, "must have a size of 1 or more")
             for view in ((0, None), (4, 3), (4.0, 5), (True, None))
         ),
         (view | {"aspect": np.ones(2)}, r"float32 \(2,\)"),
@@ -375,18 +375,18 @@ def test_celeba_lists_that_are_wrong(root):
         ("attr", 1, "24", "", "line 1 should be"),
         ("attr", 2, "Male", "Man", "line 2 does not name the attribute 'Male'"),
         ("attr", 2, "Blond_Hair", "Male", "attribute 'Blond_Hair'"),
-        ("attr", 2, "Young", "Young Old", "line 3: 41 fields, where a file and 41 attributes"),
-        ("attr", 4, "000002.jpg", "000002.jpg 1", "line 4: 42 fields"),
-        ("attr", 4, "000002.jpg", "000003.jpg", "partition.txt line 2: '000002.jpg 0', where '000003.jpg'"),
+        ("attr", 2, "Young", "Young Old", "line 3 has 41 fields, but should have a file and 41 attributes"),
+        ("attr", 4, "000002.jpg", "000002.jpg 1", "line 4 has 42 fields"),
+        ("attr", 4, "000002.jpg", "000003.jpg", "partition.txt line 2 is '000002.jpg 0', but should"),
         (
             "partition",
             5,
             "000005.jpg 0",
             "000005.jpg",
-            "line 5: '000005.jpg', where '000005.jpg' and a split",
+            "line 5 is '000005.jpg', but should be '000005.jpg' and a split",
         ),
         ("partition", 5, "jpg 0", "jpg 3", "split '3' is none of 0, 1, 2"),
-        ("partition", 24, "000024.jpg 2", "", "has 23 lines, list_attr_celeba.txt 24 pictures"),
+        ("partition", 24, "000024.jpg 2", "", "has 23 lines, but list_attr_celeba.txt lists 24 pictures"),
     ]
     assert not accepted(load, cases)
 

@@ -492,7 +492,7 @@ def test_vit(viewed, monkeypatch):
     changed = changed_names(model, before)
     assert {name.split(".")[3] for name in changed if name.startswith("backbone")} == {"encoder_layer_1"}
     assert "head.weight" in changed
-    said = "takes images of 32x32 pixels, these have 28x28: build it with image_size=28"
+    said = "takes images of 32x32 pixels, but these have 28x28: build it with image_size=28"
     with pytest.raises(gru.InputError, match=said):
         gru.predict(model, replace(viewed, view=View(28, 36)))
 

@@ -396,7 +396,7 @@ def test_what_is_refused(small):
         (broken(z, (290, 0), np.inf), g, 2, "sample 290"),
         ([["a", "b"]] * 50, g[:50], 2, "features are not an array of numbers"),
         (z, g[:-1], 2, r"groups have shape \(299,\) for 300 samples"),
-        (z, broken(g, 4, 0.5), 2, "group of sample 4 is 0.5: whole numbers from 0 to 1"),
+        (z, broken(g, 4, 0.5), 2, "group of sample 4 is 0.5: groups are whole numbers from 0 to 1"),
         (z, broken(g, 9, 2), 2, "group of sample 9 is 2"),
         (z, broken(g, 3, -1), 2, "group of sample 3 is -1"),
         (z, broken(g, 8, np.nan), 2, "group of sample 8 is nan"),

@@ -174,7 +174,7 @@ def test_what_is_refused(trained, bench, split, unlearned):
     cases += [
         ({"config": gru.TrainConfig()}, "finetune takes a FinetuneConfig, not a TrainConfig"),
         ({"method": "fintune"}, "unknown method 'fintune': did you mean 'finetune'"),
-        ({"data": bench.val}, "the split is of other data"),
+        ({"data": bench.val}, "the split was made for other data"),
         ({"split": whole}, r"group \(1, 0\) hole on land is forgotten whole"),
         (
             {"reweight": False, "sampling": "top_up"},
@@ -300,7 +300,7 @@ def test_eu_k_resets_a_model_on_the_gpu_alike(trained):
 def test_eu_k_refuses(trained, bench, split):
     odd = gru.Classifier(torch.nn.ModuleDict({"only": trained.backbone}), trained.head)
     cases = [
-        (trained, config_of("eu_k", blocks=6), "blocks 6 is not 0 to 5"),
+        (trained, config_of("eu_k", blocks=6), "blocks 6 is not a number from 0 to 5"),
         (odd, None, "Sequential of blocks, not ModuleDict"),
     ]
     assert not accepted(lambda model, config: gru.unlearn("eu_k", model, bench.train, split, config), cases)

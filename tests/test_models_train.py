@@ -267,10 +267,7 @@ def test_two_samplers_side_by_side(trained, bench, config):
             Sampler(bench.train, range(9), 8, name="short"),
         )
         cases = [
-            (
-                unnamed,
-                r"the samplers order, order have \[4\] steps: side by side, each needs a name of its own",
-            ),
+            (unnamed, r"the samplers order, order have \[4\] steps: each sampler needs a name of its own"),
             (short, r"the samplers order, short have \[2, 4\] steps: .* as many steps as the first"),
         ]
         assert not accepted(lambda other: next(training.batches(0, retain, other)), cases)

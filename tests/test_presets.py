@@ -224,7 +224,7 @@ def test_bad_flags(refused, monkeypatch):
             (f"{multinli} --model resnet18", "--model 'resnet18': choose from bert"),
             (f"{waterbirds} --weights timm", "--weights 'timm'"),
             (f"{waterbirds} --image-size 4", "--image-size 4"),
-            (f"{waterbirds} --image-size 64 --model vit_b_16", "vit_b_16 takes 224 alone"),
+            (f"{waterbirds} --image-size 64 --model vit_b_16", "vit_b_16 takes only 224"),
             (f"{multinli} --image-size 64", "--image-size is for images"),
             (f"{waterbirds} --preset paper --configs x.json", "leave out --configs"),
             (f"{waterbirds} --preset paper --reweight top_up", "leave out --reweight"),

@@ -151,7 +151,7 @@ def test_a_split_that_does_not_fit(toy, split):
     short = replace(bench, test=dataset_of(TARGET[keep], SENSITIVE[keep]))
     other = dataset_of(1 - TARGET, SENSITIVE)  # as many samples, in other groups
     cases = [
-        (logits, bench, split, "split is of other data: 200 samples, and train has 9"),
+        (logits, bench, split, "split was made for other data: it has 200 samples, and train has 9"),
         (logits, bench, gru.forget_split(other, indices=[0]), "other data"),
         (
             replace(logits, test=logits.test[keep]),

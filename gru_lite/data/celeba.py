@@ -60,7 +60,7 @@ def load(root: str | Path, image_size: int | None = None, target: str = "Blond_H
     splits = _lines(partition)
     if len(splits) != len(lines):
         raise InputError(
-            f"{partition} has {len(splits)} lines, {file.name} "
+            f"{partition} has {len(splits)} lines, but {file.name} lists "
             f"{len(lines)} pictures: is the download complete?"
         )
     at = {name: header.index(name) + 1 for name in (target, "Male")}
@@ -69,12 +69,12 @@ def load(root: str | Path, image_size: int | None = None, target: str = "Blond_H
         line, split = line.split(), split.split()
         if len(line) != len(header) + 1:
             raise InputError(
-                f"{file} line {number + 2}: {len(line)} fields, "
-                f"where a file and {len(header)} attributes should be"
+                f"{file} line {number + 2} has {len(line)} fields, "
+                f"but should have a file and {len(header)} attributes"
             )
         if len(split) != 2 or split[0] != line[0]:
             raise InputError(
-                f"{partition} line {number}: {' '.join(split)!r}, where {line[0]!r} and a split should be"
+                f"{partition} line {number} is {' '.join(split)!r}, but should be {line[0]!r} and a split"
             )
         table.append((line[0], line[at[target]], line[at["Male"]], split[1], f"{file} line {number + 2}"))
     rows = pd.DataFrame(table, columns=["path", target, "Male", "split", "where"])

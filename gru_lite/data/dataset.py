@@ -63,7 +63,9 @@ class GroupedDataset:
 
     def __post_init__(self):
         if sum(inputs is not None for inputs in (self.images, self.features, self.tokens)) != 1:
-            raise InputError("a grouped dataset has either images or features or tokens: one of them")
+            raise InputError(
+                "give either images or features or tokens: a grouped dataset has one of the three"
+            )
         if self.images is not None and (self.images.ndim != 4 or self.images.dtype != np.uint8):
             raise InputError(
                 f"images must be uint8 (N, C, H, W), not {self.images.dtype} {self.images.shape}"
@@ -103,13 +105,13 @@ class GroupedDataset:
         if self.view is None and self.aspect is None:
             return
         if self.view is None or self.images is None:
-            raise InputError("a view is of images, and an aspect belongs to a view")
+            raise InputError("a view needs images, and an aspect needs a view")
         size, resize = self.view
         for side in (size,) if resize is None else (size, resize):
             if isinstance(side, bool) or not isinstance(side, (int, np.integer)) or side < size or side < 1:
                 raise InputError(
-                    f"view {tuple(self.view)} must be a size of 1 "
-                    "or more, and None or a resize of at least that"
+                    f"view {tuple(self.view)} must have a size of 1 "
+                    "or more, and a resize that is None or at least the size"
                 )
         if self.aspect is not None:
             if self.aspect.shape != (len(self.images),) or self.aspect.dtype != np.float32:

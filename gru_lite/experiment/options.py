@@ -42,69 +42,73 @@ class Options:
 
     benchmark: str | None = flag(
         None,
-        f"Embedded benchmark, nothing is downloaded: {', '.join(BENCHMARKS)} (the large one has a larger "
-        "request and more test images; the small one is for a trial of a minute).",
+        f"Benchmark that needs no download: {', '.join(BENCHMARKS)}. The large one has a larger request and "
+        "more test images. The small one is for a trial of a minute.",
     )
     manifest: Path | None = flag(
-        None, "Your own images: a CSV with the columns path,target,sensitive,split; paths are relative to it."
+        None,
+        "Your own images: a CSV with the columns path,target,sensitive,split. Paths are relative to the CSV.",
     )
     groups: tuple[str, ...] = flag(
         (),
-        "Groups that ask to be forgotten, as TARGET,SENSITIVE: numbers, or names unless it is a manifest;"
-        " a data set has a default. For fairface also 9 or 25, the paper's sets.",
+        "Groups that ask to be forgotten, as TARGET,SENSITIVE: numbers, or names unless it is a manifest. "
+        "Only a manifest has no default. For fairface, 9 and 25 are the paper's sets of groups.",
     )
     forget: Path | None = flag(
         None,
-        "Instead of groups and ratio: a file that lists the train "
-        "samples to forget, one a line (numbers; for a manifest paths).",
+        "File that lists the train samples to forget, one a line: numbers, or paths for a manifest. It "
+        "replaces --groups and --ratio.",
     )
-    ratio: tuple[str, ...] = flag((), "Shares of each group to forget, each in (0, 1]; 0.5 by default.")
+    ratio: tuple[str, ...] = flag((), "Shares of each group to forget, each in (0, 1]. Default: 0.5.")
     methods: tuple[str, ...] = flag(
         (),
-        f"Unlearning methods: {', '.join(method_names())}; or all. One may have variants, such as "
+        f"Unlearning methods: {', '.join(method_names())}, or all. A method may have variants, such as "
         "miu:no_calibration.",
     )
     seeds: int = flag(
         3,
-        "How many seeds. A seed fixes the generated data, the "
-        "request, the initial weights and the training; 3 by default.",
+        "Number of seeds. A seed fixes the generated data, the "
+        "request, the initial weights and the training. Default: 3.",
     )
-    first_seed: int = flag(0, "The first of them; 0 by default.")
+    first_seed: int = flag(0, "First seed. Default: 0.")
     reweight: tuple[str, ...] = flag(
         ("replacement",),
-        "How REWEIGHT samples: replacement (the paper's, and the default), top_up, or both; the first is "
-        "the reference of Avg. Gap.",
+        "How REWEIGHT samples: replacement (default, as in the paper) or top_up. If you name both, the first "
+        "one gives the reference of Avg. Gap.",
     )
     missing_group: str = flag(
-        "error", "When a group is forgotten whole: error, or renormalise (spread its share over the others)."
+        "error",
+        "What to do when a whole group is forgotten: error (default) stops, renormalise spreads the share of "
+        "the group over the others.",
     )
     references: int = flag(
         1,
-        "How many references: a second Avg. Gap is measured against "
-        "their mean, which is a steadier yardstick than one.",
+        "Number of references. With several, a second Avg. Gap is measured against their mean, which varies "
+        "less than one reference. Default: 1.",
     )
-    epochs: int | None = flag(None, "Epochs of training; fewer for a trial run, which needs its own --out.")
+    epochs: int | None = flag(None, "Epochs of training. Take few for a trial run, with an --out of its own.")
     image_size: int | None = flag(
-        None, "Side of an image in pixels, as a model sees it. Smaller for a trial run."
+        None, "Side of an image in pixels, as a model sees it. Take a small one for a trial run."
     )
     precision: str | None = flag(
         None,
-        "float32, the default; bfloat16 where the hardware has it, the default of --preset paper for images; "
-        "float16 on a GPU that has no bfloat16.",
+        "Number format of the models: float32, bfloat16 if the hardware has it, or float16 for a GPU without "
+        "bfloat16. Default: float32, and bfloat16 for images with --preset paper.",
     )
     compile: bool = flag(
-        False, "Compile the models with torch.compile: it takes minutes, and pays off in hours."
+        False, "Compile the models with torch.compile. It takes minutes, and pays off in runs of hours."
     )
     jobs: int | None = flag(
         None,
-        "Trainings at a time; by default one for each core, or one on a GPU. It does not change the table.",
+        "Number of trainings at a time. The table does not depend on it. Default: one for each core, or one "
+        "on a GPU.",
     )
     scheduler: str | None = flag(
         None,
         "Address of a Dask cluster that does the trainings, such as "
-        "tcp://HOST:8786; its workers see the same files as you do.",
+        "tcp://HOST:8786. Its workers must see the same files as you do.",
     )
-    out: Path | None = flag(None, "Results folder; runs/NAME by default (runs/NAME-tune for a tuning).")
+    out: Path | None = flag(None, "Results folder. Default: runs/NAME, and runs/NAME-tune for a tuning.")
     record: Path | None = flag(
         None,
         "Also write the table to this CSV, with command, commit, versions and device as comments above it.",
@@ -162,48 +166,47 @@ class Options:
 
 @dataclass(frozen=True)
 class RunOptions(Options):
-    """Train the original model, what it is compared with, and the methods; score them; write one table.
+    """Train the original model and the references, run the methods, score all models, and write one table.
 
-    Always computed: original (no-op), retrain with and without REWEIGHT, and ceiling (a second retrain with
-    REWEIGHT). Each method runs with and without REWEIGHT; one that never visits the retain set, such as
-    gradient_ascent, runs once. A folder that holds finished runs is extended by more seeds, ratios or
-    methods; none is computed twice.
+    Every table has these rows: original (no-op), retrain with and without REWEIGHT, and ceiling (a second
+    retrain with REWEIGHT). Each method runs with and without REWEIGHT. A method that never visits the retain
+    set, such as gradient_ascent, runs once. You can add seeds, ratios or methods to a results folder. No
+    finished run is computed twice.
     """
 
     scored_on: ClassVar[str] = "test"
     dataset: str | None = flag(
-        None, f"Data set on disk: {', '.join(DATASETS)}. It is prepared once, see gru-lite prepare."
+        None, f"Data set on disk: {', '.join(DATASETS)}. It is prepared once (see gru-lite prepare)."
     )
     root: Path | None = flag(None, "Folder that holds the data set.")
-    target: str | None = flag(None, "Of celeba: Blond_Hair, the default, or Attractive.")
+    target: str | None = flag(None, "Target of celeba: Blond_Hair (default) or Attractive.")
     preset: str | None = flag(
         None,
-        "How a data set is trained and unlearnt: corrected, the default; or paper, as published and "
-        "released, for its requests.",
+        "Settings for a data set: corrected (default), or paper. With paper, a data set is trained and "
+        "unlearnt as published and released, for the paper's requests only.",
     )
     model: str | None = flag(
         None,
-        "For a data set or a manifest: resnet18, the default of a data set, or vit_b_16; bert for "
-        "multinli. A manifest without it trains a small network.",
+        "Model for a data set or a manifest: resnet18 or vit_b_16 for images, bert for multinli. Default for "
+        "a data set of images: resnet18. Default for a manifest: a small network.",
     )
     weights: str | None = flag(
         None,
-        "Where such a model starts: imagenet, published weights "
-        "(the default; of bert, its own), or none, from scratch.",
+        "Weights that --model starts from: imagenet (default), which are published weights and for bert its "
+        "own, or none, which trains from scratch.",
     )
     configs: Path | None = flag(
         None,
-        "Values of the methods' configurations: the chosen.json of "
-        "a tuning, or one like it; by default the packaged ones.",
+        "JSON file with the values of the methods' configurations, such as the chosen.json of a tuning. "
+        "Default: the packaged values.",
     )
     compare_with: str | None = flag(
-        None,
-        "Method that the summary compares with every other row; by default the one that is best by mean.",
+        None, "Method that the summary compares with every other row. Default: the one with the highest mean."
     )
     ablate: tuple[str, ...] = flag(
         (),
-        "Also the methods without one of their parts: forgetting, calibration or ce (miu has all three). "
-        "Without reweight every method runs anyway.",
+        "Also run the methods without one of their parts: forgetting, calibration or ce (miu has all three). "
+        "Every method runs without reweight anyway.",
     )
     curves: bool = flag(
         False, "Also write curves.csv: RA, UA, TA, EO and GA after every epoch of each training and method."
@@ -255,7 +258,7 @@ class RunOptions(Options):
             raise InputError("--image-size is for images: multinli has none")
         self._check_size()
         if self.preset == "paper" and not about.published:
-            raise InputError(f"--preset paper: nothing is published for {self.dataset}; leave it out")
+            raise InputError(f"--preset paper: nothing is published for {self.dataset}; leave out --preset")
         if self.preset == "paper" and self.configs is not None:
             raise InputError(
                 "--preset paper has values of its own: leave out --configs, or use --preset corrected"
@@ -282,19 +285,20 @@ class RunOptions(Options):
     def _check_size(self):
         if self.image_size not in (None, 224) and self.model == "vit_b_16":
             raise InputError(
-                f"--image-size {self.image_size}: vit_b_16 takes 224 alone; leave it out, or take resnet18"
+                f"--image-size {self.image_size}: vit_b_16 takes only 224; leave out --image-size, "
+                "or take resnet18"
             )
 
 
 @dataclass(frozen=True)
 class TuneOptions(Options):
-    """Search each method's configuration, with REWEIGHT and without, by the same rule for all; choose by Avg.
-    Gap on validation. Test is never predicted.
+    """Search a configuration for each method, with and without REWEIGHT, by the same rule for all methods.
 
-    All trials run on one seed, the better third on two, a third of those on four, and so on. A best value at
-    an edge of its range, or a best trial below doing nothing, extends the search by a third, twice at most.
-    Choose seeds that no table will use: --first-seed 100 is the default. The folder then holds tuning.csv,
-    the log, and chosen.json, which `gru-lite run --configs` takes.
+    The configuration with the highest Avg. Gap on validation is chosen. The test set is never predicted. All
+    trials run on one seed, the better third on two, a third of those on four, and so on. The search is
+    extended by a third if a best value lies at an edge of its range, or if the best trial is below doing
+    nothing. That happens twice at most. Choose seeds that no table will use: the default is --first-seed 100.
+    The folder then holds the log, tuning.csv, and chosen.json, which `gru-lite run --configs` takes.
     """
 
     scored_on: ClassVar[str] = "val"
@@ -305,22 +309,20 @@ class TuneOptions(Options):
     configs: ClassVar[None] = None
     save_models: ClassVar[bool] = False
     curves: ClassVar[bool] = False
-    trials: int = flag(24, "Configurations that each search begins with; 24 by default.")
+    trials: int = flag(24, "Number of configurations that each search begins with. Default: 24.")
     search: int = flag(
         1,
-        "Which of several independent searches: each has other points, the first also the defaults. For one "
-        "more take --search 2, with seeds and a folder of its own.",
+        "Number of this search. Each number draws other configurations, and 1 (default) also tries a "
+        "method's defaults. For a second search take --search 2, with seeds and a folder of its own.",
     )
     steps: int = flag(
         0,
-        "Optimiser steps that a method may make at most, so that all have the same work: what is chosen then "
-        "has this limit, too. 0, the default: no limit.",
+        "Limit of the optimiser steps that a method may make, so that all methods have the same work. The "
+        "chosen configurations have this limit, too. Default: 0, which is no limit.",
     )
-    seeds: int = flag(4, "How many seeds to tune on; 4 by default.")
-    first_seed: int = flag(
-        100, "The first of them; 100 by default. No table may report a seed that was tuned on."
-    )
-    references: int = flag(2, "How many references the trials are compared with; 2 by default.")
+    seeds: int = flag(4, "Number of seeds to tune on. Default: 4.")
+    first_seed: int = flag(100, "First seed. No table may report a seed that was tuned on. Default: 100.")
+    references: int = flag(2, "Number of references that the trials are compared with. Default: 2.")
 
     def __post_init__(self):
         super().__post_init__()
@@ -332,27 +334,27 @@ class TuneOptions(Options):
 
 @dataclass(frozen=True)
 class PrepareOptions:
-    """Check a download, or the images of a manifest; decode them once into a cache beside them; print the
-    groups.
+    """Check a download or the images of a manifest, decode them once into a cache, and print the groups.
 
-    What is missing is named with the place where to get it. Runs then read the cache; it is made again when a
-    file changes.
+    If something is missing, the error says where to get it. The cache lies beside the images. Runs read the
+    cache, and it is made again when a file changes.
     """
 
-    dataset: str | None = flag(None, f"{', '.join(DATASETS)} (multinli needs the extra `text`).")
-    root: Path | None = flag(None, "Folder of the download; the cache is its folder .gru_lite.")
-    target: str | None = flag(None, "Of celeba: Blond_Hair (default) or Attractive.")
+    dataset: str | None = flag(
+        None, f"Data set to prepare: {', '.join(DATASETS)} (multinli needs the extra `text`)."
+    )
+    root: Path | None = flag(None, "Folder of the download. The cache is its folder .gru_lite.")
+    target: str | None = flag(None, "Target of celeba: Blond_Hair (default) or Attractive.")
     image_size: int | None = flag(
         None,
-        "Side in pixels of what a model sees; smaller for a trial "
-        "run. Of a manifest: the side to which images are resized.",
+        "Side in pixels of what a model sees. Take a small one for a trial run. The images of a manifest are "
+        "resized to this side.",
     )
     manifest: Path | None = flag(
-        None, "Instead of a data set, your own images: a CSV with the columns path,target,sensitive,split."
+        None, "Your own images instead of a data set: a CSV with the columns path,target,sensitive,split."
     )
     model: str | None = flag(
-        None,
-        "Of a manifest: the model that it is prepared for, as in gru-lite run; by default a small network.",
+        None, "Model that a manifest is prepared for, as in gru-lite run. Default: a small network."
     )
 
     def __post_init__(self):

@@ -150,7 +150,10 @@ def unlearn(
         raise InputError(f"{method} takes a {config_class.__name__}, not a {type(config).__name__}")
     config = default_config(method) if config is None else replace(config, **fixed_fields(method))
     if not np.array_equal(split.group, data.group):
-        raise InputError(f"the split is of other data: {len(split.train)} samples, and this has {len(data)}")
+        raise InputError(
+            f"the split was made for other data: it has {len(split.train)} samples, "
+            f"and this data has {len(data)}"
+        )
     if not reweight and sampling not in ("none", "replacement"):
         raise InputError(
             f"reweight=False and sampling={sampling!r} contradict each other: {sampling} draws by weights"

@@ -77,7 +77,10 @@ def reset_last(model: Classifier, n_blocks: int, seed: int) -> int:
             f"{type(backbone).__name__}, or that names its `blocks`"
         )
     if not 0 <= n_blocks <= len(blocks):
-        raise InputError(f"blocks {n_blocks} is not 0 to {len(blocks)}, the blocks of this backbone")
+        raise InputError(
+            f"blocks {n_blocks} is not a number from 0 to {len(blocks)}, "
+            "which is how many blocks this backbone has"
+        )
     layers = layers_of(backbone)
     kept = layers.index(layers_of(blocks[-n_blocks])[0]) if n_blocks else len(layers)
     with torch.random.fork_rng(devices=[]):

@@ -23,7 +23,7 @@ def space_of(method: str) -> dict[str, tuple]:
     """Return a method's search space. Raises InputError where it has none."""
     space = getattr(find_method(method)[1], "SPACE", {})
     if not space:
-        raise InputError(f"{method} has nothing to tune: its config names no SPACE")
+        raise InputError(f"{method} has nothing to tune: its config defines no SPACE")
     for kind, *_ in space.values():
         check_choice(kind, ("log", "linear", "choice"), "kind of search space")
     return {field: what for field, what in space.items() if field not in fixed_fields(method)}

@@ -163,7 +163,8 @@ def _predicted(model, bench, split):
     """The Predictions of a model, or what it is already; a split of other data is refused before that."""
     if not np.array_equal(split.group, bench.train.group):
         raise InputError(
-            f"the split is of other data: {len(split.train)} samples, and train has {len(bench.train)}"
+            f"the split was made for other data: it has {len(split.train)} samples, "
+            f"and train has {len(bench.train)}"
         )
     return model if isinstance(model, Predictions) else predictions(model, bench)
 

@@ -59,7 +59,7 @@ class Sampler:
         if not whole or index.min() < 0 or index.max() >= len(dataset):
             last = len(dataset) - 1
             raise InputError(
-                f"indices must be samples 0 to {last} of the data set, whole numbers, at least one"
+                f"indices must be whole numbers from 0 to {last}, the samples of the data set, at least one"
             )
         self.index = index.astype(np.int64)
         if weights is not None:

@@ -125,8 +125,8 @@ class Training:
         names, steps = [s.name for s in (sampler, *others)], {s.steps for s in (sampler, *others)}
         if len(steps) > 1 or len(set(names)) < len(names):
             raise InputError(
-                f"the samplers {', '.join(names)} have {sorted(steps)} steps: side by side, each needs a "
-                "name of its own and as many steps as the first (Sampler(..., steps=, name=))"
+                f"the samplers {', '.join(names)} have {sorted(steps)} steps: each sampler needs a name of "
+                "its own and as many steps as the first (Sampler(..., steps=, name=))"
             )
         drawn = [self.draw(epoch, sampler, main), *(self.draw(epoch, other, False) for other in others)]
         for i, batches in enumerate(zip(*drawn, strict=True)):

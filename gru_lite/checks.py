@@ -28,7 +28,7 @@ def check(exercise: str, answer, **known) -> None:
     Args:
         exercise: label of the exercise, such as "ex-how-many-seeds".
         answer: as the exercise asks for it; `...` is none yet.
-        **known: values of the lesson that the right answer depends on; the exercise's cell has them.
+        known: values of the lesson that the right answer depends on; the exercise's cell has them.
 
     Raises:
         InputError: there is no such exercise, or the answer is of another kind than asked for.

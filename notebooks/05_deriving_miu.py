@@ -398,8 +398,9 @@ if profile == "full":
 #
 # ### Images that a model was trained on score a little higher
 #
-# Back to the real models. A critic for each was fitted above, on the features of the test images. It now reads the images of $F$. The two retrained models never saw $F$, so a method should come out at their
-# scores. We also let the original read *unseen* images of the group, from the validation set.
+# Back to the real models. A critic for each was fitted above, on the features of the test images. It now reads the
+# images of $F$. The two retrained models never saw $F$, so a method should come out at their scores. We also let the
+# original read *unseen* images of the group, from the validation set.
 
 
 # %%

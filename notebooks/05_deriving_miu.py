@@ -2,8 +2,9 @@
 # # Deriving MIU
 #
 # **Result.** Features of a model that never saw the forgotten images still tell the group: 1.2 of at most 1.39 nats,
-# about as much as the original's. On the forgotten images, a critic's score falls from 1.30 to 1.17 nats (one seed).
-# At 0 the features would say nothing about the group. So MIU, which lowers this score without end, needs brakes.
+# about as much as the original's. The original's {term}`forget score` is 1.30 on the forgotten images, and 1.19 on
+# images of the group that it never saw. A model retrained with REWEIGHT scores 1.17 on the forgotten images (one seed).
+# MIU lowers this score without end, so it needs brakes.
 #
 # **Question.** Retraining is exact and slow. Which change of the *original's features* would be a cheap substitute,
 # and which formula asks for that change?
@@ -12,7 +13,7 @@
 #
 # - say what a retrained model's features still know of the group, from a measurement and not from a guess;
 # - explain why "mutual information on the forget set" is zero, what is minimised instead, and when that goes too far;
-# - derive each part of MIU (forget score, calibration and REWEIGHT) from what goes wrong without it;
+# - say which mistake each part of MIU (forget score, calibration and REWEIGHT) is there to prevent;
 # - write the whole algorithm on one page.
 #
 # **You need** {doc}`03_exact_unlearning_by_reweighting` and {doc}`04_mutual_information`.
@@ -28,6 +29,7 @@ import torch
 
 import gru_lite as gru
 from gru_lite import plots, tables
+from gru_lite.methods.miu import MIUConfig
 
 torch.set_num_threads(1)  # small tensors: more threads only cost time
 config = gru.TrainConfig(epochs=15 if profile == "full" else 1)
@@ -93,29 +95,30 @@ probes = {name: pd.DataFrame([probe(name, k) for k in range(n_probes)]) for name
 # :::
 
 # %%
-means = pd.DataFrame({name: table.mean() for name, table in probes.items()}).T
+means = pd.DataFrame({m: probes[m].mean() for m in models}).T
 tables.show(
     means, "Mutual information on test images in nats, mean of the probes.", digits=2, file="information"
 )
 
 # %% mystnb={"image": {"alt": "Dots of the change of three mutual informations, three probes each, for the retrained model and for the reference, with mean and interval around a zero line that stands for the original."}, "figure": {"caption": "Mutual information of features and group on test images, minus that of the original: a dot for each probe, mean and 95% interval over probes.", "name": "fig-what-features-know"}}
 changes = {
-    f"{name}, {what}": probes[name][what] - probes["original"][what]
+    f"{m}, {what}": probes[m][what] - probes["original"][what]
     for what in ("I(Z;G)", "I(Z;Y)", "I(Z;S|Y)")
-    for name in ("retrain", "reference")
+    for m in ("retrain", "reference")
 }
 plots.paired_dots(changes, "minus that of the original (nats)")
 plots.show()
 
 # %% [markdown]
-# In these three models $I(Z; Y)$ falls, by hundredths of a nat. What the features tell about the background beyond
-# that, $I(Z; S \mid Y)$, is about as large as before.
+# In both retrained models $I(Z; Y)$ falls, by hundredths of a nat. What the features tell about the background beyond
+# that, $I(Z; S \mid Y)$, rises by about a hundredth. It has hardly any room: the original is at 0.68 of at most
+# $\log 2 = 0.69$, and the untrained network of lesson 4 already had 0.44.
 #
 # The intervals are over probes alone, so they don't say what another seed would give. For that we have a record of
 # several seeds, on the larger benchmark of {doc}`06_implementing_miu`:
 
 # %%
-record, _ = gru.read_record("waterdigits_miu_traps")
+record, _ = gru.read_record("waterdigits_miu_traps")  # "no-op": the original, returned unchanged
 known = record.pivot(index="seed", columns="variant", values="information")
 fall = known["no-op"] - known["reference"]
 mean, half = gru.mean_interval(fall)
@@ -128,15 +131,14 @@ tables.show(recorded, caption, digits=3, signed=["fall"], intervals={"fall": "ha
 verdict = "undecided" if abs(mean) < half else "shown"
 most = mean + half
 print(f"Whether there is a change at all is {verdict}.")
-print(f"A fall of more than {most:.3f} nats, {most / row['original']:.0%} of the whole, is excluded.")
+print(f"A fall of more than {most:.2f} nats, {most / row['original']:.0%} of the whole, is excluded.")
 
 # %% [markdown]
 # **The features of a model that never saw $F$ know about as much of the group as those of a model that did.** So the
 # idea doesn't describe retraining, at least not here.
 #
-# And if $I(Z; G)$ is lowered by force? Then $I(Z; Y)$, a part of the sum, can fall as well, and the classifier lives
-# on it. This is the first thing that can go wrong. It is why MIU has a second half, which holds the information in
-# place.
+# And if $I(Z; G)$ is lowered by force? Then $I(Z; Y)$ can fall as well, and the classifier lives on it. So MIU has a
+# second half, which holds the information in place.
 
 # %% tags=["claim"]
 if profile == "full":
@@ -144,7 +146,13 @@ if profile == "full":
     hundredths = 100 * lost.mean()  # of a nat, mean of the probes
     fifth = 20 * probes["original"]["I(Z;G)"].mean()
     gru.check_claim("retraining lowers I(Z;Y), by hundredths of a nat", [hundredths["I(Z;Y)"]])
-    gru.check_claim("and I(Z;S|Y) by less than 5 of them, margin", [5 - hundredths["I(Z;S|Y)"]])
+    gru.check_claim("I(Z;S|Y) changes by less than 5 of them, margin", [5 - abs(hundredths["I(Z;S|Y)"])])
+    room = 100 * (np.log(2) - probes["original"]["I(Z;S|Y)"].mean())
+    gru.check_claim("as its room to rise is less than 5 of them, margin", [5 - room])
+    assert probes["reference"]["I(Z;Y)"].mean() < probes["original"]["I(Z;Y)"].mean()
+    if seed == 0:
+        rise = means["I(Z;S|Y)"] - means.loc["original", "I(Z;S|Y)"]
+        assert 0 < rise["reference"] < 0.02 and 0 < rise["retrain"] < 0.02, "it doesn't rise by a hundredth"
     gru.check_claim("I(Z;G) loses less than a fifth, margin in hundredths", [fifth - hundredths["I(Z;G)"]])
 
 statement = "recorded: less than a tenth is lost, margin in hundredths"
@@ -166,10 +174,8 @@ gru.check_claim(statement, 100 * (0.1 * known["no-op"] - fall))
 #
 # $$\hat I = \frac{1}{B} \sum_i T_i - \log \frac{1}{B} \sum_i e^{T_i} \;\le\; 0$$
 #
-# by Jensen's inequality, for every critic. It is an equality when all $T_i$ are equal. A bound below zero bounds
-# nothing. Its gradient is of no use, either: sample $i$ gets the weight $1/B - e^{T_i} / \sum_j e^{T_j}$, and these
-# weights add up to zero. Going down pushes samples with a low $T_i$ further down, and those with the highest up. It
-# spreads $F$ along the critic.
+# by Jensen's inequality, for every critic. Here $B$ is the number of samples in the batch. There is equality when all
+# $T_i$ are equal. A bound below zero bounds nothing.
 
 
 # %%
@@ -191,34 +197,20 @@ test_group = torch.from_numpy(bench.test.group)
 even = torch.full((4,), 0.25).log()  # p(g) of the test images
 critics = {name: fit_critic(torch.from_numpy(z), test_group, even) for name, z in features.items()}
 
-# %%
-of_F = {name: gru.extract_features(m, bench.train, split.forget) for name, m in models.items()}
-z = torch.from_numpy(of_F["original"][:32])  # a forget batch
-g = torch.full((32,), 2)
-alone = torch.tensor([0.0, 0, 1, 0]).log()  # the law of groups in this batch
-untrained = gru.Critic(z.shape[1], 4, seed=seed)
-
-inside = {}
-for name, critic in {"fitted critic": critics["original"], "untrained critic": untrained}.items():
-    batch = gru.donsker_varadhan(critic.table(z), g, alone).item()
-    single = gru.donsker_varadhan(critic.table(z[:1]), g[:1], alone).item()
-    inside[name] = {"a batch of 32": batch, "one sample": abs(single)}
-caption = "What the bound gives on the forget set when g' comes from the batch (nats)."
-tables.show(pd.DataFrame(inside).T, caption, digits=4, file="inside_F")
-
 # %% tags=["claim"]
-values = np.array([list(row.values()) for row in inside.values()])
-T = critics["original"](z, g)
-push = 1 / len(T) - T.softmax(0)
-assert gru.mutual_information(of_F["original"], bench.train.group[split.forget], **effort) == 0
-assert (values < 1e-5).all() and (abs(values[:, 1]) < 1e-5).all(), "the bound is above 0"
-assert abs(push.sum()) < 1e-5 and push[T.argmin()] > 0 > push[T.argmax()], "the weights are others"
-print("holds: on F the bound is at most 0, and the weights in its gradient add up to 0")
+of_F = gru.extract_features(models["original"], bench.train, split.forget)
+assert gru.mutual_information(of_F, bench.train.group[split.forget], **effort) == 0
+alone = torch.tensor([0.0, 0, 1, 0]).log()  # the law of groups in a batch of F
+untrained = gru.Critic(of_F.shape[1], 4, seed=seed)
+for critic in (critics["original"], untrained):
+    inside = gru.donsker_varadhan(critic.table(torch.from_numpy(of_F[:32])), torch.full((32,), 2), alone)
+    assert inside < 1e-5, "the bound is above 0"
+print("holds: on F the bound is at most 0, by a fitted critic and by an untrained one")
 
 # %% [markdown]
-# ### With the groups of $D$ it is a log-odds of each sample
+# ### With the groups of $D$ it is a log-ratio of each sample
 #
-# MIU takes the marginal from outside the batch: $p(g)$ of all of $D$ (the authors' release takes a uniform one). Then
+# MIU takes the marginal from outside the batch: $p(g)$ of all of $D$ (the authors' code takes a uniform one). Then
 #
 # $$\hat I(F) = \frac{1}{B} \sum_i T(z_i, g_f) - \log \frac{1}{B} \sum_i \sum_g p(g)\, e^{T(z_i, g)}. \qquad (1)$$
 #
@@ -228,19 +220,23 @@ print("holds: on F the bound is at most 0, and the weights in its gradient add u
 #
 # $$\hat I(F) = \frac{1}{B} \sum_i \log \frac{p(g_f \mid z_i)}{p(g_f)}. \qquad (2)$$
 #
-# Each sample contributes on its own: how much more likely its features make the group $g_f$ than it was before
-# anybody looked. This is a **score** of the critic, not an information. Three values orient:
+# Each sample contributes the log-ratio of two chances of the group $g_f$: given its features, and before anybody looked.
+# This mean is the {term}`forget score`. It is a **score** of the critic, not an information. For a single sample, three
+# values orient:
 #
-# - $-\log p(g_f)$, the largest possible, when the features leave no doubt about the group;
-# - 0 when they say nothing about it;
+# - $-\log p(g_f)$, the largest possible, when its features leave no doubt about the group;
+# - 0 when they leave the group as likely as before;
 # - below 0 when they speak *against* it. There is no lower bound.
+#
+# The largest value depends on the marginal: $-\log 0.045 = 3.1$ with the shares of {term}`WaterDigits`, as MIU uses it,
+# and $\log 4 = 1.39$ with the four equal groups of the test images, as in our tables. The two can't be compared.
 #
 # Minimising (2) makes $p(g_f \mid z)$ small. It asks that the critic take the samples of $F$ for *another* group. To
 # deny one's group is information as well.
 #
 # ### Nothing stops the score at zero
 #
-# A toy in two dimensions has four groups, one a corner, in the proportions of {term}`WaterDigits`. Here $p(g \mid z)$
+# A toy in two dimensions has four groups, one a corner, with the group shares of {term}`WaterDigits`. Here $p(g \mid z)$
 # is known exactly. We fit a critic on 4,000 points. Then we move 60 points of the rare group, at the top left, down
 # the gradient of (1), without refitting the critic.
 
@@ -255,7 +251,7 @@ toy = corners[toy_group] + noise
 toy_critic = fit_critic(toy, toy_group, log_prior)
 
 
-def log_odds(z):
+def log_ratio(z):
     """log p(g|z) / p(g) of the toy, (B, 2) to (B, 4)."""
     distance = ((z[:, None] - corners) ** 2).sum(-1)
     return (log_prior - distance / (2 * 0.8**2)).log_softmax(1) - log_prior
@@ -280,20 +276,30 @@ def descend(z, score, steps=200):
     return torch.stack(path), np.array(scores)
 
 
+def still_there(z):
+    """Share of points that are still most likely in the rare group, percent."""
+    return 100 * ((log_ratio(z) + log_prior).argmax(1) == 2).float().mean().item()
+
+
+def nearest(z):
+    """Median distance of points to their nearest corner."""
+    return (z[:, None] - corners).norm(dim=-1).min(dim=1).values.median().item()
+
+
 rare = toy[toy_group == 2][:60]
 path, by_critic = descend(rare, forget_score)
-exact = np.array([log_odds(z)[:, 2].mean() for z in path])
+exact = np.array([log_ratio(z)[:, 2].mean() for z in path])
 zero = int(np.argmax(by_critic < 0))
 
 # %% [markdown]
 # :::{predict}
-# The left panel shows the four groups and the paths of the 60 points. Where will they go, and where will they stop?
-# The right panel shows the score by the critic and the exact one. Will the two stay together?
+# One panel shows the four groups and the paths of the points. Where will they go? The other shows the score by the
+# critic and the exact one. Will the two stay together, and where do they fall faster: at the start or at the end?
 # :::
 
-# %% mystnb={"image": {"alt": "Left: four clouds of points. Lines lead from points of the upper left cloud through the neighbouring clouds and out of the data. Right: two curves of the forget score against steps; both start near two, cross zero after about fifteen steps and go on falling, far below zero."}, "figure": {"caption": "Points of the rare group (black) moved down the gradient of their forget score, to the red ends; open circles: where the score passes zero. Right: the score by the critic and by formula (2).", "name": "fig-toy-forgetting"}}
+# %% mystnb={"image": {"alt": "Left: four clouds of points. Lines lead from points of the upper left cloud through the neighbouring clouds and out of the data. Right: two curves of the forget score against steps; both start near two, cross zero after about fifteen steps and go on falling, far below zero."}, "figure": {"caption": "Feature 1 and 2: the rare group is hole on land. Lines are the paths of every third of its 60 moved points, from dots to crosses; open circles: all 60 at the step where their mean score passes zero. Against steps: that mean score by the critic and by formula (2).", "name": "fig-toy-forgetting"}}
 fig, axes = plots.figure(8, 4.2, columns=2)
-colours = [plots.CEILING, plots.TOP_UP, plots.INK, plots.REWEIGHT]
+colours = [plots.CEILING, plots.TOP_UP, plots.INK, plots.PURPLE]
 for k in (0, 1, 3, 2):
     cloud = toy[toy_group == k][:400]
     look = {"color": colours[k], "label": bench.group_names[k]}
@@ -315,68 +321,86 @@ plots.show()
 
 
 # %%
-def still_there(z):
-    """Share of points that are still most likely in the rare group, percent."""
-    return 100 * ((log_odds(z) + log_prior).argmax(1) == 2).float().mean().item()
-
-
 stages = {"at the start": 0, "where the critic's score passes 0": zero, "at the end": -1}
-rows = {name: [by_critic[k], exact[k], still_there(path[k])] for name, k in stages.items()}
+stages = {s: [by_critic[n], exact[n], still_there(path[n])] for s, n in stages.items()}
 columns = ["by the critic, (1)", "exact, (2)", "still in the group (%)"]
-stages = pd.DataFrame(rows, index=columns).T
-caption = "Mean score in nats, and how many of the 60 points are still most likely in their own group."
-tables.show(stages, caption, digits={columns[0]: 2, columns[1]: 2, columns[2]: 0}, file="toy")
+stages = pd.DataFrame(stages, index=columns).T
+tables.show(
+    stages,
+    "Mean score in nats, and how many of the 60 points are still most likely in their own group.",
+    digits={columns[0]: 2, columns[1]: 2, columns[2]: 0},
+    file="toy",
+)
 
 # %% [markdown]
-# First the points do what was asked: each heads for a neighbouring group. The score is a mean. Where it passes zero,
-# about a third of the points are still most likely in their own group. Nothing ends there. The points go through the
-# other clouds and out on the far side, where there are no data and the critic was never trained. There the critic's
-# curve leaves the exact one: it no longer estimates anything.
+# First each point moves to a neighbouring group. Where the mean score passes zero, about a third of the points are still
+# most likely in their own group. Nothing ends there. The points go through the other clouds and
+# out on the far side. Soon after zero, near $-1$, the critic's curve leaves the exact one, although the points
+# are still among the data.
 #
-# The formula says why. With $q_g = p(g \mid z)$, the gradient of a sample's score is
+# Why is there no end? Write $q_g = p(g \mid z)$, and $f$ for $g_f$. The gradient of a sample's score is
 #
 # $$\nabla_z \log q_f = \nabla T_f - \sum_g q_g \nabla T_g = \sum_{g \ne f} q_g\, (\nabla T_f - \nabla T_g). \qquad (3)$$
 #
-# For a sample that is surely of the group, $q_f \approx 1$ and every other $q_g \approx 0$, so the gradient is *small*.
-# For one that has already left the group, $q_f \approx 0$, and the gradient has its full length. The force grows on
-# the way out. In the toy, among all points of the rare group:
+# For a sample that is surely of the group, every $q_g$ with $g \ne f$ is near 0, so the gradient is *small*. For one
+# that has left the group, $q_f \approx 0$, and the gradient has its full length. That holds for the exact
+# $p(g \mid z)$. Does it for a fitted critic?
 
 # %%
-z = toy[toy_group == 2].clone().requires_grad_()
-(gradient,) = torch.autograd.grad(log_odds(z)[:, 2].sum(), z)
-chance = log_odds(z.detach())[:, 2].exp() * law[2]  # p(g_f | z)
-length = gradient.norm(dim=1)
-certain, gone = length[chance > 0.9].mean().item(), length[chance < 0.1].mean().item()
-rows = {"p(g_f | z) above 0.9": certain, "p(g_f | z) below 0.1": gone}
-tables.show(
-    pd.DataFrame({"mean length": rows}), "Length of the gradient (3) of a point.", digits=2, file="push"
-)
-
-# %% tags=["claim"]
-assert certain < gone, "the push is not larger for those that have left"
-if profile == "full":
-    assert abs(by_critic[0] - exact[0]) < 0.5, "(1) is not near (2) at the start"
-    assert by_critic[-1] < -2 and exact[-1] < by_critic[-1], "it stops by itself"
-    assert 20 < stages[columns[2]].iloc[1] < 45, "another share than a third is left at zero"
-    outside = (path[-1][:, None] - corners).norm(dim=-1).min(dim=1).values
-    spread = (toy - corners[toy_group]).norm(dim=1)
-    assert outside.median() > spread.quantile(0.9), "still in the data"
-print("holds: the push grows on the way out")
+own = toy[toy_group == 2]
+chance = log_ratio(own)[:, 2].exp() * law[2]  # p(g_f | z)
+places = {"p(g_f | z) above 0.9": own[chance > 0.9], "p(g_f | z) below 0.1": own[chance < 0.1]}
+places["the moved points, at the end"] = path[-1]
+pushes = {}
+for name, points in places.items():
+    z = points.clone().requires_grad_()
+    (of_exact,) = torch.autograd.grad(log_ratio(z)[:, 2].sum(), z)
+    (of_critic,) = torch.autograd.grad(len(z) * forget_score(z), z)
+    pushes[name] = {"exact, (3)": of_exact.norm(dim=1).mean().item()}
+    pushes[name]["by the critic"] = of_critic.norm(dim=1).mean().item()
+pushes = pd.DataFrame(pushes).T
+caption = "Mean length of the gradient of a point: in the rare group, unmoved, and at the end of the paths."
+tables.show(pushes, caption, digits=2, file="push")
 
 # %% [markdown]
-# This is **over-forgetting**. Every remedy of the method is a brake from outside the score:
+# The exact push grows on the way out: 0.15 where the group is sure, 3.3 among other groups. The critic's fades outside
+# of the data. Its score falls from 2.2 to 0 in 16 steps, and in the last 100 only from $-4.3$ to $-5.2$. But it doesn't
+# stop.
+
+# %% tags=["claim"]
+if profile == "full":
+    certain, gone, last = pushes.to_numpy()
+    spread = (toy - corners[toy_group]).norm(dim=1)
+    assert certain[0] < gone[0] and certain[0] < last[0], "the push is not larger for those that have left"
+    assert last[1] < gone[1] and last[1] < last[0], "the critic's push does not fade"
+    assert abs(by_critic[0] - exact[0]) < 0.5, "(1) is not near (2) at the start"
+    assert exact[-1] < by_critic[-1] < min(-2, by_critic[-20]), "it stops by itself"
+    assert nearest(path[-1]) > spread.quantile(0.9), "still in the data"
+    assert 20 < stages[columns[2]].iloc[1] < 45, "another share than a third is left at zero"
+    if seed == 0:
+        apart = int(np.argmax(by_critic - exact > 0.3))
+        assert zero < apart and -1.5 < by_critic[apart] < -0.6, "the curves part elsewhere"
+        assert nearest(path[apart]) < spread.quantile(0.9), "the points are not among the data there"
+        assert 14 <= zero <= 18 and -4.5 < by_critic[99] < -4.1, "other steps"
+    print("holds: the exact push grows on the way out, the critic's fades outside of the data")
+
+# %% [markdown]
+# To pass the point where a model that never saw $F$ would be is {term}`over-forgetting`. Every remedy of the method is a
+# brake from outside the score:
 #
 # - a few forget epochs only, and a learning rate that falls;
 # - a retain pass after each forget pass, which pulls the shared weights back;
-# - critics that are tuned again at the start of each epoch, so that they have data where the features are now;
-# - clipping (ours): the gradient of the score with respect to the features is at most as long as that of the
-#   cross-entropy. The release's clipping rescales gradients of the critic, which makes no step there: no effect.
+# - critics that are tuned again at the start of each epoch, so that they have data where the features are now.
 #
-# ### The reference's score is only a little lower than the original's
+# Lesson 6 tries one more, a limit on the length of the gradient. And why not stop at a target $t$, with
+# $(\hat I(F) - t)^2$? In the toy that works ({ref}`last exercise <ex-aim-of-score>`). It needs a good $t$. The next
+# section finds one, far from zero.
 #
-# How far is far enough? Back to the real models. A critic for each was fitted above, on the features of the test
-# images. It now reads the images of $F$. The reference and the retrained model never saw $F$, so their scores are what
-# a method should come out at.
+# ### Images that a model was trained on score a little higher
+#
+# Back to the real models. A critic for each was fitted above, on the features of the test images. It now reads the
+# images of $F$. The two retrained models never saw $F$, so a method should come out at their scores. We also let the
+# original read *unseen* images of the group, from the validation set.
 
 
 # %%
@@ -386,118 +410,103 @@ def scores_of(name, z):
     return (table[:, 2] - (table + even).logsumexp(1)).numpy()  # normalised for each image
 
 
-F_scores = {name: scores_of(name, z) for name, z in of_F.items()}
-rows = {}
-for name, values in F_scores.items():
-    taken = values > np.log(4 / 2)  # p(g_f|z) > 1/2, as p(g_f) = 1/4
-    right = gru.predict(models[name], bench.train, split.forget).argmax(axis=1)  # their target is 1
-    rows[name] = {"score": values.mean(), "taken for the group (%)": 100 * taken.mean()}
-    rows[name]["classified rightly (%)"] = 100 * right.mean()
-F_table = pd.DataFrame(rows).T
+reads = {f"{name}, images of F": (name, bench.train, split.forget) for name in models}
+reads["original, unseen images"] = ("original", bench.val, np.flatnonzero(bench.val.group == 2))
+F_scores, F_table = {}, {}
+for label, (name, data, indices) in reads.items():
+    F_scores[label] = scores_of(name, gru.extract_features(models[name], data, indices))
+    mean, half = gru.mean_interval(F_scores[label])
+    taken = F_scores[label] > np.log(4 / 2)  # p(g_f|z) > 1/2, as p(g_f) = 1/4
+    right = gru.predict(models[name], data, indices).argmax(axis=1)  # their target is 1
+    F_table[label] = {"score": mean, "half": half, "taken for the group (%)": 100 * taken.mean()}
+    F_table[label]["classified rightly (%)"] = 100 * right.mean()
+F_table = pd.DataFrame(F_table).T
 
 # %% [markdown]
 # :::{predict}
-# The largest possible score is $\log 4 = 1.39$. What do you expect of the two models that never saw $F$: a score near
-# zero, below, or near the original's?
+# Of the images of $F$, how many will the critic of each model take for the group? And how many will the model itself
+# classify rightly?
 # :::
 
-# %% mystnb={"image": {"alt": "Cumulative curves of the forget score of the forgotten images for the original, the retrained model and the reference. All three rise late, near the largest possible value; those of the retrained models lie a little to the left."}, "figure": {"caption": "Forget score of each forgotten image, by a critic that was fitted on the test features of the same model; dotted: the largest possible value.", "name": "fig-forget-scores"}}
+# %%
+caption = "Mean score in nats, with a 95% interval over images; taken for the group by the critic; classified rightly by the model."
+digits = {"score": 2, "taken for the group (%)": 0, "classified rightly (%)": 0}
+tables.show(F_table, caption, digits, intervals={"score": "half"}, file="forget_scores")
+
+# %% mystnb={"image": {"alt": "Cumulative curves of the forget score from 0.5 on, for the original, the retrained model and the reference on the forgotten images, and for the original on unseen images of the group. All four rise late, near the largest possible value; that of the original on the forgotten images lies lowest."}, "figure": {"caption": "Forget score of each image, by a critic that was fitted on the test features of the same model. Dotted: the largest possible value. Scores below 0.5 are not drawn; each curve starts at their share.", "name": "fig-forget-scores"}}
 fig, axis = plots.figure(6.5, 3.4)
-looks = {"original": (plots.ORIGINAL, "-"), "retrain": (plots.RETRAIN, "--")}
-looks["reference"] = (plots.REWEIGHT, "-.")
-for name, (colour, style) in looks.items():
-    axis.ecdf(F_scores[name], label=name, color=colour, ls=style, lw=1.8)
+looks = [(plots.ORIGINAL, "-"), (plots.RETRAIN, "--"), (plots.REWEIGHT, "-."), (plots.PURPLE, (0, (4, 1)))]
+for (label, values), (colour, style) in zip(F_scores.items(), looks, strict=True):
+    axis.ecdf(values, label=label, color=colour, ls=style, lw=1.8)
 axis.axvline(np.log(4), color=plots.INK, lw=1, ls=":")
-axis.set(xlabel="forget score (nats)", ylabel="share of images below")
-axis.set_xlim(-2.2, 1.6)
+axis.set(xlabel="forget score (nats)", ylabel="share of images below", xlim=(0.5, 1.45))
 axis.legend(loc="upper left", frameon=False, fontsize=11)
 plots.show()
 
-# %%
-caption = (
-    "Images of F: mean score in nats, taken for the group by the critic, and classified rightly by the model."
-)
-digits = {"score": 2, "taken for the group (%)": 0, "classified rightly (%)": 0}
-tables.show(F_table, caption, digits, file="forget_scores")
-
 # %% [markdown]
-# The features of a model that never saw $F$ still tell the group of most of its images. They are digits with a hole on
-# land, and both can be seen. On this seed the reference's score is lower than the original's, by 0.14 nats, and
-# nowhere near zero. So the direction of the forget term is right here, and the distance is short. A method that brings
-# the score to zero is further from the reference than one that leaves it alone.
+# The critics take about nine in ten images of $F$ or more for the group, in models that never saw them, too. They are
+# digits with a hole on land, and both can be seen. A score of zero is far from any of these models.
 #
-# The *head* has changed much more. It classifies about half of these images rightly, where the original's classifies
-# 94%. Keep that in mind for {doc}`06_implementing_miu`, which measures how MIU moves this score, and for any sentence
-# that calls a low score "forgotten".
+# **The gap looks like that between images trained on and images not trained on.** On $F$ the reference's score is lower
+# than the original's, by 0.14 ± 0.07 nats (paired over the images, before rounding). But the original itself reads only
+# 1.19 ± 0.07 on unseen images of the group, about what the reference reads on $F$: 1.17 ± 0.08. So 1.19 is
+# a target $t$ that needs no retrained model. This is one seed. Whether a method that aims at $t$ comes nearer to the
+# reference is a question for an experiment.
+#
+# Accuracy differs much more. The retrained models classify about half of $F$ rightly, the original 94%, and on new
+# images of the group 84.5% (lesson 0). The 30 to 39 points from there to the retrained models are what the group lost.
+# The score hardly shows them. It doesn't even order the models alike: the reference has a lower score than Retrain
+# (1.17 and 1.22) and a higher accuracy (55% and 46%). So don't call a low score "forgotten".
 
 # %% tags=["claim"]
 if profile == "full":
+    of_original, of_retrain, of_reference, of_unseen = F_table.to_dict("records")
     # Paired over the images of F: what this says holds for these models.
-    fall = F_scores["original"] - F_scores["reference"]
+    fall = F_scores["original, images of F"] - F_scores["reference, images of F"]
     mean, half = gru.mean_interval(fall)
     print(f"holds: the score is lower in the reference, by {mean:.2f} ± {half:.2f} over the images of F")
     assert mean > 0, "the score is not lower in the reference"
-    mean, half = gru.mean_interval(F_scores["reference"])
-    assert mean - half > 0.5, "it is near zero in the reference"
-    assert F_scores["original"].mean() < 2 * mean, "zero is nearer to the reference than the original is"
-    right = F_table["classified rightly (%)"]
-    assert right["original"] > 85 and right[["retrain", "reference"]].max() < 75, "the head is about as right"
+    assert of_unseen["score"] < of_original["score"], "unseen images have no lower score"
+    apart = abs(of_unseen["score"] - of_reference["score"])
+    assert apart < of_unseen["half"] + of_reference["half"], "the original reads unseen images otherwise"
+    assert F_table["score"].min() > 0.7, "a score is near zero"
+    right = F_table["classified rightly (%)"].iloc[:3]
+    assert right.iloc[0] > 85 and right.iloc[1:].max() < 75, "accuracy is about the same"
+    if seed == 0:
+        assert mean - half > 0, "the fall is undecided"
+        assert F_table["taken for the group (%)"].iloc[:3].min() > 88
+        new = gru.predict(models["original"], bench.test, np.flatnonzero(bench.test.group == 2))
+        lost = 100 * new.argmax(axis=1).mean() - right.iloc[1:]
+        assert abs(lost - [39, 30]).max() < 5, "another part is what the group lost"
+        assert of_reference["score"] < of_retrain["score"] and right.iloc[2] > right.iloc[1], "the same order"
 
 # %% [markdown]
 # ## Calibration holds the rest in place, from both sides
 #
-# The forget pass changes the weights, and the weights are shared. What it does to the features of $F$ it also does to
+# The forget pass changes the weights, and the weights are shared. What it does to the features of $F$ it may also do to
 # those of everybody who looks like $F$: the people of the group who stay. What could go wrong with $I(Z; G)$ on the
 # {term}`retain set` $R$?
 #
-# - It may *fall*: features that have been pushed to deny one group are blurred for all, and $I(Z; Y)$ is a part of it.
-# - It may *rise*: without the counterexamples of $F$ the background is a better predictor, and training on $R$ may
-#   find that.
+# - It could *fall*, if features that are pushed to deny one group are blurred for others.
+# - It could *rise*, if training on $R$ finds that the background predicts better without the counterexamples of $F$.
 #
-# A penalty on $I$ itself would stop only one of the two. MIU takes the distance to a target. The target is what the
-# **original** had, because that model was trained with everyone:
+# Neither is measured here. Lesson 6 leaves calibration out to see. A penalty on $I$ itself would stop only the second.
+# MIU takes the distance to what the **original** had, because that model was trained with everyone.
+#
+# Let $\theta$ be the weights of the model that is to forget, and $\theta_0$ the original's. Let
+# $Z_\theta$ and $Z_{\theta_0}$ be their features, $\phi$ and $\phi_0$ a critic of each, and $\lambda > 0$ a weight:
 #
 # $$\lambda \left( I_\phi(Z_\theta; G) - I_{\phi_0}(Z_{\theta_0}; G) \right)^2. \qquad (4)$$
 #
-# This is {term}`calibration`. Both numbers are read on the same batch of $R$, each by a critic of its own. Critic
-# $\phi_0$ and the features of $\theta_0$ are fixed, and so is the second term, $I_0$. The gradient is
+# This is {term}`calibration`. Both numbers are read on the same batch of $R$. The second, $I_0$, doesn't depend on
+# $\theta$. The gradient is
 #
 # $$\nabla_\theta\, \lambda (I - I_0)^2 = 2 \lambda\, (I - I_0)\, \nabla_\theta I.$$
 #
 # Its sign is that of $I - I_0$. Too much information is lowered, too little is raised, and at the target there is no
-# force. In the toy, one number $a$ draws every group together about its corner ($a < 1$) or blurs it ($a > 1$).
-
-
-# %%
-def information(a):
-    z = corners[toy_group] + a * noise
-    return gru.donsker_varadhan(toy_critic.table(z), toy_group, log_prior)
-
-
-target = information(1.0)
-rows = {}
-for factor in (0.7, 1.0, 1.3):
-    a = torch.tensor(factor, requires_grad=True)
-    drift = information(a) - target
-    (slope,) = torch.autograd.grad(drift**2, a)
-    rows[f"a = {factor}"] = {"I - I0": drift.item(), "push on a": 0.0 - slope.item()}
-pushes = pd.DataFrame(rows).T
-caption = "Drift in nats, and the direction in which descending (4) moves a."
-tables.show(pushes, caption, digits=3, signed=list(pushes), file="calibration")
-
-# %% tags=["claim"]
-if profile == "full":
-    push = pushes["push on a"]
-    assert push["a = 0.7"] > 0 > push["a = 1.3"], "it does not pull back"
-    print("holds: from both sides, calibration pulls back to the target")
-
-# %% [markdown]
-# Four cautions:
+# force. Two cautions:
 #
-# - This *calibration* has nothing to do with the {term}`calibrated gap` of the tables.
 # - Equal information isn't equal features. Very different features can have the same number.
-# - Both numbers come from briefly trained critics and are too low. Only their difference is used, in the hope that
-#   they are too low alike.
 # - The target is the original's, while a method is judged by its distance to the reference. In
 #   {numref}`fig-what-features-know` the two differ by a few hundredths of a nat.
 #
@@ -518,134 +527,140 @@ tables.show(
 )
 
 # %% [markdown]
-# The marginal gives no third reason. On plain batches of $R$, the best critic of $D$ reads $I_R(Z; G) +
-# \mathrm{KL}(p_R(z) \,\|\, p_D(z))$ instead of $I_D(Z; G)$. That is another number, but both terms of (4) have it.
-# While the features have not moved, it cancels.
-#
 # ## The algorithm: three steps an epoch
 #
 # :::{admonition} Algorithm: MIU, after De Min et al. (2025)
 # :class: tip
 #
 # **Input:** the original $\theta_0$, retain set $R$, forget set $F$, group law $p_D(g)$, weights $w_i = n_D(g_i) /
-# n_R(g_i)$. **Output:** the unlearned model $\theta$.
+# n_R(g_i)$, weight $\lambda$. **Output:** the unlearned model $\theta$.
 #
 # **Start:** $\theta \leftarrow \theta_0$; two critics $\phi, \phi_0$. Then in each epoch:
 #
 # 1. **Tune the critics** on batches of $D$, features held fixed: ascend the {term}`Donsker-Varadhan bound`, $\phi$ on
 #    the features of $\theta$, $\phi_0$ on those of $\theta_0$ (100 steps in the first epoch; later 10 more for $\phi$
 #    alone, because $\theta_0$ does not move).
-# 2. **Forget**, in the first few epochs: for each batch of $F$, descend the score (1), $\hat I_\phi(z_\theta(x), g_f)$.
+# 2. **Forget**, in the first epochs only (by default 3 of 5): for each batch of $F$, descend the score (1), $\hat
+#    I_\phi(z_\theta(x), g_f)$.
 # 3. **Retain**: for each batch of $R$, drawn with the weights $w$, descend $\mathrm{CE} + \lambda\, \big( \hat
 #    I_\phi(z_\theta(x), g) - \hat I_{\phi_0}(z_{\theta_0}(x), g) \big)^2$, equation (4).
 # :::
 #
-# The figure has one panel for each step. Look for the blue boxes: the critics learn in step 1 only, and the model $\theta$
-# in steps 2 and 3. The original $\theta_0$ never learns.
+# The figure has one panel for each step. Blue boxes learn: the critics in step 1 only, the model $\theta$ in steps 2 and 3.
 
 # %% mystnb={"image": {"alt": "Three flow charts. Tune the critics: a batch of D goes through the held models theta and theta 0 to critics phi and phi 0, which learn and raise their bounds. Forget: a batch of F goes through theta, which learns, to the held critic phi, and the score is lowered. Retain: a weighted batch of R goes through theta, which learns, and the held theta 0 to both held critics; cross-entropy and the squared difference of both bounds are lowered."}, "figure": {"caption": "The three steps of an epoch. z and z₀ are the features of θ and θ₀, and g is the group of each image. The marginal of every bound is that of D. φ₀ is tuned in the first epoch only.", "name": "fig-miu-steps"}}
 plots.miu_schematic()
 plots.show()
 
+# %% tags=["claim"]
+default = MIUConfig()
+assert (default.forget_epochs, default.epochs, default.first_steps, default.later_steps) == (3, 5, 100, 10)
+
 # %% [markdown]
+# $\mathrm{CE}$, the classifier's cross-entropy, keeps the model right on $R$. No other term asks for that. A search
+# chooses $\lambda$ and the number of forget epochs.
+#
 # Step 2 is the only one that uses $F$ on purpose. Step 1 looks at $F$, too, because it takes batches of all of $D$. All
 # three steps read the group of each sample, so the {term}`sensitive attribute` has to be known for every training
-# sample. The authors' release tunes both critics on the features of $\theta$ and takes a uniform marginal.
-# {doc}`06_implementing_miu` goes through such differences one by one.
+# sample. The authors' code tunes both critics on the features of $\theta$ and takes a uniform marginal. Lesson 6
+# goes through such differences.
 #
 # ## Summary
 #
 # - A retrained model's features still know the group, almost as well as the original's. So MIU isn't derived from what
 #   retraining does. Whether it comes near to retraining is for measurements to say.
 # - Within a single-group request the mutual information is zero. With the marginal of $D$, the forget term is a
-#   score: the mean log-odds that a critic takes a forgotten sample for one of its group.
-# - The score has no lower bound, and its push grows on the way out. In the toy nothing stops it: brakes have to come
-#   from outside.
-# - Calibration pulls $I(Z; G)$ back to where the original had it, from both sides.
-# - REWEIGHT brings the group into the retain batches.
+#   score: the mean log-ratio of the group's chance given the features to its chance before.
+# - The score has no lower bound, and zero is not its end. In the toy the points leave the data: the exact push grows on
+#   the way out, that of the fitted critic fades but doesn't end. Brakes have to come from outside.
+# - On one seed the score is 1.30 on images that a model was trained on, and 1.19 and 1.17 on those that it never saw.
+#   Accuracies differ much more.
+# - Calibration pulls $I(Z; G)$ back to where the original had it, from both sides. REWEIGHT brings the group into the
+#   retain batches.
 #
 # ## Questions
 #
 # :::{quiz}
-# A model retrained without $F$ still has 1.2 nats about the group in its features. How can that be, if it never saw $F$?
+# The forget score falls from 1.30 on $F$ (original) to 1.17 (reference). The original has 1.19 on unseen images of the
+# group. What is the gap of 1.30 to 1.17 most like?
 #
-# - [ ] It must have seen $F$ by mistake.
+# - [ ] What a model knows of a group that it was trained on
 #
-#   Nothing of $F$ is needed. $R$ has digits with and without a hole, on land and on water.
+#   The original was trained on the group, and has only 1.19 on images of it that it never saw.
 #
-# - [x] Digit and background can be seen in any image.
+# - [x] What a model knows more of images that it was trained on
 #
-#   The group is made of the two, and features of new images tell both. Not to have seen $F$ does not hide them.
+#   The same model and critic read 1.30 on images of its training, and 1.19 on others of the same group.
 #
-# - [ ] The estimate is a lower bound, so it says nothing.
+# - [ ] What a critic reads less when it is fitted to other features
 #
-#   A lower bound of 1.2 nats says that there is at least so much. It would be an upper bound that could not show this.
+#   1.30 and 1.19 come from one critic and one model. Only the images differ.
 # :::
 #
 # :::{quiz}
-# A request names one group. You estimate $I(Z; G)$ on $F$ alone, and permute the groups within the batch. What do you
-# get?
+# You estimate $I(Z; G)$ on $F$ alone, a single group, and permute the groups within the batch. A critic gives $-0.05$. What
+# does a better critic give?
 #
-# - [ ] What the features know about that group
+# - [ ] A value below $-0.05$
 #
-#   On $F$ the group is the same for all, so features have nothing to tell about it. Compare with other groups for that.
+#   The better of two critics has the higher bound, here the one nearer to $I_F(Z; G) = 0$.
 #
-# - [ ] A small positive number, from the noise of the batch
+# - [x] A value from $-0.05$ to 0
 #
-#   Jensen's inequality allows no positive value here, whatever the critic.
+#   A better critic raises the bound, and Jensen's inequality ends it at 0.
 #
-# - [x] Zero or less, whatever the features are
+# - [ ] A value above 0
 #
-#   Both terms see the same numbers, and the mean is at most the log of the mean exponential.
+#   Both terms see the same numbers. The mean is at most the log of the mean exponential, for every critic.
 # :::
 #
 # :::{quiz}
-# MIU brings the forget score of $F$ from 1.3 to $-2$. What does the critic say about these images now?
+# MIU brings the forget score of $F$ from 1.3 to $-2$. How does the critic see these images now?
 #
-# - [x] That they are hardly ever of their group
+# - [x] It finds their group less likely than before it looked.
 #
-#   $\log p(g_f \mid z) / p(g_f) = -2$ means about a seventh of the prior chance. That is knowledge about the group, and the
-#   opposite of a guess.
+#   $\log p(g_f \mid z) / p(g_f) = -2$ means about a seventh of the prior chance. That is knowledge about the group.
 #
-# - [ ] Nothing, because all information about the group is gone
+# - [ ] It finds their group as likely as before it looked.
 #
-#   That would be a score of 0. Below 0 the features speak against the group.
+#   That is a score of 0. Below 0 the features speak against the group.
 #
-# - [ ] That they look like images of a model that never saw them
+# - [ ] It finds their group as likely as the reference's critic does.
 #
-#   Such a model, the reference, has a score of 1.17 on the seed shown. A score of $-2$ is much further from it than 1.3.
+#   The reference has a score of 1.17 on the seed shown. A score of $-2$ is much further from it than 1.3.
 # :::
 #
 # :::{quiz}
-# Where is the push of the forget score on a sample strongest?
+# By the exact $p(g \mid z)$, sample A is surely of the group, and sample B has left it. Which one does a step down the
+# score move further?
 #
-# - [ ] Where the sample is surely of the group
+# - [ ] A, because its score is the higher one
 #
-#   There $q_f \approx 1$, the other $q_g$ are near 0, and by (3) so is the gradient.
+#   For A, $q_f \approx 1$ and the other $q_g$ are near 0. By (3) so is the gradient.
 #
-# - [ ] Where the score is 0, its target
+# - [ ] Neither, because the score is a mean
 #
-#   The score has no target. Nothing in (3) vanishes at 0, and the toy runs through it.
+#   Each sample has its own gradient (3). Its length depends on $q_f$.
 #
-# - [x] Where the sample has left the group already
+# - [x] B, because its other $q_g$ add up to 1
 #
-#   There $q_f \approx 0$, the other $q_g$ add up to 1, and the gradient has its full length.
+#   With $q_f \approx 0$, the gradient (3) has its full length.
 # :::
 #
 # :::{quiz}
-# Why does calibration square a difference to the original's value, instead of lowering $I(Z; G)$ on $R$?
+# In a batch of $R$ the calibration term is exactly 0. What follows?
 #
-# - [ ] A square is needed to make the loss positive.
+# - [ ] The features are those of the original.
 #
-#   The sign of a loss doesn't matter to its gradient. The square matters because its gradient changes sign at the target.
+#   Very different features can have the same number. Only the information is compared.
 #
-# - [x] The information on $R$ may drift in both directions.
+# - [x] The two critics read the same number.
 #
-#   Forgetting may blur the features, and training on $R$ may sharpen them for the background. (4) pulls back from both.
+#   (4) is the square of their difference, and says no more.
 #
-# - [ ] The critics' bounds are too low, and the square corrects that.
+# - [ ] The model is as near to the reference as it can be.
 #
-#   It corrects nothing. The hope is that both bounds are too low by the same amount, so that their difference is right.
+#   The target in (4) is the original's number. In the first figure the reference's is another.
 # :::
 #
 # ## Exercises
@@ -694,8 +709,8 @@ assert torch.allclose(lengths, 1 - q_f, atol=1e-5)
 # :::
 #
 # :::{clue}
-# With features that reveal everything, $p(g \mid z)$ is 1 for the own group and 0 for the others. Then compare with
-# features that reveal only that an image is of $f$ or of $h$.
+# With features that reveal everything, $p(g \mid z)$ is 1 for the own group and 0 for the others. For the marginal of the
+# batch, put $p(f) = p(h) = 1/2$ into (1). Then compare with features that reveal only that an image is of $f$ or of $h$.
 # :::
 #
 # :::{answer}
@@ -735,7 +750,9 @@ assert np.isclose(of_two.iloc[0, 0], -log_prior[1:3].mean(), atol=1e-4)
 #
 # :::{clue}
 # `moved = toy.clone()`, and put the points back to where they came from: the first 60 of `toy_group == 2`. Stop after
-# ten rounds whatever happens. To say whether points have left the data, measure the distance to the nearest corner.
+# ten rounds whatever happens. `descend` takes any function of the points, so give it the score by your critic:
+# `descend(points, lambda z: forget_score(z, critic), steps=60)`. To say whether points have left the data, use `nearest`,
+# the distance to the nearest corner.
 # :::
 #
 # :::{answer}
@@ -744,12 +761,6 @@ assert np.isclose(of_two.iloc[0, 0], -log_prior[1:3].mean(), atol=1e-4)
 # %% tags=["solution"]
 moved, critic, points = toy.clone(), toy_critic, rare
 place = torch.nonzero(toy_group == 2)[:60, 0]
-
-
-def nearest(z):
-    """Median distance of points to their nearest corner."""
-    return (z[:, None] - corners).norm(dim=-1).min(dim=1).values.median().item()
-
 
 rounds = []
 for k in range(1, 11):
@@ -768,62 +779,51 @@ digits = {columns[0]: 2, columns[1]: 0, columns[2]: 2}
 tables.show(rounds, "After each round; the distance is a median.", digits, file="rounds")
 if profile == "full":
     assert len(rounds) < 10 and nearest(points) < 1.3 < nearest(path[-1])
+    assert rounds[columns[1]].iloc[-1] < still_there(path[zero])
 
 # %% [markdown]
 # A few rounds are enough, and the points stay in the data. Each fresh critic has points where the moved ones are, so its
 # gradient is right there, and zero is reached again within a few steps. This is why MIU tunes its critic in every epoch.
-# The critic's zero is another one now: it was fitted on points that carry the label of the rare group and lie elsewhere.
-# Most of the points are in other groups by the toy's own law.
+# But a score of 0 by the last critic means less than by the first. The fresh critics were fitted on moved points, which
+# still carry the label of the rare group. By the toy's own law only a fifth of the points are still in their group,
+# where at the zero of the first critic it was a third.
 #
 # :::{answer-end}
 # :::
 #
 # :::{exercise} A score with a target
 # :label: ex-aim-of-score
-# Descend the square $(\hat I(F) - t)^2$ in the toy, for $t = 0$ and $t = 1$. What does it do that (1) doesn't? Then choose
-# $t$ for the real model. By {numref}`fig-forget-scores`, is zero the right target? Can you find a better one with the
-# original alone, without training a reference?
+# Descend the square $(\hat I(F) - t)^2$ in the toy, for $t = 0$ and $t = 1$. Where do the points end, by the critic's score,
+# by the exact score and by their distance to the nearest corner? What does the square do that (1) doesn't?
 # :::
 #
 # :::{clue}
-# A reference has not seen $F$. Which images of the same group has the *original* not seen? `bench.val` has some, and
-# the critics of this lesson were not fitted on them.
+# What is the gradient of the square at the target? `nearest` gives the distance.
 # :::
 #
 # :::{answer}
 # :::
 #
-# At the target the square has no gradient, so the points stop there. It needs no brake against over-forgetting, as long
-# as the critic's score is right.
+# At the target the square has no gradient, so the points stop there, in the data. It needs no brake against
+# over-forgetting, as long as the critic's score is right. The critic's score isn't the exact one: at $t = 1$ the exact
+# score is 1.26.
+
 
 # %% tags=["solution"]
 ends = {}
 for t in (0.0, 1.0):
     way, _ = descend(rare, lambda z, t=t: (forget_score(z) - t) ** 2)
     end = way[-1]
-    ends[f"t = {t:.0f}"] = [forget_score(end).item(), log_odds(end)[:, 2].mean().item(), nearest(end)]
+    ends[f"t = {t:.0f}"] = [forget_score(end).item(), log_ratio(end)[:, 2].mean().item(), nearest(end)]
 ends["score (1)"] = [by_critic[-1], exact[-1], nearest(path[-1])]
 columns = ["by the critic", "exact", "distance to a corner"]
 ends = pd.DataFrame(ends, index=columns).T
 tables.show(ends, "Where 60 points of the toy end: their score in nats, and a median distance.", digits=2)
-
-unseen = gru.extract_features(models["original"], bench.val)[bench.val.group == 2]
-candidates = {"original, images of F": F_scores["original"], "reference, images of F": F_scores["reference"]}
-candidates["original, unseen images of the group"] = scores_of("original", unseen)
-rows = {name: dict(zip(("score", "half"), gru.mean_interval(x))) for name, x in candidates.items()}
-caption = "Forget score in nats, mean and 95% interval over images."
-tables.show(pd.DataFrame(rows).T, caption, digits=2, intervals={"score": "half"}, file="targets")
 if profile == "full":
     assert abs(ends["by the critic"].iloc[:2] - [0, 1]).max() < 0.1 and ends[columns[2]].iloc[:2].max() < 1.3
-    target, of_reference = rows["original, unseen images of the group"], rows["reference, images of F"]
-    assert target["score"] < rows["original, images of F"]["score"]
-    assert abs(target["score"] - of_reference["score"]) < target["half"] + of_reference["half"]
+    assert seed or abs(ends["exact"].iloc[1] - 1.26) < 0.1
 
 # %% [markdown]
-# Zero is not the right target: the reference's score is far above it. On this seed, what the original reads on images of
-# the group that it has *not* seen is close to what the reference reads on $F$. That target needs no retrained model.
-# Whether a method that aims at it comes nearer to the reference is a question for an experiment, with seeds.
-#
 # :::{answer-end}
 # :::
 #

@@ -427,13 +427,13 @@ for _ in range(120 if full else 5):
     optimizer.step()
 
 curve = pd.DataFrame(curve)
-fig, axis = plots.figure(7, 3.2)
+fig, axis = plots.figure(7, 3.8)
 axis.plot(curve["training samples"], color=plots.RETRAIN, label="training samples")
 axis.plot(curve["other samples"], color=plots.REWEIGHT, ls="-.", label="other samples")
 axis.axhline(truths[1.5][0], color=plots.INK, ls="--", label="truth")
 axis.axhline(entropy, color=plots.INK, ls=":", label="H(G)")
 axis.set(xlabel="step", ylabel="bound (nats)", ylim=(-0.5, 1.2))
-fig.legend(loc="outside upper center", ncols=2)
+fig.legend(loc="outside upper center", ncols=2, frameon=False)
 plots.show()
 
 # %% [markdown]

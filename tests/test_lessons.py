@@ -144,7 +144,8 @@ def test_figures_are_pictures_on_the_page(script):
     nb = nbformat.read(lessons.EXECUTED / f"{script.stem}.ipynb", as_version=4)
     for cell in nb.cells:
         if "figure" in cell.metadata.get("mystnb", {}):
-            pictures = [o for o in cell.outputs if "image/png" in o.get("data", {})]
+            kinds = {"image/svg+xml", "image/png"}
+            pictures = [o for o in cell.outputs if kinds & set(o.get("data", {}))]
             assert len(pictures) == 1, f"{len(pictures)} pictures for one caption: {cell.source[:80]}"
 
 

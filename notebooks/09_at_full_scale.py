@@ -679,7 +679,8 @@ assert np.allclose(results.table["EO"], results.table["EO_paper"]), "of Waterbir
 # ## Exercises
 #
 # :::{exercise} A damaged download
-# :label: ex-damaged What does the package say if one JPEG is missing? And if a JPEG is cut to half its length, as by a
+# :label: ex-damaged
+# What does the package say if one JPEG is missing? And if a JPEG is cut to half its length, as by a
 # broken transfer? Try it on a stand-in of your own.
 # :::
 #
@@ -759,7 +760,8 @@ assert "0.7" in refused and list(rates.values()) == ["0.001", "0.001", "0.1"]
 # :::
 #
 # :::{exercise} What the count leaves out
-# :label: ex-left-out Count the forward passes that the table of pictures leaves out, for MIU + REWEIGHT on Waterbirds
+# :label: ex-left-out
+# Count the forward passes that the table of pictures leaves out, for MIU + REWEIGHT on Waterbirds
 # at ratio 0.5 and for a training from the start. A forward pass alone is a third of a picture. By how much are the
 # numbers of the table too low?
 # :::

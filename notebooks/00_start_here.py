@@ -402,7 +402,7 @@ if profile == "full":
 # *No hole on land* keeps more images than a rare group ever had, and loses far fewer points than the rare group did. So
 # the removal of 90% is not what harms by itself. Now *land* has about as many images with a hole as without, and of all
 # digits without a hole 390 are left of 2,280. *No hole on water*, which nobody asked about, loses the most, and *hole on
-# land* gains. Lesson 2 makes this a controlled experiment.
+# land* gains. Lesson 2 sets this beside other requests.
 #
 # :::{answer-end}
 # :::

@@ -199,7 +199,7 @@ assert moved > 1e-2, "agreement means nothing: neither model has moved"
 #
 # ### Clipping
 #
-# Lesson 5 found that the forget score pushes hardest when it has long succeeded. The brake: compare lengths *at the
+# Lesson 5 found that the exact forget score pushes hardest when it has long succeeded. The brake: compare lengths *at the
 # features*, where cross-entropy and information meet, and scale the latter down to the former,
 #
 # $$\min\!\left(1, \frac{\lVert \nabla_z \mathrm{CE} \rVert}{\lVert \nabla_z \hat I \rVert}\right) \hat I.$$

@@ -110,7 +110,7 @@ def test_weight_of_pages(browser, server, capsys):
         if has_mathjax != bool(of_page["formulas"]):
             wrong.append(f"{name}: {of_page['formulas']} formulas, MathJax loaded: {has_mathjax}")
         fonts = [loaded for loaded in of_page["names"] if loaded.endswith((".woff2", ".woff", ".ttf"))]
-        limit = 1.6e6 + 2.3e6 * has_mathjax
+        limit = 1.9e6 + 2.3e6 * has_mathjax
         if of_page["bytes"] > limit:
             wrong.append(f"{name}: {of_page['bytes'] / 1e6:.1f} MB")
         first = f"{of_page['first']:5.0f} ms" if of_page["first"] else ""

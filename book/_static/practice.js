@@ -23,6 +23,7 @@ for (const box of document.querySelectorAll(".predict")) {
   first.before(button);
   button.addEventListener("click", () => {
     covered.forEach(part => part.classList.remove("covered"));
+    dispatchEvent(new Event("resize"));  // the theme makes what scrolls reachable from the keyboard
     first.tabIndex = -1;
     first.focus();
     button.remove();

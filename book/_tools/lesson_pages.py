@@ -17,6 +17,7 @@ from sphinx import addnodes
 
 sys.path.insert(0, str(Path(__file__).parent))
 import lessons
+from practice import ChoiceText
 
 FOLDER = "book/executed/"
 # How fast a lesson is read: prose with formulas, code that is not folded, figures.
@@ -29,6 +30,7 @@ FOLDED_FROM = 3
 # In which no text becomes a link.
 KEPT = (
     nodes.literal, nodes.literal_block, nodes.reference, addnodes.pending_xref, nodes.title, nodes.raw,
+    ChoiceText,
 )  # fmt: skip
 
 
@@ -283,22 +285,15 @@ def adapt_tables(app, doctree, docname):
 
 
 def labelled(table):
-    """Say in each cell of a table with many columns which column it is of: a narrow screen shows it as rows.
-
-    The roles of a table are spelt out, since browsers forget them where CSS shows it as blocks.
-    """
+    """Say in each cell of a wide table of which column it is: a narrow screen shows cells without the head."""
     head, rows = table.split("</thead>")
     names = re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", head.partition("<thead>")[2])[1:]
     if len(names) < FOLDED_FROM:
         return table
     first, *cells = rows.split("<td>")
-    starts = (f'<td role="cell" data-label="{name}">' for name in itertools.cycle(names))
+    starts = (f'<td data-label="{name}">' for name in itertools.cycle(names))
     rows = first + "".join(itertools.chain(*zip(starts, cells)))
-    text = f"{head}</thead>{rows}".replace('class="numbers"', 'class="numbers folds"')
-    for tag, role in (("table", "table"), ("tr", "row"), ("tbody", "rowgroup"), ("thead", "rowgroup")):
-        text = re.sub(rf"<{tag}\b", f'<{tag} role="{role}"', text)
-    text = text.replace('scope="row"', 'scope="row" role="rowheader"')
-    return text.replace('scope="col"', 'scope="col" role="columnheader"')
+    return f"{head}</thead>{rows}".replace('class="numbers"', 'class="numbers folds"')
 
 
 def minutes(name, rawtext, text, lineno, inliner, options=None, content=None):

@@ -65,6 +65,10 @@ def in_markdown(name, text):
     return "\n".join(lines).strip()
 
 
+class ChoiceText(nodes.inline):
+    """What opens with a click has no link inside: neither terms nor lessons become one."""
+
+
 class Predict(SphinxDirective):
     has_content = True
 
@@ -90,7 +94,7 @@ class Quiz(SphinxDirective):
             kind, verdict = ("right", RIGHT) if choice.is_right else ("wrong", WRONG)
             box += html(f'<details class="choice {kind}"><summary>')
             (paragraph,) = self.parse_text_to_nodes(choice.text)
-            box += nodes.inline("", "", *paragraph.children)
+            box += ChoiceText("", "", *paragraph.children)
             box += html("</summary>")
             box += self.parse_text_to_nodes(f"**{verdict}** {choice.why}")
             box += html("</details>")
@@ -120,6 +124,8 @@ def html(text):
 
 
 def setup(app):
+    html_of_inline = (lambda self, node: self.visit_inline(node), lambda self, node: self.depart_inline(node))
+    app.add_node(ChoiceText, html=html_of_inline)
     app.add_directive("predict", Predict)
     app.add_directive("quiz", Quiz)
     for name in ("clue", "answer"):

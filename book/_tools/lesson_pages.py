@@ -285,7 +285,7 @@ def adapt_tables(app, doctree, docname):
 
 
 def labelled(table):
-    """Say in each cell of a wide table of which column it is: a narrow screen shows cells without the head."""
+    """Say in each cell of a wide table of which column it is, for narrow screens, which show no head."""
     head, rows = table.split("</thead>")
     names = re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", head.partition("<thead>")[2])[1:]
     if len(names) < FOLDED_FROM:

@@ -12,13 +12,14 @@ from collections.abc import Callable
 import numpy as np
 from scipy import stats
 
+from .data.registry import source
+from .data.waterdigits import TRAIN_COUNTS
 from .errors import InputError, check_choice
 from .experiment.store import read_record
 from .experiment.table import select
 from .groups import effective_sample_size
 from .scores.scores import GAP_METRICS
 
-WATERBIRDS, WATERDIGITS = (3498, 184, 56, 1057), (2100, 180, 180, 1540)  # samples of each group in D
 _CHECKS: dict[str, Callable] = {}  # label -> what is wrong with an answer, None: nothing
 
 
@@ -117,8 +118,9 @@ def _how_many_seeds(answer, spread):
 @_exercise("ex-ess-alarm")
 def _ess_alarm(answer):
     """whether the ESS can fall below half of R, as {"Waterbirds": True or False, "WaterDigits": ...}."""
-    for name, counts in {"Waterbirds": WATERBIRDS, "WaterDigits": WATERDIGITS}.items():
-        before = np.array(counts)
+    waterbirds = source("waterbirds").counts["waterbirds"]["train"]
+    for name, counts in {"Waterbirds": waterbirds, "WaterDigits": TRAIN_COUNTS}.items():
+        before = np.ravel(counts)
         after = np.where(np.arange(4) == 2, 1, before)
         can = effective_sample_size(np.repeat(before / after, after)) < after.sum() / 2
         if bool(answer[name]) != can:

@@ -57,9 +57,11 @@ class Picture:
     def y(self, accuracy):
         return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * accuracy / 100
 
+    def points(self, means):
+        return [f"{self.x(r):.1f},{self.y(m):.1f}" for r, m in zip(self.ratios, means)]
+
     def line(self, means, kind):
-        points = " ".join(f"{self.x(r):.1f},{self.y(m):.1f}" for r, m in zip(self.ratios, means))
-        return f'<polyline class="{kind}" points="{points}"/>'
+        return f'<polyline class="{kind}" points="{" ".join(self.points(means))}"/>'
 
     def frame(self):
         parts = []
@@ -79,9 +81,8 @@ class Picture:
         return parts
 
     def band(self, nothing, ceiling):
-        there = [f"{self.x(r):.1f},{self.y(m):.1f}" for r, m in zip(self.ratios, nothing)]
-        back = [f"{self.x(r):.1f},{self.y(m):.1f}" for r, m in zip(self.ratios, ceiling)][::-1]
-        return f'<polygon class="band" points="{" ".join(there + back)}"/>'
+        outline = self.points(nothing) + self.points(ceiling)[::-1]
+        return f'<polygon class="band" points="{" ".join(outline)}"/>'
 
     def curve(self, intervals, kind):
         parts = [self.line([mean for mean, _ in intervals], "curve")]

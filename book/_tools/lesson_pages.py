@@ -51,8 +51,8 @@ def add_links(app, doctree):
     if not docname.startswith(FOLDER):
         return
     stem = docname.removeprefix(FOLDER)
-    path = Path(app.srcdir, f"{docname}.ipynb")
-    about = json.loads(path.read_text(encoding="utf-8"))["metadata"].get("gru_lite")
+    notebook = read_notebook(Path(app.srcdir, f"{docname}.ipynb"))
+    about = notebook["metadata"].get("gru_lite")
     title = next(iter(doctree.findall(nodes.title)), None)
     if title is None or about is None:
         raise lessons.LessonError(
@@ -60,7 +60,8 @@ def add_links(app, doctree):
         )
     up = "../" * docname.count("/")
     times = (
-        f"{reading_minutes(path)} minutes to read, {running_minutes(stem)} to run on {about['cores']} cores."
+        f"{reading_minutes(notebook)} minutes to read, {running_minutes(notebook)} to run on "
+        f"{about['cores']} cores."
     )
     links = (
         f'<p class="lesson-minutes">{times}</p>'
@@ -235,10 +236,13 @@ def claims_line(cell):
     )
 
 
+def read_notebook(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def reading_minutes(notebook):
     """Minutes to read an executed lesson without its folded parts, see book/how_to_use.md."""
-    cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
-    cells = [(cell["cell_type"], cell["metadata"], "".join(cell["source"])) for cell in cells]
+    cells = [(cell["cell_type"], cell["metadata"], "".join(cell["source"])) for cell in notebook["cells"]]
     kinds = iter(kinds_of([(metadata, text) for kind, metadata, text in cells if kind == "code"]))
     seconds = 0
     is_solution = False
@@ -260,10 +264,9 @@ def reading_minutes(notebook):
     return round(seconds / 60)
 
 
-def running_minutes(stem):
-    """What an executed lesson took, or None where it was never executed."""
-    seconds = lessons.provenance_of(lessons.EXECUTED / f"{stem}.ipynb").get("seconds")
-    return None if seconds is None else f"{max(seconds / 60, 0.1):.1f}"
+def running_minutes(notebook):
+    """What an executed lesson took."""
+    return f"{max(notebook['metadata']['gru_lite']['seconds'] / 60, 0.1):.1f}"
 
 
 def adapt_tables(app, doctree, docname):
@@ -298,11 +301,11 @@ def labelled(table):
 
 def minutes(name, rawtext, text, lineno, inliner, options=None, content=None):
     """{lesson-minutes}`01_slug` and {reading-minutes}`01_slug`, so that no page names them by hand."""
-    notebook = lessons.EXECUTED / f"{text}.ipynb"
-    if not notebook.exists():
+    path = lessons.EXECUTED / f"{text}.ipynb"
+    if not path.exists():
         return [], [inliner.reporter.error(f"{text} has not been executed", line=lineno)]
-    is_run = name == "lesson-minutes"
-    return [nodes.Text(running_minutes(text) if is_run else str(reading_minutes(notebook)))], []
+    count = running_minutes if name == "lesson-minutes" else reading_minutes
+    return [nodes.Text(str(count(read_notebook(path))))], []
 
 
 def copy_notebooks(app, exception):

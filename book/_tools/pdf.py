@@ -1,6 +1,6 @@
 """The book as PDF and each lesson as one, printed by Chromium from the site that `make site` built.
 
-They lie in _build/html/pdf. The page of a lesson, and the first page, get a link to theirs.
+They lie in _build/html/pdf. The page of a lesson gets a link to its own.
 """
 
 import io

@@ -124,8 +124,6 @@ def html(text):
 
 
 def setup(app):
-    html_of_inline = (lambda self, node: self.visit_inline(node), lambda self, node: self.depart_inline(node))
-    app.add_node(ChoiceText, html=html_of_inline)
     app.add_directive("predict", Predict)
     app.add_directive("quiz", Quiz)
     for name in ("clue", "answer"):

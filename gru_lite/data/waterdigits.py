@@ -46,11 +46,10 @@ def waterdigits(
         train, val and test, whose images are uint8 (N, 3, 32, 32); `source` is the scanned digit an image was
         drawn from.
     """
-    digits = load_digits()
-    glyphs = torch.from_numpy(digits.images).float().div_(16)  # 1797 x 8 x 8, in [0, 1]
-    pools = _split_glyphs(digits.target, seed)
+    glyphs, digit = _scans()
+    pools = _split_glyphs(digit, seed)
     counts = {"train": train_counts, "val": ((val_count,) * 2,) * 2, "test": ((test_count,) * 2,) * 2}
-    parts = {part: _draw(glyphs, digits.target, pools[part], counts[part], seed, part) for part in pools}
+    parts = {part: _draw(glyphs, digit, pools[part], counts[part], seed, part) for part in pools}
     return DatasetParts("waterdigits", **parts, default_groups=((1, 0),))
 
 
@@ -76,8 +75,16 @@ def drawn_again(dataset: GroupedDataset, background: np.ndarray, seed: int, part
     Returns:
         uint8 images (N, 3, 32, 32).
     """
-    glyphs = torch.from_numpy(load_digits().images).float().div_(16)[dataset.source]
-    return render(glyphs, torch.from_numpy(np.asarray(background)), torch_stream(seed, "pixels", part))
+    glyphs, _ = _scans()
+    return render(
+        glyphs[dataset.source], torch.from_numpy(np.asarray(background)), torch_stream(seed, "pixels", part)
+    )
+
+
+def _scans():
+    """scikit-learn's 1,797 scanned digits, float (N, 8, 8) in [0, 1], and which digit each is."""
+    digits = load_digits()
+    return torch.from_numpy(digits.images).float().div_(16), digits.target
 
 
 def _split_glyphs(digit, seed):

@@ -4,6 +4,7 @@ It never looks at the test set.
 """
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -377,11 +378,20 @@ def test_the_large_setting():
     assert set(bench.test.group_counts) == {LARGE["test_count"]}
 
 
-@pytest.mark.parametrize("benchmark", ["waterdigits", "waterdigits_large"])
-def test_the_packaged_values_are_what_the_recorded_tuning_chose(benchmark):
+def recorded_elsewhere(seeds):
+    """The records, no logs of searches, that report one of these seeds."""
+    found = []
+    for file in (Path(__file__).parents[1] / "results").glob("*.csv"):
+        table, _ = gru.read_record(file.stem)
+        if "config" not in table and set(table["seed"]) & set(seeds):
+            found.append(file.stem)
+    return found
+
+
+def test_the_packaged_values_are_what_the_recorded_tuning_chose():
     """As many trials for each method, on seeds that no other record reports."""
-    log, _ = gru.read_record(f"{benchmark}_tuning")
-    assert gru.chosen(log) == json.loads((configs.PACKAGED / f"{benchmark}.json").read_text())
+    log, _ = gru.read_record("waterdigits_tuning")
+    assert gru.chosen(log) == json.loads((configs.PACKAGED / "waterdigits.json").read_text())
     assert set(log["method"]) <= set(gru.METHODS) and log["seed"].nunique() >= 4
     n_requests = log["seed"].nunique() * log["ratio"].nunique()
     assert log.groupby("method")["trial"].nunique().nunique() == 1
@@ -389,7 +399,18 @@ def test_the_packaged_values_are_what_the_recorded_tuning_chose(benchmark):
     for (method, _), rows in log.groupby(["method", "trial"]):
         (text,) = set(rows["config"])
         configs.make_config(method, json.loads(text))  # recorded when the spaces were narrower
-    for file in (Path(__file__).parents[1] / "results").glob("*.csv"):
-        table, _ = gru.read_record(file.stem)
-        if "config" not in table:  # no log of a search
-            assert not set(table["seed"]) & set(log["seed"]), file.stem
+    assert not recorded_elsewhere(log["seed"])
+
+
+def test_the_packaged_values_are_what_the_recorded_search_chose():
+    """Each method, with and without REWEIGHT, began with its 24 declared points on four seeds of its own."""
+    log, about = gru.read_record("waterdigits_large_search_1")
+    assert gru.chosen(log) == json.loads((configs.PACKAGED / "waterdigits_large.json").read_text())
+    steps = int(re.search(r"--steps (\d+)", about["command"]).group(1))
+    assert log["seed"].nunique() == 4 and not recorded_elsewhere(log["seed"])
+    searched = log[log["method"] != "original"].groupby(["method", "sampling"])
+    assert len(searched) == 2 * 8 + 1  # gradient ascent never visits R
+    for (method, _), rows in searched:
+        first = rows[rows["extension"] == 0].drop_duplicates("trial").sort_values("trial")["config"]
+        points = search.first_points(method, 24, search=1)
+        assert [json.loads(text) for text in first] == [{**point, "steps": steps} for point in points]

@@ -337,3 +337,18 @@ def test_the_lesson_has_a_twin_and_runs(lesson, monkeypatch, capsys):
     said = capsys.readouterr().out
     assert "ratio 0.9: 3838 images, effective 2847" in said
     assert "3,838" in lesson.read_text() and "2,850" in lesson.read_text()
+
+
+def test_the_numbers_of_the_methods_in_the_readme():
+    large, _ = gru.read_record("waterdigits_large_methods")
+    rows = re.findall(
+        r"^\| ([^|]+?) \| ([\d.]+) ± ([\d.]+) \| ([\d.]+) \|$",
+        (ROOT / "README.md").read_text(encoding="utf-8"),
+        flags=re.M,
+    )
+    of_name = {label(*key): part for key, part in large.groupby(["method", "sampling"])}
+    assert len(rows) > 3
+    for name, *numbers in rows:
+        part = of_name[name]
+        expected = [*gru.mean_interval(part["avg_gap_refs"]), part["share"].median()]
+        assert numbers == [f"{x:.{n}f}" for x, n in zip(expected, (1, 1, 2), strict=True)], name

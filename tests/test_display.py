@@ -16,6 +16,7 @@ from gru_lite import plots, tables
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "book" / "_tools"))
 import lesson_pages
+import lessons
 
 FRAME = pd.DataFrame(
     {"Avg. Gap": [90.125, 97.0, np.nan], "half": [1.25, 0.5, np.nan], "seeds": [10, 1200, 3]},
@@ -128,3 +129,21 @@ def test_cells_of_a_wide_table_say_their_column(monkeypatch):
     cells = re.findall(r'<td data-label="(.*?)">(\d)</td>', folded)
     assert cells == [(name, str(k + 1)) for k, name in enumerate(["&lt;A&gt;", "B", "C", "D"] * 2)]
     assert re.sub(r' data-label="[^"]*"| folds', "", folded) == shown[0]
+
+
+@pytest.mark.parametrize("path", sorted(lessons.EXECUTED.glob("*.ipynb")), ids=lambda path: path.stem)
+def test_no_lesson_is_read_for_longer_than_35_minutes(path):
+    assert 5 < lesson_pages.reading_minutes(lesson_pages.read_notebook(path)) <= 35
+
+
+def test_what_draws_a_figure_is_folded_where_nothing_in_sight_needs_it():
+    table = "rows = {'a': 1}\ntables.show(rows, 'caption')"
+    uses = "print(rows)"
+    makes = "rows = {}\nprint(rows, [rows for rows in ()])"
+    maybe = "if full:\n    rows = {}\nprint(rows)"
+    claim = ({"tags": ["claim"]}, "assert rows")
+    kinds = lesson_pages.kinds_of
+    assert kinds([({}, table), ({}, uses)]) == ["code", "code"]
+    assert kinds([({}, table), ({}, makes), ({}, uses)]) == ["table", "code", "code"]
+    assert kinds([({}, table), ({}, maybe)]) == ["code", "code"]
+    assert kinds([({}, table), claim]) == ["table", "claim"]

@@ -186,26 +186,31 @@ def kinds_of(cells):
         kinds.append(kind)
     needed = set()
     for k in reversed(range(len(cells))):
-        if kinds[k] in ("figure", "table") and names_in(cells[k][1], ast.Store) & needed:
+        if kinds[k] not in ("figure", "table", "code"):
+            continue
+        assigned, used = names_of(cells[k][1])
+        if assigned & needed:
             kinds[k] = "code"
         if kinds[k] == "code":
-            needed |= names_in(cells[k][1], ast.Load)
+            needed = needed - assigned | used
     return kinds
 
 
-def names_in(source, context):
-    """The names that code assigns (ast.Store), outside of functions, or uses (ast.Load)."""
-    nodes_of = [ast.parse(source)]
-    found = set()
-    while nodes_of:
-        node = nodes_of.pop()
-        if isinstance(node, ast.FunctionDef) and context is ast.Store:
-            found.add(node.name)
-            continue
-        if isinstance(node, ast.Name) and isinstance(node.ctx, context):
-            found.add(node.id)
-        nodes_of += ast.iter_child_nodes(node)
-    return found
+def names_of(source):
+    """(the names that code assigns, those that it uses and has from code before it)."""
+    assigned, used = set(), set()
+    for statement in ast.parse(source).body:
+        nodes_of = list(ast.walk(statement))
+        names = [node for node in nodes_of if isinstance(node, ast.Name)]
+        own = {node.arg for node in nodes_of if isinstance(node, ast.arg)}  # of functions
+        of_loops = [node.target for node in nodes_of if isinstance(node, ast.comprehension | ast.For)]
+        own |= {name.id for target in of_loops for name in ast.walk(target) if isinstance(name, ast.Name)}
+        used |= {name.id for name in names if isinstance(name.ctx, ast.Load)} - own - assigned
+        if isinstance(statement, ast.FunctionDef):
+            assigned.add(statement.name)
+        elif not isinstance(statement, ast.If | ast.While | ast.Try):  # what may not run assigns nothing
+            assigned |= {name.id for name in names if isinstance(name.ctx, ast.Store)}
+    return assigned, used
 
 
 def only_shows(source):

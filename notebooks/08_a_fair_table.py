@@ -39,6 +39,7 @@ RIVALS = ["finetune", "l1_sparse", "eu_k", "salun", "scrub"]
 VERSIONS = ["miu", "miu:no_calibration", "miu:released"]
 PAIRS = RIVALS + VERSIONS  # with REWEIGHT and without
 ROWS = [(m, s) for m in PAIRS for s in (WITH, "none")] + [("gradient_ascent", "none")]
+FOUND_ON = 20  # the first seed that was computed after the section on REWEIGHT had been written
 REFERENCES = [("retrain", WITH)] + [(f"reference_{k}", WITH) for k in (2, 3, 4)]
 
 
@@ -64,7 +65,7 @@ print(f"{len(no_op)} seeds, {about['date']}:", about["command"], sep="\n")
 #    {term}`no-op` does nothing. The {term}`ceiling` is a fifth reference, held out.
 # 6. **Questions in order**, each corrected by Holm's method {cite:p}`holm1979simple` over all rows that it is asked of:
 #    Which rows are within one point of the ceiling? Does MIU differ from the other rows? What does the group get? What
-#    do two attacks say?
+#    do two attacks say? A fifth question, on REWEIGHT, came up on the first ten seeds. It is asked of the others.
 #
 # An answer is one of three. *Shown*: the corrected test says so. *Excluded*: the interval leaves no room for it.
 # *Undecided*: neither. Then we print the smallest difference that would have been found four times out of five.
@@ -100,19 +101,13 @@ plots.show()
 
 # %% [markdown]
 # Every method can be ruined, and every search found values above doing nothing. So a table of untuned methods mostly
-# ranks defaults. How much of a validation score is luck? The best of 24 was partly chosen for its luck, so it should
-# fall on fresh seeds.
-
-# %%
-fresh = pd.Series({key: (scores(*key)[GAP] - no_op[GAP]).mean() for key in searches})
-chosen = pd.Series(best) - nothing
-fall = chosen - fresh
-print(f"best on validation: {chosen.mean():.1f} points above doing nothing, mean of {len(fall)} searches")
-print(f"on fresh seeds:     {fresh.mean():.1f} points")
+# ranks defaults.
 
 # %% tags=["claim"]
-assert (fresh > 0).all(), "a search failed"
-gru.check_claim("every row of the table is above doing nothing (points, a value a row)", fresh)
+above = pd.Series({key: (scores(*key)[GAP] - no_op[GAP]).mean() for key in ROWS})
+assert (above > 0).all(), "a search failed"
+assert (pd.Series(best) > nothing).all(), "a search failed"
+print(f"holds: all {len(above)} rows are above doing nothing, by {above.min():.1f} points and more")
 
 # %% [markdown]
 # ## After a fair search the methods are close together
@@ -190,14 +185,18 @@ tables.show(kept, caption, {"p (Holm)": 3}, list(bar), bar, file="miu_against")
 TODO = 1
 
 # %% [markdown]
-# ## REWEIGHT inside a method changes what the group gets, not how near the method comes
+# ## REWEIGHT inside a method TODO
 #
-# For *retraining* REWEIGHT is the whole difference: TODO points of Avg. Gap. Does a method that only visits $R$ for a third of
-# the steps profit as well? Older versions of this table, and most others, use one configuration for both rows. Here
+# For *retraining* REWEIGHT is the whole difference between plain retrain and the ceiling. Does a method profit that only
+# visits $R$ for a third of the steps? Most tables, our older ones included, use one configuration for both rows. Here
 # each row has a search of its own.
 #
+# On the first ten seeds the answer looked odd: REWEIGHT did not move Avg. Gap, but moved the two things that it measures.
+# A result that was found by looking needs fresh seeds. So this section uses the other twenty alone.
+#
 # :::{predict}
-# Which way does REWEIGHT move Avg. Gap, the group's accuracy GA and the gap of fairness EO?
+# Which way does REWEIGHT move Avg. Gap, the group's accuracy GA and the {term}`balanced attack`'s AUC, which is too high
+# where $F$ is still easy to tell?
 # :::
 
 # %%
@@ -209,24 +208,31 @@ def tested(differences):
     p_values = gru.holm([gru.paired_test(d, 0 * d)[2] for d in differences.values()])
     lines = {}
     for ((row, score), d), p in zip(differences.items(), p_values):
-        cells = lines.setdefault(row, {"shown": ""})
-        name = SHORT.get(score, score)
+        cells, name = lines.setdefault(row, {"shown": []}), SHORT.get(score, score)
         cells[name], cells[f"{name} ±"] = gru.mean_interval(d)
-        cells["shown"] += f" {name}" if p < 0.05 else ""
-    frame = pd.DataFrame(lines).T
-    names = [name for name in frame if f"{name} ±" in frame]
-    return frame[[c for c in frame if c != "shown"] + ["shown"]], {n: f"{n} ±" for n in names}
+        cells["shown"] += [name] if p < 0.05 else []
+    for cells in lines.values():
+        cells["shown"] = ", ".join(cells.pop("shown")) or "none"  # the last column
+    intervals = {SHORT.get(score, score): f"{SHORT.get(score, score)} ±" for _, score in differences}
+    return pd.DataFrame(lines).T, intervals
 
 
+# %%
 changes = {}
 for m in PAIRS:
-    for score in (GAP, "GA", "EO", "TA"):
-        changes[labels.name_of(m), score] = scores(m)[score] - scores(m, "none")[score]
+    for score in (GAP, "GA", "EO", "MIA_auc"):
+        change = scores(m)[score] - scores(m, "none")[score]
+        changes[labels.name_of(m), score] = change.loc[FOUND_ON:]
 frame, intervals = tested(changes)
-caption = "With REWEIGHT minus without, points; each row searched on its own. Shown: corrected over all 32."
+n_later = len(change.loc[FOUND_ON:])
+caption = f"With REWEIGHT minus without, points, 95% interval of {n_later} fresh seeds. Shown: after Holm, over all 32."
 tables.show(frame, caption, signed=list(intervals), intervals=intervals, file="reweight")
-of_six = pd.DataFrame({m: changes[labels.name_of(m), GAP] for m in [*RIVALS, "miu"]}).mean(axis=1)
-print("Avg. Gap, mean over six methods: {:+.2f} ± {:.2f} points".format(*gru.mean_interval(of_six)))
+
+# %%
+for score in (GAP, "MIA_auc"):
+    mean_change = pd.DataFrame({m: changes[labels.name_of(m), score] for m in [*RIVALS, "miu"]}).mean(axis=1)
+    mean, half, p = gru.paired_test(mean_change, 0 * mean_change)
+    print(f"{SHORT[score]}, mean over six methods: {mean:+.2f} ± {half:.2f} points, p {p:.3f}")
 
 # %% [markdown]
 # TODO reweight
@@ -615,7 +621,7 @@ print("best by mean in one column or another:", ", ".join(sorted(leaders)))
 
 # %% tags=["remove-cell"]
 answer = ...  # a whole number
-checks.check("ex-seeds-for-a-point", answer)
+checks.check("ex-seeds-for-a-point", answer, differences=scores("miu")[GAP] - scores("finetune")[GAP])
 
 # %% [markdown]
 # :::{clue}
@@ -629,6 +635,7 @@ checks.check("ex-seeds-for-a-point", answer)
 pairs = scores("miu")[GAP] - scores("finetune")[GAP]
 visible = gru.smallest_difference(pairs)
 needed = int(np.ceil(len(pairs) * visible**2))
+assert checks.hint("ex-seeds-for-a-point", needed, differences=pairs) is None
 print(f"{len(pairs)} seeds show {visible:.1f} points, so one point takes about {needed} seeds.")
 
 # %% [markdown]

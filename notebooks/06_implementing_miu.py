@@ -310,8 +310,8 @@ for axis in axes:
 plots.show()
 
 # %% [markdown]
-# UA and GA fall towards the references. Calibration does what it says: the critic's value stays near its target. The fresh critics read far more,
-# and what they read hardly moves.
+# UA and GA fall far in the first epoch, come back, and end near the references. Calibration does what it says: the critic's value stays near its target. The fresh critics read far more,
+# and what they read ends near where it began.
 #
 # Don't report $\phi$, for two reasons. A hundred steps of SGD are enough for a direction to push in, and not for an
 # estimate. And the model was moved to change its value, which makes it a training loss. A retrained model keeps most of
@@ -338,13 +338,8 @@ if FULL:
 # on *test* features, which saw neither $F$ nor $R$. It read the features of four versions of MIU, of fine-tuning with
 # REWEIGHT and of the references. One version, *aimed*, has the obvious cure: its forget pass doesn't lower the score
 # without end, but towards the score of unseen (validation) images of the group.
-#
-# :::{predict}
-# In the original the score of $F$ is above the reference's. Where does MIU take it in five epochs? And MIU without its
-# forget pass, which only trains on $R$?
-# :::
 
-# %% mystnb={"image": {"alt": "Five curves against epochs, of the score of the forgotten images minus the references'. All start at plus 0.06, fall far below zero in the first epoch, fine-tuning furthest, and come back to within 0.05 of zero by the fifth, the version without forget pass ending above the others."}, "figure": {"caption": "Score of F by a fresh critic minus the references' of the same seed, against epochs: mean of ten seeds, 95% interval at the end. Zero: as if the images had never been seen.", "name": "fig-mechanism"}}
+# %%
 print(f"{about['command']}, {about['date']}")
 versions = {
     "fine-tune": "fine-tune",
@@ -356,6 +351,14 @@ versions = {
 mechanism["score_own"] = mechanism["score_F"] - mechanism["score_unseen"]
 each = {name: rows.set_index(["seed", "epoch"]).sort_index() for name, rows in mechanism.groupby("variant")}
 of_reference = each["reference"].droplevel("epoch")
+
+# %% [markdown]
+# :::{predict}
+# In the original the score of $F$ is above the reference's. Where does MIU take it in five epochs? And MIU without its
+# forget pass, which only trains on $R$?
+# :::
+
+# %% mystnb={"image": {"alt": "Five curves against epochs, of the score of the forgotten images minus the references'. All start at plus 0.06, fall far below zero in the first epoch, fine-tuning furthest, and come back to within 0.05 of zero by the fifth, the version without forget pass ending above the others."}, "figure": {"caption": "Score of F by a fresh critic minus the references' of the same seed, against epochs: mean of ten seeds, 95% interval at the end. Zero: as if the images had never been seen.", "name": "fig-mechanism"}}
 colours = (plots.INK, plots.CEILING, plots.REWEIGHT, plots.TOP_UP, plots.RETRAIN)
 fig, axis = plots.figure(7.5, 3.8)
 for i, (name, label) in enumerate(versions.items()):
@@ -390,6 +393,7 @@ def at_the_end(name):
     return each[name].groupby("seed").last()[list(columns)] - of_reference[list(columns)]
 
 
+# %%
 lines = {}
 for name, label in {"original": "original (no-op)", **versions}.items():
     cells = [gru.mean_interval(at_the_end(name)[column]) for column in columns]
@@ -467,17 +471,20 @@ assert gru.paired_test(distance["aimed"], distance["corrected"])[2] > 0.05, "aim
 #
 # Is any of it worth a point? Each correction was made alone, on the same ten seeds, with the tuned values of the
 # corrected MIU.
-#
-# :::{predict}
-# Which of the twelve do you expect to matter most? In which direction?
-# :::
 
-# %% mystnb={"image": {"alt": "Rows of dots, a dot a seed, of the change in Avg. Gap when one released behaviour is corrected, for twelve corrections and for all of them together. Exact marginals, clipping, larger forget batches and all of them lie far to the right of the zero line. The other rows are around it, with wide intervals."}, "figure": {"caption": "As released with one field corrected, and with all of them, minus as released: a dot for each seed, mean and 95% interval.", "name": "fig-traps"}}
+# %%
 record, _ = gru.read_record("waterdigits_miu_traps")
 gaps = record.pivot(index="seed", columns="variant", values="avg_gap")
 fields = [name for name in record["variant"].unique() if name.startswith("released but ")]
 corrections = {name.split()[-1]: (gaps[name] - gaps["as released"]).dropna() for name in fields}
 everything = {"all of them": (gaps["corrected"] - gaps["as released"]).dropna()}
+
+# %% [markdown]
+# :::{predict}
+# Which of the twelve do you expect to matter most? In which direction?
+# :::
+
+# %% mystnb={"image": {"alt": "Rows of dots, a dot a seed, of the change in Avg. Gap when one released behaviour is corrected, for twelve corrections and for all of them together. Exact marginals, clipping, larger forget batches and all of them lie far to the right of the zero line. The other rows are around it, with wide intervals."}, "figure": {"caption": "As released with one field corrected, and with all of them, minus as released: a dot for each seed, mean and 95% interval.", "name": "fig-traps"}}
 plots.paired_dots(corrections | everything, "change of Avg. Gap (points)")
 plots.show()
 
@@ -493,11 +500,14 @@ def tested(differences):
     return pd.DataFrame(lines, index=["change", "±", "visible from", "verdict"]).T
 
 
+# %%
 traps = tested(corrections)
 shown = {"signed": ["change"], "intervals": {"change": "±"}}
 tables.show(
     traps, "One correction, minus as released: points of Avg. Gap, 95% interval; Holm over twelve.", **shown
 )
+
+# %%
 mean, half = gru.mean_interval(everything["all of them"])
 print(f"all of them: {mean:+.1f} ± {half:.1f}")
 

@@ -116,7 +116,7 @@ print(f"holds: all {len(above)} rows are above doing nothing, by {above.min():.1
 # The no-op has an Avg. Gap of 88, the ceiling 98. Where do you expect plain fine-tuning, and where MIU?
 # :::
 
-# %% mystnb={"image": {"alt": "Two panels with a row for each method and two dots in each row, with and without REWEIGHT, with intervals. Left, in Avg. Gap, all dots lie between 95 and 98, near the dashed line of the ceiling and far above the dotted line of the no-op at 88. Right, in accuracy of the group, they lie between 74 and 85, around the ceiling at 78 and far below the no-op at 94."}, "figure": {"caption": "Avg. Gap (left) and the group's test accuracy, GA (right), mean and 95% interval. Filled: with REWEIGHT; hollow: without, searched on its own. Dotted: doing nothing; dashed: the ceiling; dash-dotted: plain retraining.", "name": "fig-fair-table"}}
+# %% mystnb={"image": {"alt": "Two panels with a row for each method and two dots in each row, with and without REWEIGHT, with intervals. Left, in Avg. Gap, all dots lie between 95 and 98, near the dashed line of the ceiling and far above the dotted line of the no-op at 88. Right, in accuracy of the group, they lie between 74 and 85, around the ceiling at 78 and far below the no-op at 94."}, "figure": {"caption": "Avg. Gap (first panel) and the group's test accuracy, GA (second panel), mean and 95% interval. Filled: with REWEIGHT; hollow: without, searched on its own. Dotted: doing nothing; dashed: the ceiling; dash-dotted: plain retraining.", "name": "fig-fair-table"}}
 fig, axes = plots.figure(9, 3.6, columns=2, sharey=True)
 lines = {":": no_op, "--": ceiling, "-.": scores("retrain", "none")}
 for axis, score, label in zip(axes, (GAP, "GA"), ("Avg. Gap (%)", "GA (%)")):
@@ -149,9 +149,7 @@ for key in [("ceiling", WITH), ("retrain", "none"), *ROWS, ("original", "none")]
     rows = scores(*key)
     lines[labels.label(*key)] = [*gru.mean_interval(rows[GAP]), rows["share"].median()]
     known = key in verdicts.index
-    lines[labels.label(*key)] += (
-        list(verdicts.loc[key, ["mean", "half", "verdict"]]) if known else [np.nan] * 3
-    )
+    lines[labels.label(*key)] += list(verdicts.loc[key, ["mean", "half", "verdict"]]) if known else [np.nan] * 3
 columns = ["Avg. Gap", "±", "time", "minus the ceiling", "± (90%)", f"within {MARGIN:g} point?"]
 fair = pd.DataFrame(lines, columns).T.sort_values("Avg. Gap", ascending=False)
 intervals = {"Avg. Gap": "±", "minus the ceiling": "± (90%)"}
@@ -302,9 +300,7 @@ for name, table, ratio, gap in [*cases, ("WaterDigits, large", large, RATIO, GAP
     n_forget = table.loc[table["ratio"] == ratio, "n_forget"].iloc[0]
     rooms[f"{name}, ratio {ratio}"] = [n_forget, *gru.mean_interval(above)]
 rooms = pd.DataFrame(rooms, index=["images in F", "room", "±"]).T.astype({"images in F": int})
-tables.show(
-    rooms, "Avg. Gap of the ceiling minus that of doing nothing.", signed=["room"], intervals={"room": "±"}
-)
+tables.show(rooms, "Avg. Gap of the ceiling minus that of doing nothing.", signed=["room"], intervals={"room": "±"})
 
 # %% tags=["claim"]
 low, high = (rooms["room"] - rooms["±"]), (rooms["room"] + rooms["±"])
@@ -338,9 +334,7 @@ for table, ratio in [(large, RATIO), *((small, ratio) for ratio in ("0.1", "0.5"
         coins.setdefault(f"{score}, sd / coins", {})[n] = sd / by_coins
 coins = pd.DataFrame(coins).sort_index().rename_axis("images in F")
 digits = {name: 2 for name in coins if "/" in name}
-tables.show(
-    coins, "Standard deviation between two references of a seed, points, and over that of coins.", digits
-)
+tables.show(coins, "Standard deviation between two references of a seed, points, and over that of coins.", digits)
 
 # %% [markdown]
 # Our references vary between half of what coins would do and a third more. So coins are a fair guess, within that
@@ -403,9 +397,7 @@ both = pd.DataFrame(both).loc[[*names, "Retrain", "Pretrain"]]
 for factor, band in bands.items():
     for at, word in ((0, "low"), (2, "high")):
         both.loc[f"perfect, {factor} x coins, {word}"] = [band[way][at] for way in both]
-tables.show(
-    both, "Waterbirds at 0.5: Avg. Gap of the paper's rows, and 95% of the tables of a perfect method."
-)
+tables.show(both, "Waterbirds at 0.5: Avg. Gap of the paper's rows, and 95% of the tables of a perfect method.")
 
 # %% [markdown]
 # **On Waterbirds, MIU and L1-sparse are where a perfect method would be.** Averaged over seeds, as the paper does, 95%

@@ -147,3 +147,5 @@ def test_what_draws_a_figure_is_folded_where_nothing_in_sight_needs_it():
     assert kinds([({}, table), ({}, makes), ({}, uses)]) == ["table", "code", "code"]
     assert kinds([({}, table), ({}, maybe)]) == ["code", "code"]
     assert kinds([({}, table), claim]) == ["table", "claim"]
+    function = "def of(a):\n    rows = [a]\n    return rows"
+    assert kinds([({}, table), ({}, function)]) == ["table", "code"]

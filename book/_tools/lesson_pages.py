@@ -205,11 +205,12 @@ def names_of(source):
         own = {node.arg for node in nodes_of if isinstance(node, ast.arg)}  # of functions
         of_loops = [node.target for node in nodes_of if isinstance(node, ast.comprehension | ast.For)]
         own |= {name.id for target in of_loops for name in ast.walk(target) if isinstance(name, ast.Name)}
+        stored = {name.id for name in names if isinstance(name.ctx, ast.Store)}
+        is_function = isinstance(statement, ast.FunctionDef)
+        own |= stored if is_function else set()
         used |= {name.id for name in names if isinstance(name.ctx, ast.Load)} - own - assigned
-        if isinstance(statement, ast.FunctionDef):
-            assigned.add(statement.name)
-        elif not isinstance(statement, ast.If | ast.While | ast.Try):  # what may not run assigns nothing
-            assigned |= {name.id for name in names if isinstance(name.ctx, ast.Store)}
+        if not isinstance(statement, ast.If | ast.While | ast.Try):  # what may not run assigns nothing
+            assigned |= {statement.name} if is_function else stored
     return assigned, used
 
 
@@ -292,6 +293,21 @@ def adapt_tables(app, doctree, docname):
         node.parent.replace(node, nodes.raw("", text, format="html"))
 
 
+def fold_tables(app, doctree):
+    """Prepare the tables of text for narrow screens, too, where a row becomes a block."""
+    if not app.env.docname.startswith(FOLDER):
+        return
+    for table in doctree.findall(nodes.table):
+        head, *rows = table.findall(nodes.row)
+        if len(head.children) < FOLDED_FROM:
+            continue
+        table["classes"].append("fold")
+        for row in rows:
+            for name, cell in zip(head.children[1:], row.children[1:]):
+                if cell.children and name.astext():
+                    cell[0].insert(0, nodes.inline("", name.astext() + ": ", classes=["column"]))
+
+
 def labelled(table):
     """Say in each cell of a wide table of which column it is, for narrow screens, which show no head."""
     head, rows = table.split("</thead>")
@@ -327,6 +343,7 @@ def setup(app):
     app.connect("doctree-read", add_links)
     app.connect("doctree-read", link_lessons)
     app.connect("doctree-read", fold_code)
+    app.connect("doctree-read", fold_tables)
     app.connect("doctree-resolved", inline_figures)
     app.connect("doctree-resolved", adapt_tables)
     # After Sphinx has numbered them through the whole book.

@@ -235,7 +235,9 @@ with Training(original, bench.train, short, first) as training:
 # %%
 quantiles = {name: np.quantile(values, [0.5, 0.1, 0.9]) for name, values in lengths.items()}
 quantiles = pd.DataFrame(quantiles, index=["median", "10% are below", "10% are above"]).T
-tables.show(quantiles, "Length of the gradient at the features of a batch, original model.", 4, file="lengths")
+tables.show(
+    quantiles, "Length of the gradient at the features of a batch, original model.", 4, file="lengths"
+)
 
 # %% [markdown]
 # The score's gradient is almost four times as long as the cross-entropy's, although its batch is twice as large. So
@@ -245,7 +247,9 @@ tables.show(quantiles, "Length of the gradient at the features of a batch, origi
 # %% tags=["claim"]
 if FULL:
     ratio = np.log(quantiles.loc["forget score", "median"] / quantiles.loc["cross-entropy", "median"])
-    gru.check_claim("the forget score's gradient is longer than the cross-entropy's (log of the ratio)", [ratio])
+    gru.check_claim(
+        "the forget score's gradient is longer than the cross-entropy's (log of the ratio)", [ratio]
+    )
     calm = np.log(quantiles.loc["cross-entropy", "median"] / quantiles.loc["calibration", "median"])
     gru.check_claim("and that is longer than calibration's (log of the ratio)", [calm])
 
@@ -316,7 +320,9 @@ plots.show()
 # %% tags=["claim"]
 if FULL:
     last = curves.iloc[-1]
-    gru.check_claim("the critic tuned along reads less (tenths of a nat)", [10 * (last["fresh"] - last["along"])])
+    gru.check_claim(
+        "the critic tuned along reads less (tenths of a nat)", [10 * (last["fresh"] - last["along"])]
+    )
     drift = abs(curves["fresh"].iloc[0] - last["fresh"])
     gru.check_claim("the fresh one moves by less than 0.2 nats, margin (tenths)", [2 - 10 * drift])
     gru.check_claim("UA falls", [curves["UA"].iloc[0] - last["UA"]])
@@ -372,7 +378,12 @@ plots.show()
 # beside that of $F$:
 
 # %%
-columns = {"score_F": "F", "score_unseen": "unseen, same group", "score_R": "R", "score_own": "F minus unseen"}
+columns = {
+    "score_F": "F",
+    "score_unseen": "unseen, same group",
+    "score_R": "R",
+    "score_own": "F minus unseen",
+}
 
 
 def at_the_end(name):
@@ -398,7 +409,9 @@ for score in ("UA", "GA"):
     parts = [each[name].groupby("seed").last()[score] for name in ("corrected", "no_forgetting")]
     accuracy[score] = parts[0] - parts[1]
 for name, values in (change | accuracy).items():
-    print("with the forget pass minus without, {:18} {:+.2f} ± {:.2f}".format(name, *gru.mean_interval(values)))
+    print(
+        "with the forget pass minus without, {:18} {:+.2f} ± {:.2f}".format(name, *gru.mean_interval(values))
+    )
 
 # %% [markdown]
 # **The forget pass doesn't single out the images of $F$.** It lowers their score by 0.06 ± 0.05 nats, that of unseen
@@ -416,13 +429,15 @@ for name, values in (change | accuracy).items():
 
 # %% tags=["claim"]
 for name in versions:
-    fall = (each[name]["score_F"].xs(1, level="epoch") - each[name]["score_F"].xs(0, level="epoch"))
+    fall = each[name]["score_F"].xs(1, level="epoch") - each[name]["score_F"].xs(0, level="epoch")
     gru.check_claim(f"{name}: the score of F falls in the first epoch (tenths of a nat)", -10 * fall)
     assert abs(at_the_end(name)["score_F"].mean()) < 0.05, name
 for label in ("F", "unseen, same group", "R"):
     gru.check_claim(f"the forget pass lowers the score of {label} (tenths of a nat)", -10 * change[label])
 own = {name: at_the_end(name)["score_own"] for name in ("original", "no_forgetting")}
-gru.check_claim("the original tells F from unseen images, more than references do (tenths)", 10 * own["original"])
+gru.check_claim(
+    "the original tells F from unseen images, more than references do (tenths)", 10 * own["original"]
+)
 less = own["original"] - own["no_forgetting"]
 gru.check_claim("training on R alone takes a part of that away (tenths)", 10 * less)
 assert less.mean() > own["original"].mean() / 2, "and by mean more than half"
@@ -488,7 +503,9 @@ def tested(differences):
 # %%
 traps = tested(corrections)
 shown = {"signed": ["change"], "intervals": {"change": "±"}}
-tables.show(traps, "One correction, minus as released: points of Avg. Gap, 95% interval; Holm over twelve.", **shown)
+tables.show(
+    traps, "One correction, minus as released: points of Avg. Gap, 95% interval; Holm over twelve.", **shown
+)
 
 # %%
 mean, half = gru.mean_interval(everything["all of them"])
@@ -537,7 +554,9 @@ plots.show()
 
 # %%
 parts = tested(ablations)
-tables.show(parts, "One part changed, minus MIU as tuned: points of Avg. Gap, 95% interval; Holm over five.", **shown)
+tables.show(
+    parts, "One part changed, minus MIU as tuned: points of Avg. Gap, 95% interval; Holm over five.", **shown
+)
 
 # %%
 means = record.groupby("variant")[["avg_gap", "UA", "GA", "EO", "information"]].mean()
@@ -574,9 +593,13 @@ gru.check_claim("there is room between no-op and ceiling", gaps["ceiling"] - gap
 
 # %%
 released = "salun released but "
-salun = {name: (gaps[released + name] - gaps["salun as released"]).dropna() for name in ("masked", "statistics")}
+salun = {
+    name: (gaps[released + name] - gaps["salun as released"]).dropna() for name in ("masked", "statistics")
+}
 salun["both"] = (gaps["salun corrected"] - gaps["salun as released"]).dropna()
-tables.show(tested(salun), "SalUn corrected, minus as released: points of Avg. Gap; Holm over three.", **shown)
+tables.show(
+    tested(salun), "SalUn corrected, minus as released: points of Avg. Gap; Holm over three.", **shown
+)
 
 # %% [markdown]
 # Restoring the weights outside of the mask changes nothing that ten seeds could see. Holding the statistics brings SalUn

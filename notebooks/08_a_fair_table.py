@@ -1,10 +1,10 @@
 # %% [markdown]
 # # A fair table
 #
-# **Result.** We gave every method the same steps, the same original and a search of its own. Then all rows but gradient
-# ascent end one to three points of {term}`Avg. Gap` below a second retrained model, and ten points above doing nothing.
-# Whether MIU is nearer than fine-tuning is undecided: +0.9 ± 1.9 points with REWEIGHT, -0.8 ± 1.4 without.
-# What the group gets depends more on the method's settings than on REWEIGHT.
+# **Result.** Every row got the same steps and a search of its own. Then all methods but gradient ascent end within
+# four points of {term}`Avg. Gap` of a second retrained model. MIU is near the top, and shown to be nearer than nine of
+# 18 other rows. From L1-sparse with REWEIGHT and from simpler versions of itself it can't be told. It serves the
+# group as the reference does, and less well than several methods that come less near.
 #
 # **Question.** Which method comes nearest to retraining with REWEIGHT, whom does that help, at what cost, and how sure
 # can you be?
@@ -132,9 +132,9 @@ axes[0].set_yticks(range(len(PAIRS)), [labels.name_of(m) for m in PAIRS[::-1]])
 plots.show()
 
 # %% [markdown]
-# All methods end in a band of three points below the ceiling, ten points above doing nothing. The three versions of MIU
-# are at the top of the band, with L1-sparse. Is that a lead? We ask two things: is a row as near as a second reference
-# is, and can it be told from MIU?
+# All methods end in a band of four points below the ceiling, far above doing nothing and plain retraining. Five of the
+# six rows of MIU are at the top of the band, with L1-sparse + REWEIGHT. Is that a lead? We ask two things: is a row as
+# near as a second reference is, and can it be told from MIU?
 #
 # ### Is a row as near as a second reference?
 #
@@ -149,7 +149,9 @@ for key in [("ceiling", WITH), ("retrain", "none"), *ROWS, ("original", "none")]
     rows = scores(*key)
     lines[labels.label(*key)] = [*gru.mean_interval(rows[GAP]), rows["share"].median()]
     known = key in verdicts.index
-    lines[labels.label(*key)] += list(verdicts.loc[key, ["mean", "half", "verdict"]]) if known else [np.nan] * 3
+    lines[labels.label(*key)] += (
+        list(verdicts.loc[key, ["mean", "half", "verdict"]]) if known else [np.nan] * 3
+    )
 columns = ["Avg. Gap", "±", "time", "minus the ceiling", "± (90%)", f"within {MARGIN:g} point?"]
 fair = pd.DataFrame(lines, columns).T.sort_values("Avg. Gap", ascending=False)
 intervals = {"Avg. Gap": "±", "minus the ceiling": "± (90%)"}
@@ -159,7 +161,9 @@ signed = ["minus the ceiling"]
 tables.show(fair, caption, {"time": 2}, signed, intervals, file="fair_table")
 
 # %% [markdown]
-# TODO verdicts
+# **Five rows are shown to be further away than one point. No row is shown to be within it.** For the other rows this is
+# undecided. The best means are 0.6 to 1.1 points below the ceiling. So close to the margin even many more seeds
+# would not decide it.
 #
 # ### Can MIU be told from the others?
 #
@@ -177,13 +181,44 @@ bar = {"MIU minus it": "half"}
 tables.show(kept, caption, {"p (Holm)": 3}, list(bar), bar, file="miu_against")
 
 # %% [markdown]
-# TODO
+# **MIU is shown to be nearer than nine of 18 rows.** Apart from doing nothing and plain retraining, these are
+# gradient ascent, SalUn, SalUn + REWEIGHT, L1-sparse, EU-k + REWEIGHT, SCRUB and fine-tune.
+#
+# **From the top of the table it can't be told:** L1-sparse + REWEIGHT, MIU without REWEIGHT, without calibration, and as
+# released without REWEIGHT. A difference of 1.1 to 1.5 points would have been found four times out of five. So what makes
+# MIU near isn't shown to be its calibration, or any of our corrections. Which of these rows has the highest mean is luck.
 
 # %% tags=["claim"]
-TODO = 1
+shown = set(found.index[found["verdict"] == "shown"])
+assert shown == {
+    "EU-k + REWEIGHT",
+    "L1-sparse",
+    "SCRUB",
+    "SalUn",
+    "SalUn + REWEIGHT",
+    "fine-tune",
+    "gradient ascent",
+    "original (no-op)",
+    "retrain",
+}, shown
+assert len(found) == 18
+verdict = fair[f"within {MARGIN:g} point?"]
+assert (verdict == "not equivalent").sum() == 5 and not (verdict == "equivalent").any(), verdict
+top = [
+    "L1-sparse + REWEIGHT",
+    "MIU",
+    "MIU, no calibration",
+    "MIU, no calibration + REWEIGHT",
+    "MIU, released",
+]
+assert set(top) <= set(fair.index[:7]) and not shown & set(top), fair
+gru.check_claim("there is room between doing nothing and the ceiling", ceiling[GAP] - no_op[GAP])
+gru.check_claim("MIU is above doing nothing", scores("miu")[GAP] - no_op[GAP])
+means = pd.Series({key: scores(*key)[GAP].mean() for key in ROWS}).drop(("gradient_ascent", "none"))
+assert ceiling[GAP].mean() - means.min() < 4, "the band is wider"
 
 # %% [markdown]
-# ## REWEIGHT inside a method TODO
+# ## REWEIGHT inside a method doesn't bring it nearer, and hides the forgotten images better
 #
 # For *retraining* REWEIGHT is the whole difference between plain retrain and the ceiling. Does a method profit that only
 # visits $R$ for a third of the steps? Most tables, our older ones included, use one configuration for both rows. Here
@@ -227,19 +262,38 @@ caption = f"With REWEIGHT minus without, points, 95% interval of {n_later} fresh
 tables.show(frame, caption, signed=list(intervals), intervals=intervals, file="reweight")
 
 # %%
+of_six = {}
 for score in (GAP, "MIA_auc"):
-    mean_change = pd.DataFrame({m: changes[labels.name_of(m), score] for m in [*RIVALS, "miu"]}).mean(axis=1)
-    mean, half, p = gru.paired_test(mean_change, 0 * mean_change)
+    of_six[score] = pd.DataFrame({m: changes[labels.name_of(m), score] for m in [*RIVALS, "miu"]}).mean(
+        axis=1
+    )
+    mean, half, p = gru.paired_test(of_six[score], 0 * of_six[score])
     print(f"{SHORT[score]}, mean over six methods: {mean:+.2f} ± {half:.2f} points, p {p:.3f}")
 
 # %% [markdown]
-# TODO reweight
+# **Avg. Gap doesn't change in the mean**, once both rows have a search of their own: by +0.0 ± 0.8 points over six methods.
+# L1-sparse gains 2.2 ± 0.7, and the other rows are undecided. For retraining REWEIGHT is worth 8.5 ± 1.1 points
+# (ceiling minus plain retrain). So a search without it finds values that forget less, and come as near.
+#
+# **What the group gets depends on the chosen values.** With REWEIGHT fine-tuning serves the group worse, by
+# 11.1 ± 4.9 points of GA, and SalUn better, by 10.7 ± 1.3. In both, the two searches chose different values.
+#
+# **The balanced attack finds less with REWEIGHT:** its AUC falls by 0.7 ± 0.4 in the mean over six methods. The first ten
+# seeds had suggested that, and the fresh ones confirm it.
 
 # %% tags=["claim"]
-TODO = 2
+assert n_later == 20, "the record has other seeds"
+mean, half = gru.mean_interval(of_six[GAP])
+assert abs(mean) < half < 1, "REWEIGHT changes Avg. Gap"
+gru.check_claim("REWEIGHT lowers the AUC, mean over six methods", -of_six["MIA_auc"])
+gru.check_claim("L1-sparse is nearer with REWEIGHT", changes["L1-sparse", GAP])
+shown_gaps = [row for row, cells in frame.iterrows() if "Avg. Gap" in cells["shown"]]
+assert shown_gaps == ["L1-sparse"], shown_gaps
+gru.check_claim("fine-tuning: the group gets less with REWEIGHT", -changes["fine-tune", "GA"])
+gru.check_claim("SalUn: the group gets more", changes["SalUn", "GA"])
 
 # %% [markdown]
-# ## What the group gets: TODO
+# ## MIU gives the group what retraining gives it
 #
 # Avg. Gap rewards a model for being *like* a retrained one, also where the retrained one is worse for people. The
 # unchanged model serves the group best: it never forgot. So here are four scores that need no reference: the group's
@@ -255,10 +309,23 @@ caption = "MIU minus each other method, all with REWEIGHT, points. Shown: correc
 tables.show(frame, caption, signed=list(intervals), intervals=intervals, file="group")
 
 # %% [markdown]
-# TODO group
+# **MIU leaves the group 80% accuracy**, as the ceiling does (79%). That is 14 points less than the model that forgot nobody, and
+# 15 more than plain retraining.
+#
+# - **Fine-tuning + REWEIGHT gives the group less** than MIU, by 6.5 ± 3.5 points of GA, and has a larger EO.
+# - **L1-sparse + REWEIGHT gives it more**, by 1.5 ± 0.9 points of GA, with a smaller EO and a higher TA, and comes as near.
+# - **SalUn + REWEIGHT gives it 3.7 ± 1.2 points more**, but comes less near. Here fidelity and fairness part ways: a model
+#   that forgets less serves the group better, and is further from one that never saw $F$.
 
 # %% tags=["claim"]
-TODO = 3
+gru.check_claim("MIU gives the group more than fine-tuning", group["fine-tune", "GA"])
+for name in ("L1-sparse", "SalUn"):
+    gru.check_claim(f"and less than {name}", -group[name, "GA"])
+    gru.check_claim(f"{name} has a smaller EO", group[name, "EO"])
+    assert "GA" in frame.loc[name, "shown"] and "EO" in frame.loc[name, "shown"], name
+assert "GA" in frame.loc["fine-tune", "shown"] and "EO" in frame.loc["fine-tune", "shown"]
+mean, half = gru.mean_interval(scores("miu")["GA"] - ceiling["GA"])
+assert abs(mean) < half, "MIU and the ceiling can be told apart in GA"
 
 # %% [markdown]
 # ## Two attacks do not agree on who forgot
@@ -281,10 +348,26 @@ caption = f"Minus the mean of four references, points. Shown: corrected over all
 tables.show(frame, caption, signed=list(intervals), intervals=intervals, file="attacks")
 
 # %% [markdown]
-# TODO attacks
+# **By the paper's attack MIU forgot too little:** its MIA is 4.7 ± 1.4 points below the references'. By the balanced
+# attack there is little to see: its AUC is 0.5 ± 0.5 above. Fine-tuning and L1-sparse without REWEIGHT are the other way
+# round: their MIA is right, and their AUC too high. Only SCRUB, the no-op, gradient ascent and SalUn or EU-k without
+# REWEIGHT are shown to be off by both. So a sentence on privacy depends on the attack, in this table and in others.
 
 # %% tags=["claim"]
-TODO = 4
+off = {row: set(cells["shown"].split(", ")) for row, cells in frame.iterrows()}
+assert "MIA" in off["MIU + REWEIGHT"] and off["ceiling (held-out ref.)"] == {"none"}
+for name in ("fine-tune", "L1-sparse"):
+    assert off[name] == {"AUC"}, name
+both = {row for row, names in off.items() if names == {"MIA", "AUC"}}
+assert both == {
+    "EU-k",
+    "MIU, no calibration",
+    "SCRUB + REWEIGHT",
+    "SalUn",
+    "gradient ascent",
+    "original (no-op)",
+}, both
+assert abs(attacks["MIU + REWEIGHT", "MIA_auc"].mean()) < 1
 
 # %% [markdown]
 # ## A small request leaves nothing to rank
@@ -300,7 +383,9 @@ for name, table, ratio, gap in [*cases, ("WaterDigits, large", large, RATIO, GAP
     n_forget = table.loc[table["ratio"] == ratio, "n_forget"].iloc[0]
     rooms[f"{name}, ratio {ratio}"] = [n_forget, *gru.mean_interval(above)]
 rooms = pd.DataFrame(rooms, index=["images in F", "room", "±"]).T.astype({"images in F": int})
-tables.show(rooms, "Avg. Gap of the ceiling minus that of doing nothing.", signed=["room"], intervals={"room": "±"})
+tables.show(
+    rooms, "Avg. Gap of the ceiling minus that of doing nothing.", signed=["room"], intervals={"room": "±"}
+)
 
 # %% tags=["claim"]
 low, high = (rooms["room"] - rooms["±"]), (rooms["room"] + rooms["±"])
@@ -334,11 +419,14 @@ for table, ratio in [(large, RATIO), *((small, ratio) for ratio in ("0.1", "0.5"
         coins.setdefault(f"{score}, sd / coins", {})[n] = sd / by_coins
 coins = pd.DataFrame(coins).sort_index().rename_axis("images in F")
 digits = {name: 2 for name in coins if "/" in name}
-tables.show(coins, "Standard deviation between two references of a seed, points, and over that of coins.", digits)
+tables.show(
+    coins, "Standard deviation between two references of a seed, points, and over that of coins.", digits
+)
 
 # %% [markdown]
-# Our references vary between half of what coins would do and a third more. So coins are a fair guess, within that
-# range.
+# With up to 162 images our references vary between half of what coins would do and a fifth more. With 540 they vary by
+# half more: a part of the variation doesn't become smaller with more images. At 28 images coins alone say 8 points, so
+# that part hardly counts, and coins are a fair guess.
 #
 # The UA that the paper's first version reports for Waterbirds are all multiples of 1/84: three seeds, of 28 images
 # each. So let a computer throw the coins for UA and MIA. In its favour, the four other scores of a perfect method agree
@@ -397,7 +485,9 @@ both = pd.DataFrame(both).loc[[*names, "Retrain", "Pretrain"]]
 for factor, band in bands.items():
     for at, word in ((0, "low"), (2, "high")):
         both.loc[f"perfect, {factor} x coins, {word}"] = [band[way][at] for way in both]
-tables.show(both, "Waterbirds at 0.5: Avg. Gap of the paper's rows, and 95% of the tables of a perfect method.")
+tables.show(
+    both, "Waterbirds at 0.5: Avg. Gap of the paper's rows, and 95% of the tables of a perfect method."
+)
 
 # %% [markdown]
 # **On Waterbirds, MIU and L1-sparse are where a perfect method would be.** Averaged over seeds, as the paper does, 95%
@@ -420,7 +510,9 @@ for way, gap in {"of seeds": birds["avg_gap_reported"], "of means": gap_of_means
     assert gap["SalUn+REWEIGHT"] < low
 assert low < gap["Retrain"] < high and gap["Pretrain"] < low, "plain retraining is outside of the band"
 assert gap_of_means(scores_of["celeba"]).drop("Retrain+REWEIGHT").idxmax() == "Pretrain"
-assert coins.filter(like="/").stack().between(0.4, 1.4).all(), "coins are no guess"
+ratios = coins.filter(like="/")
+assert ratios.loc[:162].stack().between(0.4, 1.3).all(), "coins are no guess"
+assert (ratios.loc[540] > 1.3).all(), "with many images coins are a guess"
 in_84ths = birds["UA"] * 84 / 100
 assert (abs(in_84ths - in_84ths.round()) < 0.05).all(), "not three seeds of 28"
 print("holds: MIU and L1-sparse are where a second reference would be")
@@ -472,7 +564,15 @@ if full:
 # %% [markdown]
 # ## Summary
 #
-# TODO summary
+# - A comparison needs the same steps, a search for every row, a no-op, a ceiling, several references, paired tests, and the
+#   smallest difference that it could have shown.
+# - After such a search no row is shown to be within a point of a second retrained model. MIU is shown to be nearer than
+#   nine of 18 rows, and can't be told from L1-sparse + REWEIGHT or from simpler versions of itself.
+# - MIU gives the group what retraining with REWEIGHT gives it. L1-sparse + REWEIGHT gives it more, and comes as near.
+# - REWEIGHT inside a method doesn't change Avg. Gap in the mean. It makes the forgotten images harder to find for the
+#   balanced attack.
+# - In the paper's Waterbirds table two methods are where a perfect one would be expected. Without a ceiling you can't see
+#   that.
 #
 # ## Questions
 #
@@ -570,7 +670,8 @@ print(f"by luck: {np.median(by_luck):.1f} points, in 95% of tables below {np.qua
 print(f"in the table: {apart:.1f} points")
 
 # %% [markdown]
-# TODO luck
+# By luck alone the best and the worst mean would be 1.2 points apart in half of such tables. In ours they are 3.1 apart, so
+# some rows do differ. But among rows whose means differ by a point the order says little.
 #
 # :::{answer-end}
 # :::
@@ -600,7 +701,7 @@ leaders = set(without.idxmax())
 print("best by mean in one column or another:", ", ".join(sorted(leaders)))
 
 # %% [markdown]
-# TODO scores
+# TODO-SCORES
 #
 # :::{answer-end}
 # :::
@@ -631,7 +732,8 @@ assert checks.hint("ex-seeds-for-a-point", needed, differences=pairs) is None
 print(f"{len(pairs)} seeds show {visible:.1f} points, so one point takes about {needed} seeds.")
 
 # %% [markdown]
-# TODO seeds
+# 218 seeds, where this record has 25. A large part of that is a few seeds on which fine-tuning comes out far worse. So the
+# number is as rough as the standard deviation it rests on.
 #
 # :::{answer-end}
 # :::

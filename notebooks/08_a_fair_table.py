@@ -163,14 +163,14 @@ tables.show(fair, caption, {"time": 2}, signed, intervals, file="fair_table")
 
 # %% [markdown]
 # **Five rows are shown to be further away than one point. No row is shown to be within it.** For the other rows this is
-# undecided. The best means are 0.6 to 1.1 points below the ceiling. So close to the margin even many more seeds
+# undecided. The best means are 0.7 to 1.0 points below the ceiling. So close to the margin even many more seeds
 # would not decide it. Fine-tuning with REWEIGHT has the widest interval: at its large learning rate it broke down on one
 # seed, where its Avg. Gap is 75.
 #
 # ### Can MIU be told from the others?
 #
-# Any of the other rows might be quoted against MIU, so all of them are one family of tests. `smallest_holm` is the true
-# difference that the strictest of the corrected tests would have found four times in five.
+# Any of the other rows might be quoted against MIU, so all of them are one family of tests. *Visible from* is the
+# true difference that the strictest of the corrected tests would have found four times in five.
 
 # %%
 found = gru.compare(large, "miu", WITH)
@@ -240,7 +240,7 @@ assert scores("finetune")[GAP].min() < 80, "fine-tuning did not break down"
 # :::
 
 # %%
-SHORT = {GAP: "Avg. Gap", "worst_group": "worst group", "MIA_auc": "AUC"}
+SHORT = {GAP: "Avg. Gap", "worst_group": "worst", "MIA_auc": "AUC"}
 
 
 def tested(differences):
@@ -263,8 +263,10 @@ for m in PAIRS:
     for score in (GAP, "GA", "EO", "MIA_auc"):
         change = scores(m)[score] - scores(m, "none")[score]
         changes[labels.name_of(m), score] = change.loc[FOUND_ON:]
-frame, intervals = tested(changes)
 n_later = len(change.loc[FOUND_ON:])
+
+# %%
+frame, intervals = tested(changes)
 caption = f"With REWEIGHT minus without, points, 95% interval of {n_later} fresh seeds. Shown: after Holm, over all 32."
 tables.show(frame, caption, signed=list(intervals), intervals=intervals, file="reweight")
 
@@ -350,6 +352,8 @@ yardstick = pd.concat([scores(*key) for key in REFERENCES]).groupby("seed")[[*GA
 for key in [("original", "none"), ("ceiling", WITH), *ROWS]:
     for score in ("MIA", "MIA_auc"):
         attacks[labels.label(*key), score] = scores(*key)[score] - yardstick[score]
+
+# %%
 frame, intervals = tested(attacks)
 caption = f"Minus the mean of four references, points. Shown: corrected over all {len(attacks)}."
 tables.show(frame, caption, signed=list(intervals), intervals=intervals, file="attacks")

@@ -24,7 +24,7 @@ FOLDER = "book/executed/"
 WORDS_A_SECOND = 3.0
 SECONDS_A_LINE = 3
 SECONDS_A_FIGURE = 30
-BARS = '<p class="table-note">A bar is the interval above it, the tick is 0, and each column has a scale.</p>'
+BARS = '<p class="table-note">A bar is the interval above it, a tick is 0, and each column has a scale.</p>'
 # From so many columns on a table folds on a narrow screen.
 FOLDED_FROM = 3
 # In which no text becomes a link.
@@ -196,6 +196,12 @@ def kinds_of(cells):
     return kinds
 
 
+def targets_of(assignment):
+    """The names that an assignment gives a value to."""
+    targets = [node for target in assignment.targets for node in ast.walk(target)]
+    return {node.id for node in targets if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+
+
 def names_of(source):
     """(the names that code assigns, those that it uses and has from code before it)."""
     assigned, used = set(), set()
@@ -207,7 +213,10 @@ def names_of(source):
         own |= {name.id for target in of_loops for name in ast.walk(target) if isinstance(name, ast.Name)}
         stored = {name.id for name in names if isinstance(name.ctx, ast.Store)}
         is_function = isinstance(statement, ast.FunctionDef)
-        own |= stored if is_function else set()
+        if is_function or isinstance(
+            statement, ast.For | ast.With
+        ):  # `rows[k] = 1` uses rows, `rows = 1` doesn't
+            own |= {name for node in nodes_of if isinstance(node, ast.Assign) for name in targets_of(node)}
         used |= {name.id for name in names if isinstance(name.ctx, ast.Load)} - own - assigned
         if not isinstance(statement, ast.If | ast.While | ast.Try):  # what may not run assigns nothing
             assigned |= {statement.name} if is_function else stored

@@ -748,6 +748,9 @@ for name, step in {"as it should be": careful, "without clearing": careless}.ite
 columns = [*(f"epoch {e + 1}" for e in range(short.epochs)), "UA", "TA"]
 cleared = pd.DataFrame(found, index=columns).T
 tables.show(cleared, "Largest weight of the critic after each epoch, and scores at the end.", 2)
+if FULL:
+    loose = found.get("without clearing", [np.inf])[0]
+    assert loose > 10 * found["as it should be"][0]
 
 # %% [markdown]
 # Without clearing, the pushes of lines 2 and 3 stay in the critic and are added to its next step. The training stops
@@ -777,6 +780,7 @@ for name, d in {"marginal": corrections["marginal"], "no REWEIGHT": ablations["n
     visible = gru.smallest_difference(d)
     needed[name] = int(np.ceil(len(d) * (visible / 0.5) ** 2))
     print(f"{name}: ten seeds show {visible:.1f} points, so half a point takes about {needed[name]} seeds.")
+assert min(needed.values()) > 1000
 
 # %% [markdown]
 # Thousands of seeds: the differences of a released variant that sometimes breaks vary by ten points and more. A row
@@ -803,6 +807,7 @@ agree = pd.Series({name: (np.sign(d) == np.sign(d.mean())).mean() for name, d in
 signs = pd.DataFrame({"same sign as the mean (%)": 100 * agree}).sort_values("same sign as the mean (%)")
 tables.show(signs, "Share of ten seeds whose difference has the sign of the mean.", 0, file="signs")
 print(f"Of {len(agree)} signs one seed gets {len(agree) * agree.mean():.1f} right.")
+assert agree["clip"] == 1 and agree.min() <= 0.5
 
 # %% [markdown]
 # One seed gets most signs of the large differences right. For the small ones it is a coin: their means may have the

@@ -695,6 +695,7 @@ drawn = np.random.default_rng(seed).integers(0, len(alike), (10_000, len(alike))
 by_luck = np.ptp(alike[drawn].mean(axis=1), axis=1)
 print(f"by luck: {np.median(by_luck):.1f} points, in 95% of tables below {np.quantile(by_luck, 0.95):.1f}")
 print(f"in the table: {apart:.1f} points")
+assert np.median(by_luck) > 0.9 and apart > np.quantile(by_luck, 0.95)
 
 # %% [markdown]
 # By luck alone the best and the worst mean would be 1.1 points apart in half of such tables. In ours they are 3.2
@@ -726,6 +727,7 @@ without = pd.DataFrame({"all six": 100 - far.mean(), **without}).sort_values("al
 tables.show(without, "Avg. Gap of methods with REWEIGHT, with all six scores and without one of them.")
 leaders = set(without.idxmax())
 print("best by mean in one column or another:", ", ".join(sorted(leaders)))
+assert leaders == {"L1-sparse"}
 
 # %% [markdown]
 # L1-sparse stays first in every column. Further down the order depends on the choice. So say which scores you take

@@ -345,10 +345,8 @@ def test_the_numbers_of_the_methods_in_the_readme():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| ([^|]+?) \| ([\d.]+) ± ([\d.]+) \| ([\d.]+) \|$", readme, flags=re.M)
     assert len(rows) > 3
+    of_row = {label(*key): part["avg_gap_refs"] for key, part in large.groupby(["method", "sampling"])}
+    share = {label(*key): part["share"].item() for key, part in times.groupby(["method", "sampling"])}
     for name, *numbers in rows:
-        of_row = {label(*key): part for key, part in large.groupby(["method", "sampling"])}[name]
-        share = {label(*key): part for key, part in times.groupby(["method", "sampling"])}[name][
-            "share"
-        ].item()
-        mean, half = gru.mean_interval(of_row["avg_gap_refs"])
-        assert numbers == [f"{mean:.1f}", f"{half:.1f}", f"{share:.2f}"], name
+        mean, half = gru.mean_interval(of_row[name])
+        assert numbers == [f"{mean:.1f}", f"{half:.1f}", f"{share[name]:.2f}"], name

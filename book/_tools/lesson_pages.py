@@ -213,9 +213,8 @@ def names_of(source):
         own |= {name.id for target in of_loops for name in ast.walk(target) if isinstance(name, ast.Name)}
         stored = {name.id for name in names if isinstance(name.ctx, ast.Store)}
         is_function = isinstance(statement, ast.FunctionDef)
-        if is_function or isinstance(
-            statement, ast.For | ast.With
-        ):  # `rows[k] = 1` uses rows, `rows = 1` doesn't
+        # Inside, `rows = 1` makes a name of its own; `rows[k] = 1` uses one.
+        if is_function or isinstance(statement, ast.For | ast.With):
             own |= {name for node in nodes_of if isinstance(node, ast.Assign) for name in targets_of(node)}
         used |= {name.id for name in names if isinstance(name.ctx, ast.Load)} - own - assigned
         if not isinstance(statement, ast.If | ast.While | ast.Try):  # what may not run assigns nothing

@@ -22,7 +22,7 @@ _NAMES = {
     "methods": "METHODS unlearn",
     "scores": "Scores Predictions score predictions accuracies accuracy_table average_gap equalized_odds "
     "balanced_attack paper_attack mean_reference tug_of_war calibrated_gap check_claim equivalence_test holm "
-    "mean_interval paired_test smallest_difference",
+    "mean_interval paired_test paired_tests smallest_difference",
     "recipes.configs": "tuned",
     "recipes.published": "reported",
     "experiment.options": "RunOptions TuneOptions",

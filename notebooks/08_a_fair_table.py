@@ -250,12 +250,11 @@ SHORT = {GAP: "Avg. Gap", "worst_group": "worst", "MIA_auc": "AUC"}
 
 def tested(differences):
     """Means and intervals of {(row, score): differences}, and which are shown (Holm over all)."""
-    p_values = gru.holm([gru.paired_test(d, 0 * d)[2] for d in differences.values()])
     lines = {}
-    for ((row, score), d), p in zip(differences.items(), p_values):
+    for (row, score), test in gru.paired_tests(differences).iterrows():
         cells, name = lines.setdefault(row, {"shown": []}), SHORT.get(score, score)
-        cells[name], cells[f"{name} ±"] = gru.mean_interval(d)
-        cells["shown"] += [name] if p < 0.05 else []
+        cells[name], cells[f"{name} ±"] = test["mean"], test["half"]
+        cells["shown"] += [name] if test["verdict"] == "shown" else []
     for cells in lines.values():
         cells["shown"] = ", ".join(cells.pop("shown")) or "none"  # the last column
     intervals = {SHORT.get(score, score): f"{SHORT.get(score, score)} ±" for _, score in differences}
@@ -281,7 +280,7 @@ for score in (GAP, "MIA_auc"):
     of_six[score] = pd.DataFrame({m: changes[labels.name_of(m), score] for m in [*RIVALS, "miu"]}).mean(
         axis=1
     )
-    mean, half, p = gru.paired_test(of_six[score], 0 * of_six[score])
+    mean, half, p = gru.paired_test(of_six[score], 0)
     print(f"{SHORT[score]}, mean over six methods: {mean:+.2f} ± {half:.2f} points, p {p:.3f}")
 
 # %% [markdown]

@@ -262,6 +262,22 @@ def test_equivalent_means_that_the_interval_lies_within_the_margin(values, margi
     assert inside > 0.5 or outside > 0.5  # never both
 
 
+def test_a_family_of_paired_differences():
+    """Each row is the test of one question; only p is corrected, and the power of the strictest step."""
+    spread = np.arange(12.0) - 5.5
+    spread /= spread.std(ddof=1)
+    differences = {("a", 1): spread + 2, ("a", 2): spread, ("b", 1): spread + 0.72}  # t = 6.9, 0, 2.5
+    family = gru.paired_tests(differences)
+    for key, values in differences.items():
+        assert tuple(family.loc[key, ["mean", "half", "p"]]) == gru.paired_test(values, 0 * values)
+        assert family.loc[key, "smallest"] == gru.smallest_difference(values)
+        assert family.loc[key, "smallest_holm"] == gru.smallest_difference(values, level=0.05 / 3)
+    assert (family["p_holm"] == gru.holm(family["p"])).all() and (family["p_holm"] > family["p"]).any()
+    assert list(family["verdict"]) == ["shown", "undecided", "undecided"]
+    assert family.loc[("b", 1), "p"] < 0.05, "the correction made no difference in this example"
+    assert gru.paired_tests({}).empty
+
+
 def test_smallest_difference_is_the_textbooks():
     """Pairs that a paired t-test needs for 80% power at 5% (Cohen's d .2, .5, .8): 199, 34 and 15."""
     for effect, pairs in ((0.2, 199), (0.5, 34), (0.8, 15)):

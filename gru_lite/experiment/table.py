@@ -17,7 +17,7 @@ from ..scores.statistics import (
     holm,
     mean_interval,
     paired_test,
-    smallest_difference,
+    paired_tests,
 )
 from .options import LISTED, Options
 from .store import FAILED_SEARCH, read_recipe, read_run, reference_number
@@ -178,11 +178,9 @@ def compare(
         ours = parts.pop(chosen)
         differences = {rival: (ours - values).dropna().to_numpy() for rival, values in parts.items()}
         differences = {rival: values for rival, values in differences.items() if len(values) > 1}
-        tests = {rival: paired_test(values, np.zeros(len(values))) for rival, values in differences.items()}
-        corrected = holm([p for _, _, p in tests.values()])
-        for (rival, values), p in zip(differences.items(), corrected, strict=True):
-            smallest = [smallest_difference(values, level=level) for level in (0.05, 0.05 / len(tests))]
-            rows.append([ratio, *chosen, *rival, len(values), *tests[rival][:2], p, *smallest])
+        tests = paired_tests(differences).drop(columns=["p", "verdict"])
+        for rival, (mean, half, *rest) in zip(differences, tests.itertuples(index=False), strict=True):
+            rows.append([ratio, *chosen, *rival, len(differences[rival]), mean, half, *rest])
     return pd.DataFrame(rows, columns=COMPARISON)
 
 

@@ -22,12 +22,13 @@ from .statistics import (
     holm,
     mean_interval,
     paired_test,
+    paired_tests,
     smallest_difference,
 )
 
 __all__ = [
     "GAP_METRICS", "MARGIN", "Predictions", "Scores", "accuracies", "accuracy_table", "average_gap",
     "balanced_attack", "calibrated_gap", "check_claim", "equalized_odds", "equivalence_test", "holm",
-    "mean_interval", "mean_reference", "paired_test", "paper_attack", "predictions", "score",
+    "mean_interval", "mean_reference", "paired_test", "paired_tests", "paper_attack", "predictions", "score",
     "smallest_difference", "tug_of_war",
 ]  # fmt: skip

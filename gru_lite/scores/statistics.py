@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 from scipy.optimize import brentq
 
@@ -29,8 +30,7 @@ def mean_interval(values: Sequence, level: float = 0.95) -> tuple[float, float]:
 def paired_test(first: Sequence, second: Sequence) -> tuple[float, float, float]:
     """Return (mean of first - second, half width of its 95% Student interval, p) of values paired by seed.
 
-    p is of the two-sided paired t-test; NaN for a single pair. Correct it with `holm` when there are several
-    rivals.
+    p is of the two-sided paired t-test; NaN for a single pair. For several questions take `paired_tests`.
     """
     difference = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
     mean, half = mean_interval(difference)
@@ -114,6 +114,27 @@ def smallest_difference(differences: Sequence, power: float = 0.8, level: float 
     while missing_power(upper) < 0:
         upper *= 2
     return float(brentq(missing_power, 0, upper) * differences.std(ddof=1) / np.sqrt(n))
+
+
+def paired_tests(differences: Mapping[object, Sequence]) -> pd.DataFrame:
+    """Test a family of paired differences, each against zero, with Holm's correction over the family.
+
+    Args:
+        differences: question -> (n,) differences of values paired by seed; each has its own n of two or more.
+
+    Returns:
+        DataFrame: a row a question: mean and half (of its 95% interval); p of the paired t-test; p_holm
+            (corrected over all rows); smallest (the difference that so many pairs would have found with 80%
+            power) and smallest_holm (the same at the first Holm step); verdict: "shown" where p_holm is below
+            .05, else "undecided".
+    """
+    tests = pd.DataFrame([paired_test(d, 0) for d in differences.values()], columns=["mean", "half", "p"])
+    tests.index = pd.Index(differences)
+    tests["p_holm"] = holm(tests["p"])
+    for name, level in (("smallest", 0.05), ("smallest_holm", 0.05 / max(len(tests), 1))):
+        tests[name] = [smallest_difference(d, level=level) for d in differences.values()]
+    tests["verdict"] = np.where(tests["p_holm"] < 0.05, "shown", "undecided")
+    return tests
 
 
 def calibrated_gap(

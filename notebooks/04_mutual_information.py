@@ -317,7 +317,7 @@ tables.show(
 # At 20 bits and $n = 64$ that is a standard deviation of 47 nats. Will 300 batches show it?
 # :::
 
-# %% mystnb={"image": {"alt": "Four panels. Above, mean errors: as the information grows, Donsker-Varadhan and SMILE rise to several nats too much and InfoNCE falls as far below; larger batches bring all back towards zero. Below, standard deviations on a logarithmic axis: by its formula NWJ's grows exponentially, and at 10 nats the measured one lies far below. The exact marginal has no error and little spread."}, "figure": {"caption": "Five estimators with the best critic. Left: batches of 64 and growing information. Right: 10 bits and growing batches. Grey lines: a batch of exp(I) samples. Points: the standard deviation of NWJ by its formula.", "name": "fig-bias-variance"}}
+# %% mystnb={"image": {"alt": "Four panels. Above, mean errors: as the information grows, Donsker-Varadhan and SMILE rise to several nats too much and InfoNCE falls as far below; larger batches bring all back towards zero. Below, standard deviations on a logarithmic axis: by its formula NWJ's grows exponentially, and at 10 nats the measured one lies far below. The exact marginal has no error and little spread."}, "figure": {"caption": "Five estimators with the best critic. With batches of 64 the information grows along the axis, and at 10 bits the batches do. Grey lines: a batch of exp(I) samples. Points: the standard deviation of NWJ by its formula.", "name": "fig-bias-variance"}}
 looks = {"Donsker-Varadhan": (plots.RETRAIN, "-"), "SMILE": (plots.ORANGE, "--")}
 looks |= {"NWJ": (plots.PURPLE, ":"), "InfoNCE": (plots.REWEIGHT, "-."), "exact marginal": (plots.INK, "-")}
 panels, grid_of = plots.figure(8, 5.4, columns=2, rows=2, sharex="col", sharey="row")

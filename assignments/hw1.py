@@ -47,8 +47,9 @@ asked = [(1, 0), (0, 1)][rng.integers(2)]  # (target, sensitive) of the group th
 ratio = [0.5, 0.6, 0.7, 0.8, 0.9][rng.integers(5)]  # the share of it that asks
 split = gru.forget_split(bench.train, groups=[asked], ratio=ratio, seed=student)
 
-# A made-up model, which errs at another rate in each group, and more rarely on what it was trained on.
-error_rate = rng.uniform(0.1, 0.5, size=4)
+# A made-up model. It errs at another rate in each group, and more rarely on what it was trained on.
+error_rate = rng.permutation(rng.permuted([[0.10, 0.18], [0.30, 0.50]], axis=1)).ravel()
+error_rate += rng.uniform(-0.03, 0.03, size=4)
 
 
 def made_up(part, factor):

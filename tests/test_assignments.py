@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -201,10 +202,17 @@ def course(*words):
     return done.stdout
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Folder of the built assignments."""
+    folder = tmp_path_factory.mktemp("built")
+    course("build", "--built", folder)
+    return folder
+
+
 @pytest.mark.slow
-def test_grading(tmp_path):
-    course("build", "--built", tmp_path / "built")
-    home, folder = tmp_path / "built" / "hw1", tmp_path / "submissions"
+def test_grading(built, tmp_path):
+    home, folder = built / "hw1", tmp_path / "submissions"
     folder.mkdir()
     starter, solution = read(home / "student" / "hw1.ipynb"), read(home / "hw1_solution.ipynb")
     assert "test_q1_counts" not in json.dumps(starter), "the student's notebook holds hidden tests"
@@ -233,16 +241,7 @@ def test_grading(tmp_path):
     (folder / "not a notebook.ipynb").write_text("I couldn't upload it, sorry.")
     os.symlink(home / "hw1_solution.ipynb", folder / "a link.ipynb")
 
-    words = [
-        "--size",
-        "trial",
-        "--limit",
-        LIMIT,
-        "--built",
-        tmp_path / "built",
-        "--out",
-        tmp_path / "grades.csv",
-    ]
+    words = ["--size", "trial", "--limit", LIMIT, "--built", built, "--out", tmp_path / "grades.csv"]
     course("grade", folder, *words)
     with open(tmp_path / "grades.csv", newline="") as table:
         rows = {Path(row["file"]).stem: row for row in csv.DictReader(table)}
@@ -288,3 +287,31 @@ def test_grading(tmp_path):
     assert float(rows["answers of another number"]["total"]) < 8
     assert rows["another number"]["student"] == "1" and rows["solution"]["student"] == "0"
     assert "The same number was used by: " in rows["another number"]["what happened"]
+
+
+OTTER = """
+from otter.api import grade_submission
+results = grade_submission("hw1.ipynb", "hw1_gradescope.zip", quiet=True)
+print("points", results.total, "of", results.possible)
+"""
+
+
+@pytest.mark.slow
+def test_gradescope_package(built, tmp_path):
+    """What Gradescope runs, without its container: Otter's own grader gives the solution all points, too."""
+    shutil.copy(built / "hw1" / "hw1_gradescope.zip", tmp_path)
+    solution = (built / "hw1" / "hw1_solution.ipynb").read_text()
+    (tmp_path / "hw1.ipynb").write_text(solution.replace('size = \\"full\\"', 'size = \\"trial\\"'))
+    done = subprocess.run([sys.executable, "-c", OTTER], cwd=tmp_path, capture_output=True, text=True)
+    assert "points 16 of 16" in done.stdout, done.stdout + done.stderr
+
+
+def test_no_submissions(tmp_path):
+    """A folder that doesn't exist, or an assignment that wasn't built, is said in a line."""
+    for folder, built, said in (
+        (tmp_path / "no", tmp_path, "no folder"),
+        (tmp_path, tmp_path, "make assignments"),
+    ):
+        words = [sys.executable, COURSE, "grade", folder, "--built", built]
+        done = subprocess.run(words, capture_output=True, text=True)
+        assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr

@@ -471,7 +471,7 @@ def grade_one(context, file: Path, plan: Plan, size: str, limit: int) -> dict:
         if not any(re.search(rf"\b{name}\b\s*=", code) for name in names):
             lacks.append(f"it lacks the cell of {question}")
 
-    with tempfile.TemporaryDirectory() as room:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as room:
         work, result = Path(room).resolve() / "work", Path(room) / "result.json"
         work.mkdir()
         most = 4 * limit + 60

@@ -47,7 +47,10 @@ NOTEBOOK_BYTES = 20_000_000  # a larger file isn't read
 ANSWER_BYTES = 1_000_000  # of one answer
 PRINTED = 100_000  # characters that a submission may print
 MEMORY = 8 * 2**30  # bytes
-JUDGING = 300  # seconds that the tests may take
+JUDGING = 600  # seconds that the tests may take
+SPARE = (
+    600  # seconds that a submission may wait, beside four times what a cell may compute: machines are busy
+)
 MESSAGE = 200  # characters of what an error says
 
 # Imported once, before the processes of all submissions are forked from there.
@@ -474,7 +477,7 @@ def grade_one(context, file: Path, plan: Plan, size: str, limit: int) -> dict:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as room:
         work, result = Path(room).resolve() / "work", Path(room) / "result.json"
         work.mkdir()
-        most = 4 * limit + 60
+        most = 4 * limit + SPARE
         ended = run_limited(context, execute, (work, cells, plan, size, limit), most)
         notes, cell, state = report_of(work)
         if not ended:

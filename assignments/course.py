@@ -48,9 +48,7 @@ ANSWER_BYTES = 1_000_000  # of one answer
 PRINTED = 100_000  # characters that a submission may print
 MEMORY = 8 * 2**30  # bytes
 JUDGING = 600  # seconds that the tests may take
-SPARE = (
-    600  # seconds that a submission may wait, beside four times what a cell may compute: machines are busy
-)
+SPARE = 600  # seconds that a submission may wait, beside four times what a cell may compute
 MESSAGE = 200  # characters of what an error says
 
 # Imported once, before the processes of all submissions are forked from there.

@@ -19,6 +19,7 @@ from .experiment.store import read_record
 from .experiment.table import select
 from .groups import effective_sample_size
 from .scores.scores import GAP_METRICS
+from .scores.statistics import smallest_difference
 
 _CHECKS: dict[str, Callable] = {}  # label -> what is wrong with an answer, None: nothing
 
@@ -113,6 +114,20 @@ def _how_many_seeds(answer, spread):
     if n > 2 and half(n - 1) <= 1:
         return "That is enough, and so are fewer."
     return None
+
+
+@_exercise("ex-seeds-for-a-point")
+def _seeds_for_a_point(answer, differences):
+    """the number of seeds; `differences` are those of the recorded seeds."""
+    n, visible = float(answer), smallest_difference(differences)
+    needed = len(differences) * visible**2
+    if abs(n - needed) <= 0.1 * needed:
+        return None
+    if abs(n - len(differences) * visible) <= 1:
+        return "Half of the smallest difference takes four times as many seeds, not twice."
+    if abs(n - (stats.norm.ppf(0.975) * np.std(differences, ddof=1)) ** 2) <= 1:
+        return "So many make an interval of 1 point to each side, and find that difference every other time."
+    return f"{n:g} seeds would show {visible * math.sqrt(len(differences) / n):.1f} points."
 
 
 @_exercise("ex-ess-alarm")

@@ -34,7 +34,7 @@ def show(
         intervals: {column of means: column of half widths}: shown as "mean ± half" with a bar.
         file: name of the CSV that can be downloaded, without its end.
     """
-    shown, bars = _texts(frame, digits, signed, intervals or {}), _bars(frame, intervals or {})
+    shown, bars = _texts(frame, digits, signed, intervals or {}), _bars(frame, signed, intervals or {})
     if not in_notebook():
         print(f"{caption}\n{shown.to_string()}")
         return
@@ -78,14 +78,15 @@ def _text(value, form):
     return str(value)
 
 
-def _bars(frame, intervals):
-    """{column: [(low, high) of each interval as shares of the column's range]}."""
+def _bars(frame, signed, intervals):
+    """{column: [(low, high, zero) as shares of the column's range]}; only differences have a zero in it."""
     found = {}
     for name, half in intervals.items():
         low, high = frame[name] - frame[half], frame[name] + frame[half]
-        least, most = min(low.min(), 0), max(high.max(), 0)
-        span = most - least or 1.0
-        found[name] = [((a - least) / span, (b - least) / span, -least / span) for a, b in zip(low, high)]
+        ends = [low.min(), high.max(), *([0] if name in signed else [])]
+        least, span = min(ends), max(ends) - min(ends) or 1.0
+        zero = -least / span if name in signed else None
+        found[name] = [((a - least) / span, (b - least) / span, zero) for a, b in zip(low, high)]
     return found
 
 
@@ -115,8 +116,9 @@ def _bar(bars, column, row):
     low, high, zero = bars[column][row]
     if np.isnan(low):
         return ""
+    at = "" if zero is None else f"{100 * zero:.1f}"
+    tick = f'<line x1="{at}" x2="{at}" y1="0" y2="8" class="zero"/>' if at else ""
     return (
-        '<svg class="interval" viewBox="0 0 100 8" aria-hidden="true">'
-        f'<line x1="{100 * zero:.1f}" x2="{100 * zero:.1f}" y1="0" y2="8" class="zero"/>'
+        f'<svg class="interval" viewBox="0 0 100 8" aria-hidden="true">{tick}'
         f'<rect x="{100 * low:.1f}" width="{100 * (high - low):.1f}" y="2" height="4"/></svg>'
     )

@@ -10,9 +10,9 @@
 #
 # **After this lesson you can**
 #
-# - derive {term}`REWEIGHT`, and prove what it guarantees and what it does not;
+# - prove what {term}`REWEIGHT` guarantees for a fixed model, and say where the proof ends;
 # - write the training loop and the weighted sampler, and show that the package computes the same;
-# - say what it costs for a fixed model, and why the usual {term}`effective sample size` does not show it;
+# - say what it costs for a fixed model, and why the usual {term}`effective sample size` says little about the group;
 # - judge from the recorded seeds what it gives back to trained models, and what is still missing;
 # - put a promising difference between two ways of sampling to the test on fresh seeds.
 #
@@ -71,7 +71,7 @@ assert np.allclose(weights, by_hand[retain_group])
 #
 # $$\frac{n_R(g) \cdot n_D(g)/n_R(g)}{|D|} = \frac{n_D(g)}{|D|} = p_D(g). \qquad \square$$
 #
-# We check (a) by counting.
+# We check (a) by counting the draws of fifty passes. A pass has as many draws as $R$ has samples.
 
 # %%
 rng = np.random.default_rng(seed)
@@ -187,7 +187,7 @@ plots.show()
 #
 # ## The price depends on the images that are left
 #
-# **(c) The reweighted risk varies only because chance decides which $n_R(g)$ samples stay.** *Proof.*
+# **(c) The variance of the reweighted risk depends on how many samples of the group stay.** *Proof.*
 #
 # - $L_w = \sum_g p_D(g)\,\bar\ell_g$, with $\bar\ell_g$ the mean loss of the retained samples of group $g$.
 # - The groups are drawn independently, so their variances over the draw of $F$ add.
@@ -222,7 +222,7 @@ if profile == "full":
     assert spread > 2 * unweighted.std(), "the reweighted risk is not wider"
 
 # %% [markdown]
-# ### The effective sample size hides the price
+# ### The effective sample size is about everyone, not about the group
 #
 # The usual measure of what weights cost is Kish's {term}`effective sample size`, $\mathrm{ESS} = (\sum w)^2 / \sum w^2$.
 # With our weights it is
@@ -244,12 +244,15 @@ for data, gone in [(data, gone) for data in sizes for gone in (0.1, 0.5, 0.9)]:
     assert np.isclose(ess, old.sum() ** 2 / (old**2 / new).sum())
     lines[f"{data}, ratio {gone}"] = [new.sum(), round(ess), new[2]]
 ess_of = pd.DataFrame(lines, index=["images left", "ESS", "left of the group"]).T
-tables.show(ess_of, "Images that are left, and how many the ESS makes of them.")
+tables.show(
+    ess_of, "Images that are left, their effective sample size (ESS), and those that are left of the group."
+)
 
 # %% [markdown]
-# On Waterbirds the ESS stays above nine tenths of what is left, because most samples have weight 1 and dominate the sums. On
-# WaterDigits, where the group is larger, it falls to 74%. So the ESS hides the price just where a group is small. Within a
-# group all weights are equal, so the effective sample size *of the group* is $n_R(g)$. Report $n_R(g)$.
+# On Waterbirds the ESS stays above nine tenths of what is left. The group is 1% of the data, so the risk over
+# *everyone* hardly gets noisier. On WaterDigits, where the group is 4.5%, the ESS falls to 74%. About the *group's
+# own* risk the ESS says nothing. Within a group all weights are equal, so the effective sample size of the group is
+# $n_R(g)$: 6 on Waterbirds. Report $n_R(g)$.
 
 # %% tags=["claim"]
 ess_share = ess_of["ESS"] / ess_of["images left"]
@@ -288,7 +291,7 @@ def scores(record, ratio, score="GA"):
 asked = {f"ratio {r}, ten seeds": scores(table, r) for r in (0.1, 0.5, 0.9)}
 asked["ratio 0.9, twenty seeds"] = scores(twenty, 0.9)
 pairs = {"retraining": ("before", "retrain"), "REWEIGHT gives back": ("retrain", "reweight")}
-pairs["together"] = ("before", "reweight")
+pairs["in all"] = ("before", "reweight")
 found = {}
 for column, (a, b) in pairs.items():
     found[column], found[f"{column} ±"] = zip(*(gru.mean_interval(of[b] - of[a]) for of in asked.values()))
@@ -340,10 +343,9 @@ half = (other["before"] + other["retrain"]) / 2
 gru.check_claim("less than half of its loss comes back", half - other["reweight"])
 
 # %% [markdown]
-# Retraining costs this group 13.1 points, and REWEIGHT gives 3.0 back (± 1.9). So REWEIGHT does not cause the loss. (c)
-# could not have told us of it: (c) is about the risk of a fixed model.
-#
-# ### The model is right on 18 of 18 images, and on half of the new ones
+# Retraining costs this group 13.1 points, and REWEIGHT gives 3.0 back (± 1.9). So REWEIGHT does not cause the loss.
+# Why it helps a group whose weight is 1, we don't know.
+# ### On one seed the model is right on all 18 images, and on half of the new ones
 #
 # At ratio 0.9 the model sees the same 18 images about ten times in each epoch. It can learn what the group looks like, or it
 # can learn these 18 images. We train one of the recorded models again and test it on the 18 and on new images.
@@ -378,8 +380,9 @@ if profile == "full":
     assert harm == 41 and asked["ratio 0.9, twenty seeds"]["retrain"].loc[0] == 43.5
 
 # %% [markdown]
-# Without REWEIGHT the retrained model has 78% on the 18 and 44% on new images ({doc}`lesson 0 <00_start_here>`). This seed is
-# a mild one: retraining costs it 41 points. On another computer, expect differences of about 6.6 points.
+# Without REWEIGHT the retrained model has 78% on the 18 and 44% on new images ({doc}`lesson 0 <00_start_here>`). This
+# seed is a mild one: retraining costs it 41 points. Two trainings of one seed with other randomness differ by about
+# 6.6 points, so yours on another computer may, too.
 #
 # A large network tends to memorise the rare group, and to read the background for everyone else
 # {cite:p}`sagawa2020investigation`. The effect of weights can fade once it gets all training images right
@@ -388,11 +391,11 @@ if profile == "full":
 #
 # ## A lead that was found by looking needs fresh seeds
 #
-# The paper draws $|R|$ times *with replacement*, so an epoch at ratio 0.9 misses 38% of $R$.
-# {term}`Top-up sampling <top-up sampling>` is our alternative. Each pass visits every retained sample once. Then it adds
-# draws within each group until the group has its old size. Within a group, the counts of the samples differ by at most
-# one. A top-up pass has 4,000 draws and a pass over $R$ has 3,838, so the record compares the two at **equal optimiser
-# steps**, not at equal epochs.
+# This book's paper {cite:p}`demin2025group` draws $|R|$ times *with replacement*, so an epoch at ratio 0.9 misses 38%
+# of $R$. {term}`Top-up sampling <top-up sampling>` is our alternative. Each pass visits every retained sample once.
+# Then it adds draws within each group until the group has its old size. Within a group, the counts of the samples
+# differ by at most one. A top-up pass has 4,000 draws and a pass over $R$ has 3,838, so the record compares the two
+# at **equal optimiser steps**, not at equal epochs.
 
 # %%
 way = {r: gru.select(table, "retrain", r, "top_up")["GA"] for r in (0.1, 0.5, 0.9)}
@@ -426,8 +429,9 @@ caption = "Difference of the group's test accuracy in points at ratio 0.9."
 tables.show(frame, caption, signed=columns[:1], intervals={columns[0]: "±"})
 
 # %% [markdown]
-# On fresh seeds the mean is +0.3 points (95% interval -5.5 to +6.1). That neither confirms nor excludes a gain of 3.5. Over
-# all twenty seeds it is +1.9 ± 3.1: undecided. We can't recommend top-up yet, so the book uses the paper's sampling.
+# On fresh seeds the mean is +0.3 points (95% interval -5.5 to +6.1). That neither confirms nor excludes a gain of
+# 3.5. Over all twenty seeds it is +1.9 ± 3.1: undecided, although the first ten favour top-up, since they made us
+# ask. We can't recommend top-up yet, so the book uses the paper's sampling.
 
 # %% tags=["claim"]
 first, half, _ = tests[0.9]
@@ -447,19 +451,20 @@ if profile == "full":
 # %% [markdown]
 # ## Could three, five or ten seeds tell?
 #
-# Choose a model, a ratio, and a number of seeds. The upper line is the original model ("doing nothing"). The lower line, the
-# {term}`ceiling`, is a second training with REWEIGHT and other randomness. The area between them is what retraining costs
-# even with REWEIGHT.
+# Choose a model, a ratio, and a number of seeds. The upper line is the original model ("doing nothing"). The blue
+# line, the {term}`ceiling`, is a second training with REWEIGHT and other randomness: the best that a method can be
+# expected to reach. The area between them is what retraining costs even with REWEIGHT. With which choices could so
+# many seeds tell the model from the ceiling?
 #
 # :::{explore}
 # :::
 #
 # ## REWEIGHT fails without images or with wrong labels
 #
-# - **A group that is forgotten whole** has no retained sample to weight: $n_D(g)/0$. The package refuses. If the other groups
-#   are to share its place, say so with `missing_group="renormalise"`.
-# - **Wrong group labels** send weights to the wrong samples. A sample that is wrongly labelled as one of our group has weight
-#   10: it is drawn ten times as often as it should be.
+# - **A group that is forgotten whole** has no retained sample to weight: $n_D(g)/0$. The package refuses. To give its
+#   share of the draws to the other groups, use `missing_group="renormalise"`.
+# - **Wrong group labels** send weights to the wrong samples. A sample that is wrongly labelled as one of our group
+#   has weight 10: it is drawn ten times as often as it should be.
 
 # %%
 everyone = gru.forget_split(bench.train, groups=[(1, 0)], ratio=1, seed=seed)
@@ -471,13 +476,14 @@ except gru.InputError as problem:
 # %% [markdown]
 # ## Summary
 #
-# - REWEIGHT draws the groups as before the request. It uses no forgotten sample, only one count per group: it is exact
-#   unlearning.
-# - For a fixed model the reweighted risk is unbiased over uniform requests. For a model that was trained on $R$, and for
-#   one $F$, nothing is guaranteed.
-# - For a fixed model the price is variance. The global effective sample size can hide it, so report $n_R(g)$.
-# - At ratio 0.9 less than half of the loss comes back. The model is right on all 18 images that stayed and on half of the
-#   new ones. Why it is not more is open.
+# - REWEIGHT draws the groups as before the request. It uses no forgotten sample, only one count per group: it is
+#   exact unlearning.
+# - For a fixed model the reweighted risk is unbiased over uniform requests. For a model that was trained on $R$, and
+#   for one $F$, nothing is guaranteed.
+# - For a fixed model the price is variance. The effective sample size of all samples says nothing about the group, so
+#   report $n_R(g)$.
+# - At ratio 0.9 less than half of the loss comes back. On one seed the model is right on all 18 images that stayed
+#   and on half of the new ones. Why no more comes back is not known.
 # - Retraining also costs the other rare group 13 points, of which REWEIGHT gives 3 back.
 # - Top-up was ahead at 0.9 on ten seeds. Ten fresh seeds neither confirm nor exclude it.
 #
@@ -538,7 +544,7 @@ except gru.InputError as problem:
 #
 # - [x] The sampler draws the group too rarely.
 #
-#   By (a) it draws the group exactly as often as before, and the count of fifty passes agrees.
+#   By (a) each draw comes from the group as often as before, and the count of fifty passes agrees.
 #
 # - [ ] The network memorises the 18 images.
 #

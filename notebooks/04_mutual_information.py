@@ -60,7 +60,7 @@ brief = {} if full else {"steps": 10}  # for gru.mutual_information
 # Let $g$ be uniform on $0, \dots, m-1$. Given $g$, let $z$ be uniform on the interval from $g$ to $g + 2$.
 # Someone tells you $z$. What do you know about $g$ then?
 #
-# Below 1 the group must be 0, and above $m$ it must be $m - 1$. Anywhere else two groups are equally likely, so a
+# If $z < 1$, the group must be 0. If $z > m$, it must be $m - 1$. Anywhere else two groups are equally likely, so a
 # doubt of $\log 2$ is left. Each of the two clear ends has probability $\frac{1}{2m}$, so
 #
 # $$I(Z; G) = \log m - \frac{m-1}{m} \log 2.$$
@@ -229,21 +229,21 @@ assert abs(tightened - by_classifier) < 1e-3, "(3) does not hold"
 print("holds: normalised rows do not loosen the bound; (3)")
 
 # %% [markdown]
-# ## Sampled estimates need $e^I$ samples
+# ## Sampled estimates need at least about $e^I$ samples
 #
 # Sometimes there is no sum to take, because the second variable is continuous or has too many values. Then $g'$ is
 # sampled, and you can choose among four estimators {cite:p}`poole2019variational`. Let $i$ and $j$ number the $n$
 # samples of a batch, and let the critic be fixed.
 #
 # **Donsker-Varadhan** is (1) from samples. The log of a sample mean is too low on average (Jensen), and it is
-# subtracted, so the estimate is too high.
+# subtracted, so the estimate is too high on average.
 #
 # **{term}`NWJ`** {cite:p}`nguyen2010estimating` follows from (1) by $\log x \le x - 1$, and is unbiased:
 #
 # $$\mathbb{E}_{p(z,g)}[T] - \mathbb{E}_{p(z)p(g)}[e^T] + 1.$$
 #
-# **{term}`InfoNCE`** {cite:p}`oord2018cpc` picks each sample's own group from the batch. The lower sum contains the upper
-# term, so the estimate is at most $\log n$:
+# **{term}`InfoNCE`** {cite:p}`oord2018cpc` picks each sample's own group from the batch. The denominator contains the
+# numerator, so each fraction is at most $n$ and the estimate at most $\log n$:
 #
 # $$\frac{1}{n} \sum_i \log \frac{e^{T(z_i, g_i)}}{\frac{1}{n} \sum_j e^{T(z_i, g_j)}}.$$
 #
@@ -300,12 +300,13 @@ tables.show(
 )
 
 # %% [markdown]
-# - **Donsker-Varadhan and SMILE say too much**, at 9.9 nats by 5.3 and 3.9. They are no lower bounds there, although the
-#   critic is perfect. SMILE's clipping alone adds 0.60 at 4.95 nats, with any number of samples.
+# - **Donsker-Varadhan and SMILE say too much**, at 9.9 nats by 5.3 and 3.9. They are no lower bounds there, although
+#   the critic is perfect. SMILE's clipping alone adds 0.60 at 4.95 nats, with any number of samples.
 # - **InfoNCE says too little.** It cannot say more than $\log 64 \approx 4.2$.
-# - **NWJ's expectation is right, but nearly every batch misses it.** Its second term has the mean 1. Most batches find
-#   almost nothing of it and read nearly 1 nat too much. Very rare batches find hundreds.
-# - **The exact marginal is right**, even with $2^{20}$ groups: $p(g)$ and the perfect critic are given here.
+# - **NWJ's expectation is right, but nearly every batch misses it.** Its second term has the mean 1. In most batches
+#   the mean of $e^T$ is near 0, so they read nearly 1 nat too much. In very rare ones it is in the hundreds.
+# - **The exact marginal is right**, even with $2^{20}$ groups: here $p(g)$ and the perfect critic are known, so the
+#   second term of (1) is $\log 1$.
 #
 # ### The spread
 #
@@ -359,15 +360,16 @@ if full:
 print("holds: four estimators fail beyond the log of the batch, the exact sum does not")
 
 # %% [markdown]
-# The four share a cause. The mean of $e^T$ is carried by pairs $(z, g')$ that fit by chance, and a pair does so with
-# a probability of about $e^{-I}$. To hold one, a batch needs about $e^I$ samples: 20,000 for ten nats.
-# {cite:t}`song2020understanding` prove that the variance grows exponentially in $I$. {cite:t}`mcallester2020limitations`
-# prove that nobody who has only $N$ samples finds a way out: a lower bound that holds with high confidence for every
-# distribution is at most of the order of $\log N$.
+# All four sampled estimators fail for one reason. The mean of $e^T$ is carried by pairs $(z, g')$ that fit by chance,
+# and a pair does so with a probability of about $e^{-I}$. To hold one, a batch needs about $e^I$ samples: 20,000 for
+# ten nats. {cite:t}`song2020understanding` prove that the variance grows exponentially in $I$.
+# {cite:t}`mcallester2020limitations` prove that nobody who has only $N$ samples finds a way out: a lower bound that
+# holds with high confidence for every distribution is at most of the order of $\log N$.
 #
-# **Four groups escape this limit**, because $p(g)$ is easy to count and its sum easy to take. With normalised rows the
-# estimate (3) is then a plain mean over samples. For a fixed critic it is unbiased for a value that cannot exceed $I$.
-# Two errors are left: the critic's, and the sampling error of a mean, which shrinks as $1/\sqrt n$.
+# **Four groups escape this limit.** $I$ is at most $\log 4$, so $e^I$ is at most 4, and $p(g)$ can be counted, so
+# nothing needs to be sampled. With normalised rows the estimate (3) is then a plain mean over samples. For a fixed
+# critic its expectation is a lower bound of $I$. Two errors are left: the critic's, and the sampling error of a mean,
+# which shrinks as $1/\sqrt n$.
 #
 # ## Only held-out samples count
 #
@@ -437,8 +439,9 @@ fig.legend(loc="outside upper center", ncols=2, frameon=False)
 plots.show()
 
 # %% [markdown]
-# On the training samples the bound climbs to about $H(G)$, twice the truth: the critic knows every group by heart. It can
-# even pass $H(G)$: an exercise asks why. On other samples the bound falls, the more the critic has learnt by heart.
+# On the training samples the bound climbs to about $H(G)$, twice the truth: the critic knows every group by heart. It
+# can even pass $H(G)$: an exercise asks why. On other samples the bound rises a little first. Then it falls, the more
+# the critic has learnt by heart.
 
 # %% tags=["claim"]
 last, best = curve.iloc[-1], curve["other samples"].max()
@@ -448,8 +451,8 @@ if full:
 print("holds: training samples say too much, other samples too little")
 
 # %% [markdown]
-# So each sample may have only one of three roles: **train** the critic, say when to **stop**, or **evaluate**.
-# `gru.mutual_information` rotates the roles:
+# So for any one critic a sample may have only one of three roles: **train** the critic, say when to **stop**, or
+# **evaluate**. `gru.mutual_information` rotates the roles:
 #
 # - Features are standardised first, because their scale matters to a network.
 # - There are four folds. Two train a critic, one says when to stop it, and one is evaluated.
@@ -514,18 +517,20 @@ if full:
     assert np.abs(np.mean(gap, axis=1)).max() < 0.05, "MINE and the classifier differ"
 
 # %% [markdown]
-# A critic has 500 training samples, 22 of each rare group, and must find four directions among 128. On average the errors
-# are on the low side, and where there is nothing, nothing is found. MINE and the classifier differ by less than 0.05 nats,
-# as (3) suggests.
+# A critic has 500 training samples, 22 of each rare group, and must find four directions among 128. On average the
+# errors are on the low side, and where there is nothing, nothing is found. MINE and the classifier differ by less
+# than 0.05 nats, as (3) suggests. SMILE's critic is trained with another loss. Whether that is why it misses more, we
+# didn't test.
 #
-# Read an estimate of MINE or the classifier as "at least", up to its sampling error. Compare two estimates only at the same
-# dimension and sample size: here the same 0.46 nats are read 0.28 nats apart in 4 and 128 dimensions. Never conclude
-# that high-dimensional features tell *little*.
+# Read an estimate of MINE or the classifier as "at least", up to its sampling error. Don't compare two estimates of
+# different dimensions or sample sizes: here the same 0.46 nats are read 0.28 nats apart in 4 and 128 dimensions.
+# Equal ones can still miss different parts. Never conclude that high-dimensional features tell *little*.
 #
 # ## A uniform marginal adds a constant
 #
-# The released code of the unlearning method draws $g'$ *uniformly* from the $K$ groups {cite:p}`demin2025group`. The proof
-# of (1) still works with $u(g) = 1/K$ in the place of $p(g)$, but the best critic then reaches another value:
+# The released code of MIU, the method of the next lessons, draws $g'$ *uniformly* from the $K$ groups
+# {cite:p}`demin2025group`. The proof of (1) still works with $u(g) = 1/K$ in the place of $p(g)$, but the best critic
+# then reaches another value:
 #
 # $$\begin{aligned} \mathbb{E} \log \frac{p(z,g)}{p(z)\,u(g)} &= I(Z; G) + \mathbb{E} \log \frac{p(g)}{1/K} \\
 # &= I(Z; G) + \log K - H(G). \end{aligned}$$
@@ -567,8 +572,8 @@ z_test = gru.extract_features(original, test)
 print(f"Each of the {len(z_test):,} test images has {z_test.shape[1]} features.")
 
 # %% [markdown]
-# We measure on test images, a quarter from each group. A group is a target with a background, $G = (Y, S)$, so the chain
-# rule says
+# We measure on test images. Here each group has a quarter of them, so $H(G)$ is $\log 4 = 1.386$ nats and not 0.985.
+# A group is a target with a background, $G = (Y, S)$, so the chain rule says
 #
 # $$\begin{aligned} I(Z; G) &= I(Z; Y) + I(Z; S \mid Y), \\
 # I(Z; S \mid Y) &= \sum_y p(y)\, I(Z; S \mid Y = y). \end{aligned}$$
@@ -629,8 +634,8 @@ if full:
 # ## Summary
 #
 # - Any critic bounds $I(Z; G)$ from below. The best one is $\log p(g \mid z)/p(g)$ plus a constant.
-# - With sampled groups, every estimator errs, and fails beyond the logarithm of the number of samples. It is too high
-#   (Donsker-Varadhan, SMILE), capped (InfoNCE), or right only by very rare batches (NWJ).
+# - With sampled groups, every estimator errs, and fails when $I$ is larger than the logarithm of the number of
+#   samples. It is too high (Donsker-Varadhan, SMILE), capped (InfoNCE), or right only by very rare batches (NWJ).
 # - Few groups allow the exact marginal. With normalised rows MINE's bound *is* that of a classifier.
 # - Use samples that neither trained nor stopped the critic. The estimate then errs downwards, more so in more
 #   dimensions. Check yours at your $d$, $n$ and $p(g)$. (For our features an exercise does so at $I = 0$.)

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # At full scale
 #
-# **Result.** One command is made to run the paper's experiment, from the downloaded files to its table beside the
-# reported one. We tried it on CPUs, with a small stand-in for the data: nothing has run on a real GPU, and no score of
-# ours on this page is from real Waterbirds. Six tenths of the work are the four models that the methods are compared
-# with. On one CPU core three seeds of Waterbirds take days, and CelebA months.
+# **Result.** One command is meant to run the paper's experiment, from the downloaded files to its table beside the
+# reported one. We tried it on CPUs, with a small stand-in for the data: nothing has run on a real GPU, and no score
+# of ours on this page is from real Waterbirds. 60% of the computing goes into the four models that the methods are
+# compared with. On one CPU core three seeds of Waterbirds take days, and CelebA months.
 #
 # **Question.** What does it take to run the paper's own experiments, from the download to its table?
 #
@@ -191,9 +191,9 @@ assert difference < 0.01, "our crop is not torchvision's"
 # bfloat16, so the trial asks for float32. (On one CPU that has them, training in bfloat16 took 0.81 of float32's time,
 # see {doc}`Speed <../speed>`.)
 #
-# The trial shows that files, rows and methods are in order. It skips full-size pictures, the larger cache and the
-# download of the weights. To try those, too, keep `--epochs 1`, drop `--image-size 64 --weights none`, and name another
-# `--out`. At 8 pictures a second on one core, that takes about two hours.
+# The trial shows that files and rows are in order, and that one method runs. It skips full-size pictures, the larger
+# cache and the download of the weights. To try those, too, keep `--epochs 1`, drop `--image-size 64 --weights none`,
+# and name another `--out`. At 8 pictures a second on one core, that takes about two hours.
 #
 # In a lesson we call what the command calls. Every flag is a field of `RunOptions`:
 
@@ -268,7 +268,7 @@ assert all(later[file] == when for file, when in runs.items()), "computed twice"
 assert (results.table["status"] == "ok").all()
 
 # %% [markdown]
-# ## Six tenths of the work are what the methods are compared with
+# ## 60% of the computing goes into what the methods are compared with
 #
 # The unit of work is a picture that is trained on: one forward and one backward pass through ResNet-18 at 224 pixels.
 #
@@ -302,8 +302,8 @@ caption = "Pictures that one seed trains on, in thousands. CelebA has the same f
 tables.show(thousands, caption, file="pictures")
 
 # %% [markdown]
-# **Six tenths are the four models that the methods are compared with.** Each of these models has thirty epochs, and a
-# method has ten.
+# **60% goes into the original, the two retrained models and the ceiling.** Each of these models has thirty epochs,
+# and a method has ten.
 #
 # The numbers are epochs times training set. They leave out four things:
 #
@@ -358,8 +358,8 @@ assert 1.5 < trial_hours < 2.5, (
 
 # %% [markdown]
 # CPU result: divide by your cores. GPU result: divide by your GPUs. The steps are in plain float32, in batches of 32,
-# without crops or loading. The command trains in bfloat16, so take the days as an order of size. On a laptop Waterbirds
-# takes days and CelebA months, so you want a GPU. With a GPU,
+# without crops or loading. The command trains in bfloat16. So the days are a rough estimate, right within a factor of
+# a few. They fall with your cores only while several models train side by side. You want a GPU. With a GPU,
 #
 # - `--precision bfloat16` is for hardware that has it, and `float16` for a GPU without it, such as Colab's T4;
 # - several GPUs train each model together: `torchrun --nproc-per-node 2 -m gru_lite run ...`;
@@ -532,14 +532,15 @@ for title in ("Waterbirds", "FairFace"):
     gru.check_claim(f"{title}: doing nothing is behind even by its bound", [behind])
 
 # %% [markdown]
-# On CelebA doing nothing is ahead by 0.6 points, by its bound. CelebA's bounds are too high by up to 0.8 points, so the
-# reported table doesn't decide it. On Waterbirds and FairFace doing nothing is behind, even by its bound.
+# On CelebA doing nothing is ahead by 0.6 points, by its bound. CelebA's bounds are too high by up to 0.8 points, so
+# the reported table doesn't decide it. On Waterbirds and FairFace doing nothing is behind the best method, even by
+# its bound.
 #
-# The bounds also tell *what* the paper's gaps are measured against. No row breaks the bound by more than rounding if
-# the {term}`reference` is Retrain + REWEIGHT, as ours is. Suppose that rows without REWEIGHT were compared with plain
-# {term}`Retrain <retrain>`. Then two of FairFace's would lie above their bounds: L1-sparse (98.3, at most 94.3) and MIU
-# without REWEIGHT (98.1, at most 95.2). The released code makes that second comparison by default. In the authors'
-# code, change the reference to Retrain + REWEIGHT before you compare your table with its table.
+# The bounds also tell *what* the paper's gaps are measured against: Retrain + REWEIGHT, as ours are. With that
+# {term}`reference` every printed gap is at or below its bound, up to rounding. With plain {term}`Retrain <retrain>`
+# as the reference of rows without REWEIGHT, two of FairFace's would lie above theirs: L1-sparse without REWEIGHT
+# (printed 98.3, at most 94.3) and MIU without REWEIGHT (printed 98.1, at most 95.2). The authors' code compares rows
+# without REWEIGHT with plain Retrain by default. If you use it, change the reference to Retrain + REWEIGHT first.
 
 # %% [markdown]
 # ## Your table beside the paper's: the original first, the methods last
@@ -567,15 +568,16 @@ assert np.allclose(results.table["EO"], results.table["EO_paper"]), "of Waterbir
 #
 # The published hyperparameters, MIU and SalUn as released, and bfloat16 are there. So read your table in this order:
 #
-# 1. **The original.** Does a reported {term}`RA`, {term}`TA` or GA lie outside of your own ± interval? Then everything
-#    below starts elsewhere, and you shouldn't go on to compare methods. This is a rule of thumb, since the reported
-#    means have no intervals.
-# 2. **The references.** Two retrained models of one seed differ as *retrain + REWEIGHT* and *ceiling* do. A difference
-#    to the paper that isn't larger can be training randomness. `--references 3` measures it better. On Waterbirds UA
-#    and MIA rest on 28 images ({doc}`08_a_fair_table`).
-# 3. **MIA.** Compare it only if yours is scored in bfloat16, too.
-# 4. **Avg. Gap, between no-op and ceiling.** It is a distance to *our* reference, not to theirs. So it can agree when
-#    all scores differ, and the reverse. Compare it with your own no-op and ceiling first.
+# 1. **The original.** Does a reported {term}`RA`, {term}`TA` or GA lie outside of your own ± interval? Then
+#    everything below starts elsewhere, and you shouldn't go on to compare methods. This is a rule of thumb, since the
+#    reported means have no intervals.
+# 2. **The references.** The difference between your rows *retrain + REWEIGHT* and *ceiling* is training randomness
+#    alone. A difference to the paper that isn't larger can be the same. `--references 3` measures it better. On
+#    Waterbirds UA and MIA rest on 28 images ({doc}`08_a_fair_table`).
+# 3. **MIA.** Compare it only if yours is scored in bfloat16, too. A run in float16 or float32 is scored in that
+#    precision.
+# 4. **Avg. Gap, between no-op and ceiling.** It is a distance to *our* reference, not to theirs. So two tables can
+#    have the same Avg. Gap and different scores. Compare it with your own no-op and ceiling first.
 # 5. **Only then the order of methods**, with the paired tests below your own table. Three seeds rarely support one.
 #
 # The reported table has no ceiling, either. If your numbers differ, that alone says neither that the paper is
@@ -585,9 +587,10 @@ assert np.allclose(results.table["EO"], results.table["EO_paper"]), "of Waterbir
 # ## Summary
 #
 # - Download, `prepare`, `run`. The group counts tell whether the download is whole.
-# - Pictures are decoded once. The crops on the device are torchvision's; the square that is kept costs some sharpness.
+# - Pictures are decoded once. The crops on the device are torchvision's; the square that is kept costs some
+#   sharpness.
 # - A trial of one epoch comes first, in a folder of its own. Finished runs are never computed twice.
-# - Six tenths of the work are the original and the retrained models. They make the table readable.
+# - 60% of the computing goes into the original and the retrained models. They make the table readable.
 # - MIA depends on the precision, the reported EO has four groups, and an Avg. Gap from means is an upper bound.
 #
 # ## Questions
@@ -717,7 +720,7 @@ for text in (missing, cut):
 assert first.name in missing and second.name in cut
 
 # %% [markdown]
-# Both messages name the file, so you can restore this file alone. Nothing was trained before.
+# Both messages name the file, so you can restore this file alone. The error comes before any training starts.
 #
 # :::{answer-end}
 # :::

@@ -9,10 +9,13 @@ import pytest
 from gru_lite import InputError, checks
 
 SPREAD = 2.5
+DIFFERENCES = [-3 * math.sqrt(19 / 20), 3 * math.sqrt(19 / 20)] * 10
 TRUE = {  # by hand, or as the lesson's solution finds them
     "ex-negated-logits": (7.5, {"original": 92.5}),
     "ex-other-reference": (3, {}),
     "ex-how-many-seeds": (27, {"spread": SPREAD}),  # t_26 = 2.056: 2.056 * 2.5 / sqrt(27) = 0.989
+    # standard deviation 3; (1.96 + 0.84)^2 * 9 = 71 by the normal law, the t of 20 seeds is larger
+    "ex-seeds-for-a-point": (79, {"differences": DIFFERENCES}),
     "ex-ess-alarm": ({"Waterbirds": False, "WaterDigits": True}, {}),
     "ex-wider-overlap": (lambda m: math.log(m) - 4 / 3 / m * math.log(2) - (1 - 2 / m) * math.log(3), {}),
 }
@@ -26,6 +29,9 @@ MISTAKES = [
     ("ex-how-many-seeds", 26, r"1\.01 points"),
     ("ex-how-many-seeds", 40, "so are fewer"),
     ("ex-how-many-seeds", 27.5, "whole"),
+    ("ex-seeds-for-a-point", 40, "four times as many"),
+    ("ex-seeds-for-a-point", 35, "every other time"),
+    ("ex-seeds-for-a-point", 20, r"20 seeds would show 2\.0 points"),
     ("ex-ess-alarm", {"Waterbirds": True, "WaterDigits": True}, "Waterbirds: put one"),
     ("ex-ess-alarm", {"Waterbirds": False, "WaterDigits": False}, "WaterDigits: put one"),
     ("ex-wider-overlap", lambda m: TRUE["ex-wider-overlap"][0](m) / math.log(2), "bits"),

@@ -337,3 +337,16 @@ def test_the_lesson_has_a_twin_and_runs(lesson, monkeypatch, capsys):
     said = capsys.readouterr().out
     assert "ratio 0.9: 3838 images, effective 2847" in said
     assert "3,838" in lesson.read_text() and "2,850" in lesson.read_text()
+
+
+def test_the_numbers_of_the_methods_in_the_readme():
+    large, _ = gru.read_record("waterdigits_large_methods")
+    times, _ = gru.read_record("waterdigits_large_times")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([^|]+?) \| ([\d.]+) ± ([\d.]+) \| ([\d.]+) \|$", readme, flags=re.M)
+    assert len(rows) > 3
+    of_row = {label(*key): part["avg_gap_refs"] for key, part in large.groupby(["method", "sampling"])}
+    share = {label(*key): part["share"].item() for key, part in times.groupby(["method", "sampling"])}
+    for name, *numbers in rows:
+        mean, half = gru.mean_interval(of_row[name])
+        assert numbers == [f"{mean:.1f}", f"{half:.1f}", f"{share[name]:.2f}"], name

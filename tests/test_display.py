@@ -16,6 +16,7 @@ from gru_lite import plots, tables
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "book" / "_tools"))
 import lesson_pages
+import lessons
 
 FRAME = pd.DataFrame(
     {"Avg. Gap": [90.125, 97.0, np.nan], "half": [1.25, 0.5, np.nan], "seeds": [10, 1200, 3]},
@@ -43,11 +44,11 @@ def test_a_table_as_html(monkeypatch):
     assert (
         "&lt;b&gt; &amp; c" in html and "<b>" not in html and 'aria-label="Points, &quot;all&quot;."' in html
     )
-    # One range for the column: from 0, where the line stands, to 97.5.
+    # One range for the column: from 88.875 to 97.5.
     bars = [tuple(map(float, bar)) for bar in re.findall(r'<rect x="([\d.]+)" width="([\d.]+)"', html)]
-    expected = [(100 * 88.875 / 97.5, 250 / 97.5), (100 * 96.5 / 97.5, 100 / 97.5)]
+    expected = [(0, 250 / 8.625), (100 * 7.625 / 8.625, 100 / 8.625)]
     np.testing.assert_allclose(bars, expected, atol=0.05)
-    assert html.count('class="zero"') == 2
+    assert 'class="zero"' not in html
     data = re.search(r'download="gaps.csv" href="data:text/csv;base64,([^"]+)"', html).group(1)
     pd.testing.assert_frame_equal(pd.read_csv(io.BytesIO(base64.b64decode(data)), index_col=0), FRAME)
 
@@ -128,3 +129,32 @@ def test_cells_of_a_wide_table_say_their_column(monkeypatch):
     cells = re.findall(r'<td data-label="(.*?)">(\d)</td>', folded)
     assert cells == [(name, str(k + 1)) for k, name in enumerate(["&lt;A&gt;", "B", "C", "D"] * 2)]
     assert re.sub(r' data-label="[^"]*"| folds', "", folded) == shown[0]
+
+
+def test_the_bars_of_differences_share_a_range_with_zero():
+    frame = pd.DataFrame({"change": [3.0, -1.0], "half": [1.0, 0.5]}, index=["a", "b"])
+    found = tables._bars(frame, ["change"], {"change": "half"})["change"]
+    # from -1.5 to 4: zero is at 1.5 / 5.5
+    np.testing.assert_allclose(found, [(3.5 / 5.5, 1, 1.5 / 5.5), (0, 1 / 5.5, 1.5 / 5.5)])
+    above = tables._bars(frame + 10, [], {"change": "half"})["change"]
+    assert all(zero is None for *_, zero in above)
+
+
+@pytest.mark.parametrize("path", sorted(lessons.EXECUTED.glob("*.ipynb")), ids=lambda path: path.stem)
+def test_no_lesson_is_read_for_longer_than_35_minutes(path):
+    assert 5 < lesson_pages.reading_minutes(lesson_pages.read_notebook(path)) <= 35
+
+
+def test_what_draws_a_figure_is_folded_where_nothing_in_sight_needs_it():
+    table = "rows = {'a': 1}\ntables.show(rows, 'caption')"
+    uses = "print(rows)"
+    makes = "rows = {}\nprint(rows, [rows for rows in ()])"
+    maybe = "if full:\n    rows = {}\nprint(rows)"
+    claim = ({"tags": ["claim"]}, "assert rows")
+    kinds = lesson_pages.kinds_of
+    assert kinds([({}, table), ({}, uses)]) == ["code", "code"]
+    assert kinds([({}, table), ({}, makes), ({}, uses)]) == ["table", "code", "code"]
+    assert kinds([({}, table), ({}, maybe)]) == ["code", "code"]
+    assert kinds([({}, table), claim]) == ["table", "claim"]
+    function = "def of(a):\n    rows = [a]\n    return rows"
+    assert kinds([({}, table), ({}, function)]) == ["table", "code"]

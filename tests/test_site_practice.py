@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from built_site import MARKS, SITE, open_page
+from built_site import MARKS, PAGES, SITE, open_page
 
 import gru_lite as gru
 
@@ -134,6 +134,17 @@ def test_a_wide_table_folds_on_a_phone(page, base):
     )
     page.set_viewport_size({"width": 1440, "height": 900})
     assert first.evaluate("cell => getComputedStyle(cell, '::before').content") == "none"
+
+
+@pytest.mark.parametrize("lesson", [name for name in PAGES if name.startswith("book/executed/")])
+def test_every_table_fits_the_page(page, base, lesson):
+    open_page(page, base + lesson)
+    page.evaluate("document.querySelectorAll('button.uncover').forEach(button => button.click())")
+    page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
+    wide = "all => all.filter(t => t.scrollWidth > t.clientWidth + 1).map(t => t.innerText.slice(0, 60))"
+    for width in (1280, 360):
+        page.set_viewport_size({"width": width, "height": 740})
+        assert page.locator(".numbers").evaluate_all(wide) == [], width
 
 
 @pytest.mark.parametrize("has_scripts", [True, False])

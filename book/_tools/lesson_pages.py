@@ -24,7 +24,7 @@ FOLDER = "book/executed/"
 WORDS_A_SECOND = 3.0
 SECONDS_A_LINE = 3
 SECONDS_A_FIGURE = 30
-BARS = '<p class="table-note">A bar is the interval above it, the tick is 0, and each column has a scale.</p>'
+BARS = '<p class="table-note">A bar is the interval above it, a tick is 0, and each column has a scale.</p>'
 # From so many columns on a table folds on a narrow screen.
 FOLDED_FROM = 3
 # In which no text becomes a link.
@@ -186,26 +186,40 @@ def kinds_of(cells):
         kinds.append(kind)
     needed = set()
     for k in reversed(range(len(cells))):
-        if kinds[k] in ("figure", "table") and names_in(cells[k][1], ast.Store) & needed:
+        if kinds[k] not in ("figure", "table", "code"):
+            continue
+        assigned, used = names_of(cells[k][1])
+        if assigned & needed:
             kinds[k] = "code"
         if kinds[k] == "code":
-            needed |= names_in(cells[k][1], ast.Load)
+            needed = needed - assigned | used
     return kinds
 
 
-def names_in(source, context):
-    """The names that code assigns (ast.Store), outside of functions, or uses (ast.Load)."""
-    nodes_of = [ast.parse(source)]
-    found = set()
-    while nodes_of:
-        node = nodes_of.pop()
-        if isinstance(node, ast.FunctionDef) and context is ast.Store:
-            found.add(node.name)
-            continue
-        if isinstance(node, ast.Name) and isinstance(node.ctx, context):
-            found.add(node.id)
-        nodes_of += ast.iter_child_nodes(node)
-    return found
+def targets_of(assignment):
+    """The names that an assignment gives a value to."""
+    targets = [node for target in assignment.targets for node in ast.walk(target)]
+    return {node.id for node in targets if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+
+
+def names_of(source):
+    """(the names that code assigns, those that it uses and has from code before it)."""
+    assigned, used = set(), set()
+    for statement in ast.parse(source).body:
+        nodes_of = list(ast.walk(statement))
+        names = [node for node in nodes_of if isinstance(node, ast.Name)]
+        own = {node.arg for node in nodes_of if isinstance(node, ast.arg)}  # of functions
+        of_loops = [node.target for node in nodes_of if isinstance(node, ast.comprehension | ast.For)]
+        own |= {name.id for target in of_loops for name in ast.walk(target) if isinstance(name, ast.Name)}
+        stored = {name.id for name in names if isinstance(name.ctx, ast.Store)}
+        is_function = isinstance(statement, ast.FunctionDef)
+        # Inside, `rows = 1` makes a name of its own; `rows[k] = 1` uses one.
+        if is_function or isinstance(statement, ast.For | ast.With):
+            own |= {name for node in nodes_of if isinstance(node, ast.Assign) for name in targets_of(node)}
+        used |= {name.id for name in names if isinstance(name.ctx, ast.Load)} - own - assigned
+        if not isinstance(statement, ast.If | ast.While | ast.Try):  # what may not run assigns nothing
+            assigned |= {statement.name} if is_function else stored
+    return assigned, used
 
 
 def only_shows(source):
@@ -287,6 +301,21 @@ def adapt_tables(app, doctree, docname):
         node.parent.replace(node, nodes.raw("", text, format="html"))
 
 
+def fold_tables(app, doctree):
+    """Prepare the tables of text for narrow screens, too, where a row becomes a block."""
+    if not app.env.docname.startswith(FOLDER):
+        return
+    for table in doctree.findall(nodes.table):
+        head, *rows = table.findall(nodes.row)
+        if len(head.children) < FOLDED_FROM:
+            continue
+        table["classes"].append("fold")
+        for row in rows:
+            for name, cell in zip(head.children[1:], row.children[1:]):
+                if cell.children and name.astext():
+                    cell[0].insert(0, nodes.inline("", name.astext() + ": ", classes=["column"]))
+
+
 def labelled(table):
     """Say in each cell of a wide table of which column it is, for narrow screens, which show no head."""
     head, rows = table.split("</thead>")
@@ -322,6 +351,7 @@ def setup(app):
     app.connect("doctree-read", add_links)
     app.connect("doctree-read", link_lessons)
     app.connect("doctree-read", fold_code)
+    app.connect("doctree-read", fold_tables)
     app.connect("doctree-resolved", inline_figures)
     app.connect("doctree-resolved", adapt_tables)
     # After Sphinx has numbered them through the whole book.

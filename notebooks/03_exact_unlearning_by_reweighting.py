@@ -347,8 +347,9 @@ gru.check_claim("less than half of its loss comes back", half - other["reweight"
 # Why it helps a group whose weight is 1, we don't know.
 # ### On one seed the model is right on all 18 images, and on half of the new ones
 #
-# At ratio 0.9 the model sees the same 18 images about ten times in each epoch. It can learn what the group looks like, or it
-# can learn these 18 images. We train one of the recorded models again and test it on the 18 and on new images.
+# At ratio 0.9 the model sees the same 18 images about ten times in each epoch. It can learn what the group looks
+# like, or it can learn these 18 images. We train one of the recorded models again and test it on the 18 and on new
+# images. (An epoch has as many steps as without REWEIGHT. That is also what `fit` does by itself.)
 
 # %%
 equal_steps = -(-n_retain // config.batch_size)  # an epoch over R, rounded up
@@ -408,10 +409,11 @@ caption = "Difference of the group's accuracy in points, ten seeds, and p before
 tables.show(lead, caption, {"p": 2, "p (Holm)": 2}, signed=columns[:1], intervals={columns[0]: "±"})
 
 # %% [markdown]
-# At ratio 0.9 top-up is ahead by 3.5 points (± 3.2). If there were no difference, one at least this large would have the
-# chance p = 0.03. But this is one of three comparisons, and {term}`Holm's correction` raises its p to 0.10. We found the lead
-# by looking at the data, so it needs a test on fresh seeds, with one question written down beforehand: is the difference at
-# 0.9 other than zero on seeds 10 to 19?
+# At ratio 0.9 top-up is ahead by 3.5 points (± 3.2). If there were no difference, one at least this large would have
+# the chance p = 0.03. But this is one of three comparisons, and the more of them you make, the easier one comes out
+# small by chance. {term}`Holm's correction` allows for that: it raises this p to 0.10. We found the lead by looking
+# at the data, so it needs a test on fresh seeds, with one question written down beforehand: is the difference at 0.9
+# other than zero on seeds 10 to 19?
 #
 # :::{predict}
 # Will the interval of ten fresh seeds contain 0? Will it contain 3.5?

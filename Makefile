@@ -12,8 +12,6 @@ elapsed = @echo "make $@: done in $$(( $$(date +%s) - $(START) )) s"
 SITE := $(shell find _config.yml _toc.yml CITATION.cff CONTRIBUTING.md book gru_lite notebooks results -type f ! -name '*.pyc' ! -name '*.partial' 2>/dev/null)
 
 .PHONY: help venv twins lessons book figure site test lint units smoke claims oldest newest lock pdf release assignments grade clean
-# Where `make oldest` and `make newest` install other versions than the lock's.
-OTHER = _build/$@
 
 help: ## list the targets (at once)
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -92,10 +90,14 @@ claims: .venv/.stamp ## every checked claim under other arithmetics and seeds (h
 	$(PY) book/_tools/claims.py
 	$(elapsed)
 
+# Other versions than the lock's, in an environment of their own.
+OTHER = _build/$@
 oldest: RESOLUTION := lowest-direct
 newest: RESOLUTION := highest
+
 oldest: .venv/.stamp ## the units with the lowest versions that pyproject.toml allows (5 min, 6 GB)
 	$(other-versions)
+
 newest: .venv/.stamp ## the units with the newest versions that pyproject.toml allows (5 min, 6 GB)
 	$(other-versions)
 

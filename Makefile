@@ -9,11 +9,9 @@ LOCK := --universal --python-version 3.11 --no-header --no-annotate --no-emit-in
 START := $(shell date +%s)
 elapsed = @echo "make $@: done in $$(( $$(date +%s) - $(START) )) s"
 # What the built site depends on. The notebooks are written by `make book` before this list is read again.
-SITE := $(shell find _config.yml _toc.yml CITATION.cff book gru_lite notebooks results -type f ! -name '*.pyc' ! -name '*.partial' 2>/dev/null)
+SITE := $(shell find _config.yml _toc.yml CITATION.cff CONTRIBUTING.md book gru_lite notebooks results -type f ! -name '*.pyc' ! -name '*.partial' 2>/dev/null)
 
-.PHONY: help venv twins lessons book figure site test lint units smoke claims oldest lock pdf assignments grade clean
-# Where the lowest versions of pyproject.toml are installed, and what is measured for the claims.
-OLDEST := _build/oldest
+.PHONY: help venv twins lessons book figure site test lint units smoke claims oldest newest lock pdf release assignments grade clean
 
 help: ## list the targets (at once)
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -64,6 +62,7 @@ _build/.site: .venv/.stamp $(SITE)
 	@rm -rf _build/html _build/.doctrees $@
 	@mkdir -p _build
 	@NO_COLOR=1 .venv/bin/jupyter-book build . --all -W --keep-going > _build/site.log 2>&1 || { grep -E 'WARNING|ERROR|Error' _build/site.log || tail -20 _build/site.log; echo "the site was not built; all of it: _build/site.log"; exit 1; }
+	@$(PY) book/_tools/site_check.py
 	@touch $@
 
 test: .venv/.stamp ## everything that CI runs: lint, units, lessons in profile smoke, the site in a browser (10 min on two cores)
@@ -91,13 +90,25 @@ claims: .venv/.stamp ## every checked claim under other arithmetics and seeds (h
 	$(PY) book/_tools/claims.py
 	$(elapsed)
 
+# Other versions than the lock's, in an environment of their own.
+OTHER = _build/$@
+oldest: RESOLUTION := lowest-direct
+newest: RESOLUTION := highest
+
 oldest: .venv/.stamp ## the units with the lowest versions that pyproject.toml allows (5 min, 6 GB)
-	@test -x $(OLDEST)/bin/python || .venv/bin/uv venv --quiet --python $(PY) $(OLDEST)
-	.venv/bin/uv pip compile --quiet --resolution lowest-direct $(LOCK:--universal=) --extra test --extra text --extra cluster pyproject.toml -o $(OLDEST)/requirements.txt
-	.venv/bin/uv pip sync --quiet --python $(OLDEST)/bin/python $(OLDEST)/requirements.txt
-	.venv/bin/uv pip install --quiet --python $(OLDEST)/bin/python --no-deps -e .
-	$(OLDEST)/bin/python -m pytest tests -m "not lessons and not site and not book" $(PARALLEL)
+	$(other-versions)
+
+newest: .venv/.stamp ## the units with the newest versions that pyproject.toml allows (5 min, 6 GB)
+	$(other-versions)
+
+define other-versions
+	@test -x $(OTHER)/bin/python || .venv/bin/uv venv --quiet --python $(PY) $(OTHER)
+	.venv/bin/uv pip compile --quiet --upgrade --resolution $(RESOLUTION) --python $(OTHER)/bin/python --extra test --extra text --extra cluster pyproject.toml -o $(OTHER)/requirements.txt
+	.venv/bin/uv pip sync --quiet --python $(OTHER)/bin/python $(OTHER)/requirements.txt
+	.venv/bin/uv pip install --quiet --python $(OTHER)/bin/python --no-deps -e .
+	$(OTHER)/bin/python -m pytest tests -m "not lessons and not site and not book" $(PARALLEL)
 	$(elapsed)
+endef
 
 lock: .venv/.stamp ## write requirements.txt from pyproject.toml, keeping pins that still fit (10 s; newest: rm requirements.txt first)
 	@echo uv | .venv/bin/uv pip compile --quiet $(LOCK) --all-extras pyproject.toml - -o requirements.txt
@@ -106,6 +117,10 @@ lock: .venv/.stamp ## write requirements.txt from pyproject.toml, keeping pins t
 pdf: .venv/.stamp ## the site, with the book and each lesson as PDF in it (2 min; needs Chromium)
 	@$(MAKE) --no-print-directory _build/.site
 	@$(PY) book/_tools/pdf.py
+	$(elapsed)
+
+release: pdf ## wheel, source, PDF and notebooks into dist/ (3 min; TAG=v0.1.0: checks the version, too)
+	@$(PY) book/_tools/release.py $(TAG)
 	$(elapsed)
 
 assignments: .venv/.stamp ## student notebooks, solutions and Gradescope packages into build/assignments (20 s)
@@ -118,5 +133,5 @@ grade: .venv/.stamp ## grade a folder of submissions: make grade FROM=DIR [HW=hw
 	$(elapsed)
 
 clean: ## remove what was built, except .venv (at once)
-	rm -rf _build build
+	rm -rf _build build dist
 	$(elapsed)

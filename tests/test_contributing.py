@@ -30,8 +30,9 @@ def blocks(text, language):
 
 
 def example(name):
-    """The file that a block of Python names in its first line, without that line."""
-    (found,) = [body for body in blocks(GUIDE, "python") if body.startswith(f"# {name}\n")]
+    """The file that a block of Python or Markdown names in its first line, without that line."""
+    examples = blocks(GUIDE, "python") + blocks(GUIDE, "markdown")
+    (found,) = [body for body in examples if body.startswith((f"# {name}\n", f"<!-- {name} -->\n"))]
     return found.split("\n", 1)[1]
 
 
@@ -129,6 +130,7 @@ def said(manifest, tmp_path_factory):
     """What a copy of the package says, to which the method, the data set and the score are added."""
     folder = tmp_path_factory.mktemp("copy")
     shutil.copytree(ROOT / "gru_lite", folder / "gru_lite", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "_toc.yml", folder)
     for name in (
         "gru_lite/methods/neggrad_plus.py",
         "gru_lite/data/shapes.py",
@@ -200,7 +202,8 @@ def test_commands_of_the_pages_are_understood(said):
 def test_files_that_the_pages_name_exist():
     for page in PAGES[:2]:
         text = page.read_text(encoding="utf-8")
-        named = {link for link in re.findall(r"\]\(([^)#]+)\)", text) if ":" not in link}
+        prose = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
+        named = {link for link in re.findall(r"\]\(([^)#]+)\)", prose) if ":" not in link}
         made = set(re.findall(r"^# (\S+\.py)$", GUIDE, flags=re.M))  # the examples themselves
         named |= set(re.findall(r"`((?:gru_lite|tests|book|results|notebooks)/[\w./]+)`", text)) - made
         missing = [name for name in named if name.isascii() and not (ROOT / name).exists()]
@@ -337,6 +340,68 @@ def test_the_lesson_has_a_twin_and_runs(lesson, monkeypatch, capsys):
     said = capsys.readouterr().out
     assert "ratio 0.9: 3838 images, effective 2847" in said
     assert "3,838" in lesson.read_text() and "2,850" in lesson.read_text()
+
+
+@pytest.mark.book
+@pytest.mark.slow
+def test_the_page_is_built(tmp_path):
+    """In a small book of its own, with what it leads to. That the line in _toc.yml fits, `said` has found."""
+    shutil.copytree(ROOT / "book", tmp_path / "book")
+    for name in ("_config.yml", "CITATION.cff", "CONTRIBUTING.md", "gru_lite", "notebooks", "results"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "book" / "tutorials.md").write_text(example("book/tutorials.md"), encoding="utf-8")
+    pages = ["book/glossary", "book/references", "book/executed/08_a_fair_table"]
+    contents = "".join(f"  - file: {name}\n" for name in pages)
+    (tmp_path / "_toc.yml").write_text(f"format: jb-book\nroot: book/tutorials\nchapters:\n{contents}")
+    words = [Path(sys.executable).with_name("jupyter-book"), "build", tmp_path, "--all"]
+    done = subprocess.run(words, env=os.environ | {"NO_COLOR": "1"}, capture_output=True, text=True)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0 and not re.findall(r"tutorials.*(?:WARNING|ERROR).*", said), said[-2000:]
+    page = (tmp_path / "_build" / "html" / "book" / "tutorials.html").read_text(encoding="utf-8")
+    table = pd.concat(gru.read_record(f"waterdigits_{name}")[0] for name in ("requests", "fresh_seeds"))
+    harm = gru.select(table, "original", 0.9)["GA"] - gru.select(table, "retrain", 0.9)["GA"]
+    assert f"is {harm.mean():.1f} points" in page and f"{len(harm)} seeds)" in page
+    for link in ("glossary.html#term-Avg.-Gap", "references.html#", "executed/08_a_fair_table.html"):
+        assert f'href="{link}' in page, link
+
+
+# What its solution ends with -> points and message.
+ANSWERS = {
+    "right": ("", 2, "All tests passed."),
+    "F": ("left = len(split.forget)", 1, "left counts the images of F"),
+    "weights": ("effective = len(split.retain)", 1, "effective ignores the weights"),
+    "form": ("left = 'many'", 1, "left isn't a number"),
+}
+
+
+@pytest.mark.slow
+def test_the_assignment_is_built_and_graded(tmp_path):
+    pytest.importorskip("otter", reason="needs the extra `course`")
+    (tmp_path / "hw9.py").write_text(example("assignments/hw9.py"), encoding="utf-8")
+    folder, built, course = tmp_path / "submissions", tmp_path / "built", ROOT / "assignments" / "course.py"
+    build = f"import course, pathlib; course.SOURCES = pathlib.Path({str(tmp_path)!r})\n"
+    build += f"course.build(pathlib.Path({str(built)!r}))"
+    grade = [course, "grade", folder, "--assignment", "hw9", "--size", "trial"]
+    grade += ["--built", built, "--out", tmp_path / "grades.csv"]
+
+    def run(*words):
+        done = subprocess.run([sys.executable, *words], cwd=course.parent, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    run("-c", build)
+    folder.mkdir()
+    solution = json.loads((built / "hw9" / "hw9_solution.ipynb").read_text())
+    for name, (answer, _, _) in ANSWERS.items():
+        cells = [dict(cell) for cell in solution["cells"]]
+        cell = next(cell for cell in cells if "left = len" in "".join(cell["source"]))
+        cell["source"] = "".join(cell["source"]) + f"\n{answer}"
+        (folder / f"{name}.ipynb").write_text(json.dumps(solution | {"cells": cells}))
+    shutil.copy(built / "hw9" / "student" / "hw9.ipynb", folder / "starter.ipynb")
+    run(*grade)
+    rows = pd.read_csv(tmp_path / "grades.csv").set_index("file")
+    for name, (_, points, said) in (ANSWERS | {"starter": ("", 0, "left has no answer yet")}).items():
+        row = rows.loc[f"{name}.ipynb"]
+        assert row["total"] == points and said in row["what happened"], f"{name}: {dict(row)}"
 
 
 def test_the_numbers_of_the_methods_in_the_readme():

@@ -1,8 +1,11 @@
 """The files that say what to install agree with each other."""
 
+import json
+import os
 import re
 import subprocess
 import sys
+import sysconfig
 import tomllib
 from pathlib import Path
 
@@ -11,6 +14,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+
+import gru_lite as gru
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -54,10 +59,8 @@ def test_environment_agrees_with_pyproject():
 
 
 def test_one_version():
-    import gru_lite
-
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    assert gru_lite.__version__ == PROJECT["version"] == citation["version"]
+    assert gru.__version__ == PROJECT["version"] == citation["version"]
 
 
 def test_files_name_no_machine():
@@ -99,3 +102,55 @@ def test_package_imports_without_extras():
     code = IMPORT_ALL.format(refused=sorted(refused))
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
+
+
+# What a reader does who has the wheel alone. Prints where the package lies, and what it read.
+WITHOUT_CHECKOUT = """
+import json, sys
+import gru_lite as gru
+from gru_lite.experiment.store import provenance
+bench = gru.load("waterdigits")
+records = {name: [*gru.read_record(name)[0].shape] for name in sys.argv[1:]}
+said = {"place": gru.__file__, "path": sys.path, "records": records, "images": len(bench.train)}
+print(json.dumps(said | {"tuned": str(gru.tuned("miu")), "commit": provenance()["commit"]}))
+"""
+
+
+@pytest.mark.slow
+def test_the_wheel_needs_no_checkout(tmp_path):
+    """In a fresh environment and an empty folder. Only its dependencies come from this environment."""
+    wheels, place, empty = tmp_path / "wheels", tmp_path / "env", tmp_path / "empty"
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))}
+
+    def run(*words, cwd=empty):
+        done = subprocess.run(
+            [*map(str, words)], cwd=cwd, env=environment, capture_output=True, text=True
+        )  # fmt: skip
+        assert done.returncode == 0, f"{words}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    empty.mkdir()
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)  # somebody else's repository
+    run(sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", wheels, cwd=ROOT)
+    (wheel,) = wheels.iterdir()
+    assert wheel.stat().st_size < 1_000_000
+    run(sys.executable, "-m", "venv", place)
+    bin = place / ("Scripts" if sys.platform == "win32" else "bin")
+    run(bin / "python", "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", wheel)
+    # A folder that a .pth names isn't searched for further ones, so this checkout isn't found through it.
+    (site,) = place.rglob("site-packages")
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+
+    names = sorted(file.stem for file in (ROOT / "results").glob("*.csv"))
+    assert "waterdigits_requests" in names
+    said = json.loads(run(bin / "python", "-c", WITHOUT_CHECKOUT, *names))
+    assert Path(said["place"]) == site / "gru_lite" / "__init__.py" and str(ROOT) not in said["path"]
+    assert said["records"] == {name: [*gru.read_record(name)[0].shape] for name in names}
+    assert said["images"] == len(gru.load("waterdigits").train)
+    assert said["tuned"] == str(gru.tuned("miu")) and said["commit"] == "unknown"
+
+    assert "prepare" in run(bin / "gru-lite", "--help") == run(bin / "python", "-m", "gru_lite", "--help")
+    trial = "run --benchmark waterdigits_small --methods finetune --epochs 1 --seeds 1 --jobs 1"
+    assert "fine-tune" in run(bin / "gru-lite", *trial.split(), "--out", "trial", "--record", "record.csv")
+    assert "# commit: unknown\n" in (empty / "record.csv").read_text()
+    assert (empty / "trial" / "table.csv").is_file()

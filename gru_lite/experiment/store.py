@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,8 @@ from ..train.parallel import is_main
 
 # The status of a method whose tuning found nothing: it is not run.
 FAILED_SEARCH = "failed search: no trial was better than doing nothing"
+ROOT = Path(__file__).parents[2]  # of a checkout
+PACKAGED = Path(__file__).parents[1] / "results"  # of an installed wheel alone
 FIELDS = set("method sampling ratio seed config n_forget scores seconds status".split())  # of a run.json
 
 
@@ -152,7 +155,7 @@ def record(table: pd.DataFrame, file: str | Path, command: str) -> None:
 
 
 def read_record(name: str) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Read a recorded table of the repository's folder results/.
+    """Read a recorded table of the book: a file of the repository's folder results/, or of the wheel's.
 
     Args:
         name: of the table, without its folder and ".csv".
@@ -160,7 +163,7 @@ def read_record(name: str) -> tuple[pd.DataFrame, dict[str, str]]:
     Returns:
         the table, and what its comment lines say, such as command, commit, versions, device, date, seeds.
     """
-    file = Path(__file__).parents[2] / "results" / f"{name}.csv"
+    file = (PACKAGED if PACKAGED.is_dir() else ROOT / "results") / f"{name}.csv"
     if not file.is_file():
         known = sorted(path.stem for path in file.parent.glob("*.csv"))
         raise InputError(
@@ -185,18 +188,25 @@ def provenance(command: str | None = None) -> dict[str, str]:
     import sklearn
     import torchvision
 
-    asked = ["git", "rev-parse", "--short=12", "HEAD"]
-    git = subprocess.run(asked, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
     versions = {
         "python": platform.python_version(), "gru_lite": __version__, "torch": torch.__version__,
         "torchvision": torchvision.__version__, "numpy": np.__version__, "scikit-learn": sklearn.__version__,
     }  # fmt: skip
     about = {
-        "command": command, "commit": git.stdout.strip() or "unknown",
+        "command": command, "commit": commit(),
         "versions": " ".join(f"{name}={version}" for name, version in versions.items()),
         "device": device_name(), "date": pd.Timestamp.now(tz="UTC").strftime("%Y-%m-%d"),
     }  # fmt: skip
     return {key: value for key, value in about.items() if value}
+
+
+def commit() -> str:
+    """Return the commit of this checkout; "unknown" without one, even inside another repository."""
+    if not (ROOT / ".git").exists() or not shutil.which("git"):
+        return "unknown"
+    asked = ["git", "rev-parse", "--short=12", "HEAD"]
+    git = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
+    return git.stdout.strip() or "unknown"
 
 
 def device_name() -> str:

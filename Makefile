@@ -11,10 +11,10 @@ elapsed = @echo "make $@: done in $$(( $$(date +%s) - $(START) )) s"
 # What the built site depends on. The notebooks are written by `make book` before this list is read again.
 SITE := $(shell find _config.yml _toc.yml CITATION.cff CONTRIBUTING.md book gru_lite notebooks results -type f ! -name '*.pyc' ! -name '*.partial' 2>/dev/null)
 
-.PHONY: help venv twins lessons book figure site test lint units smoke claims oldest newest lock pdf release assignments grade clean
+.PHONY: help venv twins lessons book figure site test lint units smoke claims oldest newest lock pdf release assignments grade test-colab fork clean
 
 help: ## list the targets (at once)
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
 
 venv: .venv/.stamp ## install everything into .venv (1-4 min, 6 GB; TORCH=cpu: a smaller CPU build of torch)
 	$(elapsed)
@@ -130,6 +130,14 @@ assignments: .venv/.stamp ## student notebooks, solutions and Gradescope package
 grade: .venv/.stamp ## grade a folder of submissions: make grade FROM=DIR [HW=hw1] [OUT=grades.csv] (minutes for each)
 	@test -n "$(FROM)" || { echo "say which folder: make grade FROM=DIR"; exit 1; }
 	@$(PY) assignments/course.py grade "$(FROM)" --assignment $(or $(HW),hw1) --out "$(or $(OUT),grades.csv)"
+	$(elapsed)
+
+test-colab: .venv/.stamp ## every lesson and assignment in a fresh environment like Colab's (COLAB_PYTHON=python3.12: another Python)
+	@$(PY) book/_tools/colab.py $(if $(COLAB_PYTHON),--python $(COLAB_PYTHON)) $(if $(TORCH),--torch $(TORCH)) $(ONLY)
+	$(elapsed)
+
+fork: .venv/.stamp ## give the book another address: make fork URL=https://github.com/me/course (seconds)
+	@$(PY) book/_tools/fork.py "$(URL)"
 	$(elapsed)
 
 clean: ## remove what was built, except .venv (at once)

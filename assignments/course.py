@@ -2,6 +2,7 @@
 
     .venv/bin/python assignments/course.py build
     .venv/bin/python assignments/course.py grade FOLDER --out grades.csv
+    python gru-lite/assignments/course.py checks hw1     on Colab, by the first cell of an assignment
 
 Each source hwN.py is a notebook in Otter Assign's format. Otter makes the student's notebook, the solution
 and the package for Gradescope from it, and the points of a submission are those of Otter's tests.
@@ -66,35 +67,84 @@ PRELOADED = [
 
 def build(out: Path = BUILT) -> list[str]:
     """Write student notebook, solution and Gradescope package of every assignment; return their names."""
+    names = []
+    for source in sorted(SOURCES.glob("hw*.py")):
+        name = source.stem
+        with tempfile.TemporaryDirectory() as folder:
+            made = assign(source, Path(folder))
+            shutil.rmtree(out / name, ignore_errors=True)
+            (out / name / "student").mkdir(parents=True)
+            # A student's notebook keeps its name: it reads its own tests from the file of that name.
+            student = out / name / "student" / f"{name}.ipynb"
+            shutil.copy(made / "student" / student.name, student)
+            add_colab_setup(student)
+            shutil.copy(made / "autograder" / student.name, out / name / f"{name}_solution.ipynb")
+            (package,) = (made / "autograder").glob("*.zip")
+            shutil.copy(package, out / name / f"{name}_gradescope.zip")
+        names.append(name)
+    return names
+
+
+def assign(source: Path, folder: Path) -> Path:
+    """Let Otter make an assignment in a folder; return the folder with its `student` and `autograder`."""
     import jupytext
     import nbformat
     from otter.assign import main as otter_assign
 
     address = re.search(r"^ +url: (\S+)$", (ROOT / "_config.yml").read_text(), re.M)[1]
-    names = []
-    for source in sorted(SOURCES.glob("hw*.py")):
-        name = source.stem
-        notebook = jupytext.read(source)
-        for number, cell in enumerate(notebook.cells):
-            cell["id"] = f"{name}-{number:03}"
-            if cell.cell_type == "raw":
-                cell.source = cell.source.replace("REPOSITORY", address)
-        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-        notebook.metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
-        with tempfile.TemporaryDirectory() as folder:
-            master, made = Path(folder) / f"{name}.ipynb", Path(folder) / "made"
-            nbformat.write(notebook, master)
-            # Its tests would train models; tests/test_assignments.py runs them on the solution.
-            otter_assign(str(master), str(made), no_pdfs=True, no_run_tests=True)
-            shutil.rmtree(out / name, ignore_errors=True)
-            (out / name / "student").mkdir(parents=True)
-            # A student's notebook keeps its name: it reads its own tests from the file of that name.
-            shutil.copy(made / "student" / master.name, out / name / "student")
-            shutil.copy(made / "autograder" / master.name, out / name / f"{name}_solution.ipynb")
-            (package,) = (made / "autograder").glob("*.zip")
-            shutil.copy(package, out / name / f"{name}_gradescope.zip")
-        names.append(name)
-    return names
+    notebook = jupytext.read(source)
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"{source.stem}-{number:03}"
+        if cell.cell_type == "raw":
+            cell.source = cell.source.replace("REPOSITORY", address)
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook.metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    master, made = folder / f"{source.stem}.ipynb", folder / "made"
+    nbformat.write(notebook, master)
+    # Its tests would train models; tests/test_assignments.py runs them on the solution.
+    otter_assign(str(master), str(made), no_pdfs=True, no_run_tests=True)
+    return made
+
+
+def add_colab_setup(student: Path) -> None:
+    """Put the first cell of all notebooks for Colab before that of Otter, with what Otter needs there."""
+    import nbformat
+
+    sys.path.insert(0, str(ROOT / "book" / "_tools"))
+    import lessons
+
+    commands = (
+        "!pip install --quiet otter-grader",
+        f"!python gru-lite/assignments/course.py checks {student.stem}",
+    )
+    notebook = nbformat.read(student, as_version=4)
+    setup = nbformat.v4.new_code_cell(
+        lessons.colab_setup(student.stem, *commands),
+        id=f"{student.stem}-colab-install",
+        metadata={"deletable": False, "editable": False, "tags": ["colab"]},
+    )
+    notebook.cells.insert(0, setup)
+    nbformat.write(notebook, student)
+
+
+def write_checks(name: str, folder: Path) -> int:
+    """Write what Otter reads on Colab, the public checks and a notebook; return how many checks there are.
+
+    A notebook that is open on Colab lies in no folder. So Otter, which takes the checks from the notebook
+    elsewhere, takes them from files there. It still wants a notebook of the name, and looks only at its
+    configuration.
+    """
+    if not (SOURCES / f"{name}.py").is_file():
+        sys.exit(f"there is no assignment {name}")
+    with tempfile.TemporaryDirectory() as place:
+        student = assign(SOURCES / f"{name}.py", Path(place)) / "student" / f"{name}.ipynb"
+        checks = json.loads(student.read_text())["metadata"]["otter"]["tests"]
+        (folder / "tests").mkdir(exist_ok=True)
+        for question, text in checks.items():
+            (folder / "tests" / f"{question}.py").write_text(text)
+        if not (folder / student.name).exists():
+            shutil.copy(student, folder)
+    return len(checks)
 
 
 # What an assignment asks for
@@ -123,7 +173,8 @@ def plan_of(name: str, built: Path = BUILT) -> Plan:
     given, answers, names = [], {}, []
     for cell in json.loads(student.read_text())["cells"]:
         source, tags = "".join(cell["source"]), cell["metadata"].get("tags", [])
-        if cell["cell_type"] != "code" or "parameters" in tags or source.startswith("# Initialize Otter"):
+        is_setup = {"parameters", "colab"} & {*tags} or source.startswith("# Initialize Otter")
+        if cell["cell_type"] != "code" or is_setup:
             continue
         if question := question_of(source):
             answers[question], names = names, []
@@ -556,6 +607,8 @@ def main(words: list[str] | None = None) -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     make = commands.add_parser("build", help="student notebooks, solutions and Gradescope packages")
     mark = commands.add_parser("grade", help="grade a folder of submissions into a table")
+    checks = commands.add_parser("checks", help="write here what Otter reads on Colab")
+    checks.add_argument("name")
     mark.add_argument("folder", type=Path)
     mark.add_argument("--out", type=Path, default=Path("grades.csv"), help="the table (grades.csv)")
     mark.add_argument("--assignment", default="hw1", help="which one they are submissions to (hw1)")
@@ -571,6 +624,9 @@ def main(words: list[str] | None = None) -> None:
             print(
                 f"{options.built / name}: student/{name}.ipynb, {name}_solution.ipynb, {name}_gradescope.zip"
             )
+        return
+    if options.command == "checks":
+        print(f"{options.name}: {write_checks(options.name, Path())} checks in the folder tests")
         return
     if not options.folder.is_dir():
         sys.exit(f"there is no folder {options.folder}")

@@ -54,8 +54,10 @@ def test_environment_agrees_with_pyproject():
     assert env["name"] == PROJECT["name"]
     python, pip = env["dependencies"][0], env["dependencies"][-1]["pip"]
     assert python.removeprefix("python=") in SpecifierSet(PROJECT["requires-python"])
-    # One list of versions, not two: conda brings Python, the lock the packages.
-    assert pip == ["-r requirements.txt", "-e ."]
+    # One list of versions, not two. As constraints: the lock also names what only the CUDA build needs.
+    assert pip[1:] == ["-c requirements.txt", "-e .[book]"] and "book" in PROJECT["optional-dependencies"]
+    assert pip[0] == "--extra-index-url https://download.pytorch.org/whl/cpu"
+    assert not re.search(r"\[", LOCK), "pip takes no extras in constraints"
 
 
 def test_one_version():

@@ -66,7 +66,9 @@ def add_links(app, doctree):
     links = (
         f'<p class="lesson-minutes">{times}</p>'
         '<p class="lesson-links">'
-        f'<a class="lesson-link" href="{escape(lessons.colab_url(stem))}">Open in Colab</a> '
+        f'<a class="lesson-link badge" href="{escape(lessons.colab_url(stem))}">'
+        f'<img src="{up}_static/{Path(lessons.BADGE).name}" class="dark-light" alt="Open in Colab" '
+        'width="142" height="24"></a> '
         f'<a class="lesson-link" href="{up}notebooks/{stem}.ipynb" download>Download notebook</a></p>'
     )
     title.parent.insert(title.parent.index(title) + 1, nodes.raw("", links, format="html"))

@@ -27,6 +27,7 @@ import practice
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
 EXECUTED = ROOT / "book" / "executed"
+BADGE = "book/_static/open-in-colab.svg"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
@@ -79,14 +80,41 @@ def repository():
 
 def colab_url(stem):
     url, branch = repository()
-    return f"{url.replace('https://github.com', 'https://colab.research.google.com/github')}/blob/{branch}/notebooks/{stem}.ipynb"
+    path = url.removeprefix("https://github.com/")
+    return f"https://colab.research.google.com/github/{path}/blob/{branch}/notebooks/{stem}.ipynb"
+
+
+def binder_url(stem):
+    url, branch = repository()
+    path = url.removeprefix("https://github.com/")
+    return f"https://mybinder.org/v2/gh/{path}/{branch}?urlpath=lab/tree/notebooks/{stem}.ipynb"
+
+
+def colab_setup(name, *commands):
+    """The first code cell of a notebook for Colab. `commands` are further lines, for an assignment."""
+    url, branch = repository()
+    lines = [
+        # A checkout, not a copy in site-packages: the lessons read the tables in its folder results/.
+        f'!pip install --quiet --no-deps --src . --editable "git+{url}@{branch}#egg=gru-lite"',
+        *commands,
+        'sys.path.insert(0, "gru-lite")',
+        "from gru_lite.colab import welcome",
+        f'welcome("{name}")',
+    ]
+    return (
+        "# For Colab; anywhere else this cell does nothing. It clones the book into the folder gru-lite and\n"
+        "# installs its package beside the torch and NumPy of Colab, which stay as they are.\n"
+        "import sys\n\n"
+        'if "google.colab" in sys.modules:\n' + "\n".join(f"    {line}" for line in lines)
+    )
 
 
 def notebook(script, twin):
     """The lesson as a notebook without outputs.
 
-    `twin=True` is the file for Colab: badge, and MyST markup turned into plain Markdown. `twin=False` is
-    what gets executed and rendered, where the page has its own badge and Sphinx understands the markup.
+    `twin=True` is the file for Colab: badge, first cell, and MyST markup turned into plain Markdown.
+    `twin=False` is what gets executed and rendered, where the page has its own badge and Sphinx understands
+    the markup.
     """
     import jupytext
 
@@ -101,21 +129,13 @@ def notebook(script, twin):
         cell["id"] = f"{slug}-{number:03d}"
     if twin:
         rewrite_markup(nb, number_of(script.stem))
-    url, branch = repository()
-    install = nbformat.v4.new_code_cell(
-        # A checkout, not a copy in site-packages: the lessons read the tables in its folder results/.
-        "# Colab only: gru_lite from its repository, beside the torch and NumPy that Colab already has.\n"
-        "import sys\n\n"
-        'if "google.colab" in sys.modules:\n'
-        f'    !pip install --quiet --no-deps --src . --editable "git+{url}@{branch}#egg=gru-lite"\n'
-        '    sys.path.insert(0, "gru-lite")',
-        id=f"{slug}-colab-install",
-        metadata={"tags": ["remove-cell"]},
-    )
-    badge = nbformat.v4.new_markdown_cell(
-        f"[**Open this lesson in Colab**]({colab_url(script.stem)})", id=f"{slug}-colab-badge"
-    )
-    nb.cells[1:1] = [badge, install] if twin else [install]
+    if twin:
+        badge = f"[![Open in Colab](../{BADGE})]({colab_url(script.stem)})"
+        nb.cells[1:1] = [
+            nbformat.v4.new_markdown_cell(badge, id=f"{slug}-colab-badge"),
+            # The page has no need of it, and an executed lesson names no address.
+            nbformat.v4.new_code_cell(colab_setup(script.stem), id=f"{slug}-colab-install"),
+        ]
     nb.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
     nb.nbformat, nb.nbformat_minor = 4, 5
     nbformat.validate(nb)

@@ -73,12 +73,15 @@ class Recorded(SphinxRole):
             return [], [self.inliner.reporter.error(f"no recorded number {error}", line=self.lineno)]
 
 
-class Colab(SphinxRole):
-    """{colab}`words <00_slug>`: a link to the lesson in Colab. The address is made from _config.yml."""
+class Start(SphinxRole):
+    """{colab}`words <00_slug>` and {binder}`...`: a link to the lesson, from the address in _config.yml."""
+
+    def __init__(self, address):
+        self.address = address
 
     def run(self):
         words, slug = re.fullmatch(r"(.+?)\s*<(\w+)>", self.text).groups()
-        return [nodes.reference("", words, refuri=lessons.colab_url(slug))], []
+        return [nodes.reference("", words, refuri=self.address(slug))], []
 
 
 # ---------------------------------------------------------------- the status of lessons and records
@@ -346,7 +349,8 @@ def not_found(app):
 
 def setup(app):
     app.add_role("recorded", Recorded())
-    app.add_role("colab", Colab())
+    app.add_role("colab", Start(lessons.colab_url))
+    app.add_role("binder", Start(lessons.binder_url))
     app.add_directive("lesson-status", LessonStatus)
     app.add_directive("record-status", RecordStatus)
     app.add_directive("method-table", MethodTable)

@@ -108,16 +108,19 @@ print(f"rivals: finetune and {rival}, {budget} trials each; search seed {search_
 
 # %% tags=["given"]
 # From the record of lesson 8: Avg. Gaps of five rows of its table, on the same seeds. Their names are removed.
-ROWS = ["finetune", "l1_sparse", "eu_k", "salun", "scrub", "miu", "miu:no_calibration", "miu:released"]
+WITH, WITHOUT = "replacement", "none"
+SIDES = [
+    [("miu", WITH), ("miu", WITHOUT), ("l1_sparse", WITH), ("miu:released", WITHOUT)],
+    [("salun", WITH), ("salun", WITHOUT), ("l1_sparse", WITHOUT), ("eu_k", WITH)],
+]
 draw = np.random.default_rng([4, student])  # the same in both sizes
 record, _ = gru.read_record("waterdigits_large_methods")
 recorded_seeds = np.sort(draw.choice(30, size=draw.integers(10, 16), replace=False))
-row_numbers = draw.choice(2 * len(ROWS), size=5, replace=False)
+same, other = (draw.permutation(SIDES[side]) for side in draw.permutation(2))
+drawn_rows = [same[0], same[1], *draw.permutation([same[2], *other[:2]])]
 gaps_A, *gaps_of = (
-    gru.select(record, ROWS[number // 2], 0.9, ["replacement", "none"][number % 2])["avg_gap_refs"]
-    .to_numpy()[recorded_seeds]
-    .copy()
-    for number in row_numbers
+    gru.select(record, method, 0.9, sampling)["avg_gap_refs"].to_numpy()[recorded_seeds]
+    for method, sampling in drawn_rows
 )
 gaps_of = dict(zip("BCDE", gaps_of))
 
@@ -1009,51 +1012,49 @@ print(f"The attacker may accuse {allowed} unseen images of the group at most ({p
 
 # %%
 # BEGIN SOLUTION NO PROMPT
-def audited(model):
-    """Losses of F and of unseen images of the group, and answers on test."""
-    of = request(seeds[0])
-    unseen = np.flatnonzero(of.bench.val.group == 2 * asked[0] + asked[1])
+of = request(seeds[0])
+unseen = np.flatnonzero(of.bench.val.group == 2 * asked[0] + asked[1])
+
+
+def losses_of(model):
     found = {}
-    for name, data, indices in (
+    for part, data, indices in (
         ("forget", of.bench.train, of.split.forget),
         ("unseen", of.bench.val, unseen),
     ):
-        logits = gru.predict(model, data).astype(np.float64)[indices]
-        wrong = logits[np.arange(len(indices)), 1 - data.target[indices]]
-        right = logits[np.arange(len(indices)), data.target[indices]]
-        found[name] = np.logaddexp(0, wrong - right)
-        found[name + " source"] = data.source[indices]
-    return found | {"test": gru.predict(model, of.bench.test).argmax(axis=1)}
+        logits, target = gru.predict(model, data).astype(float)[indices], data.target[indices]
+        every = np.arange(len(indices))
+        found[part] = np.logaddexp(0, logits[every, 1 - target] - logits[every, target])
+    return found
 
 
-def attacked(found):
-    forget, unseen = found["forget"], found["unseen"]
-    groups = np.zeros(len(forget), dtype=int), np.zeros(len(unseen), dtype=int)
-    sources = found["forget source"], found["unseen source"]
-    return gru.balanced_attack(forget, unseen, *groups, *sources, seed=student)
+models = {row: model_of(row, seeds[0]) for row in ("original", "reference", "mine")}
+answered = {row: gru.predict(model, of.bench.test).argmax(axis=1) for row, model in models.items()}
+# END SOLUTION
+losses = {row: losses_of(model) for row, model in models.items()}  # SOLUTION
 
 
-def found_by_rule(forget, unseen):
-    return 100 * np.mean(forget < np.sort(unseen)[allowed])
+# %%
+# BEGIN SOLUTION NO PROMPT
+def attacked(forget, unseen_losses):
+    groups = np.zeros(len(forget), dtype=int), np.zeros(len(unseen_losses), dtype=int)
+    sources = of.bench.train.source[of.split.forget], of.bench.val.source[unseen]
+    return gru.balanced_attack(forget, unseen_losses, *groups, *sources, seed=student)
+
+
+def found_by_rule(forget, unseen_losses):
+    return 100 * np.mean(forget < np.sort(unseen_losses)[allowed])
 
 
 def by_group(answers):
-    test = request(seeds[0]).bench.test
+    test = of.bench.test
     return [100 * (answers == test.target)[test.group == g].mean() for g in range(4)]
 
 
 # END SOLUTION
-
-# %%
-# BEGIN SOLUTION NO PROMPT
-audits = {row: audited(model_of(row, seeds[0])) for row in ("original", "reference", "mine")}
-# END SOLUTION
-
-# %%
-losses = {row: {part: of[part] for part in ("forget", "unseen")} for row, of in audits.items()}  # SOLUTION
-attack = {row: attacked(of) for row, of in audits.items()}  # SOLUTION
-caught = {row: found_by_rule(of["forget"], of["unseen"]) for row, of in losses.items()}  # SOLUTION
-predicted = {row: of["test"] for row, of in audits.items()}  # SOLUTION
+attack = {row: attacked(*found.values()) for row, found in losses.items()}  # SOLUTION
+caught = {row: found_by_rule(*found.values()) for row, found in losses.items()}  # SOLUTION
+predicted = answered  # SOLUTION
 served = {row: by_group(answers) for row, answers in predicted.items()}  # SOLUTION
 
 # %% [raw]

@@ -62,23 +62,21 @@ results = {row: {seed: made_up(level, 240) for seed in seeds} for row, level in 
 """,
     ),
     (
-        "audits = {",
+        "losses = {",
         """
-audits, of = {}, request(seeds[0])
-own_group = 2 * asked[0] + asked[1]
+of, losses, answered = request(seeds[0]), {}, {}
+unseen = np.flatnonzero(of.bench.val.group == 2 * asked[0] + asked[1])
+target, group = of.bench.test.target, of.bench.test.group
 for row in ("original", "reference", "mine"):
     scores = results[row][seeds[0]]
     forget = chance.uniform(0.7, 2, n_forget)
     forget[: round(scores["UA"] * n_forget / 100)] /= 4
-    target, group = of.bench.test.target, of.bench.test.group
-    test = np.where(chance.random(len(target)) < 0.2, 1 - target, target)
-    in_group = np.flatnonzero(group == own_group)
-    right = np.arange(len(in_group)) < round(scores["GA"] * len(in_group) / 100)
-    test[in_group] = np.where(right, target[in_group], 1 - target[in_group])
-    unseen = np.flatnonzero(of.bench.val.group == own_group)
-    sources = of.bench.train.source[of.split.forget], of.bench.val.source[unseen]
-    audits[row] = {"forget": forget, "unseen": chance.uniform(0, 2, len(unseen)), "test": test}
-    audits[row] |= dict(zip(("forget source", "unseen source"), sources))
+    losses[row] = {"forget": forget, "unseen": chance.uniform(0, 2, len(unseen))}
+    answers = np.where(chance.random(len(target)) < 0.2, 1 - target, target)
+    own_group = np.flatnonzero(group == 2 * asked[0] + asked[1])
+    right = np.arange(len(own_group)) < round(scores["GA"] * len(own_group) / 100)
+    answers[own_group] = np.where(right, target[own_group], 1 - target[own_group])
+    answered[row] = answers
 """,
     ),
 ]
@@ -256,31 +254,31 @@ MISTAKES = {
         "the AUC of original is upside down",
     ),
     "independent images": (
-        "for row, of in losses.items():\n"
-        "    groups = [np.zeros(len(of[part]), dtype=int) for part in ('forget', 'unseen')]\n"
-        "    attack[row] = gru.balanced_attack(of['forget'], of['unseen'], *groups, seed=student)",
+        "for row, found in losses.items():\n"
+        "    groups = [np.zeros(len(part), dtype=int) for part in found.values()]\n"
+        "    attack[row] = gru.balanced_attack(*found.values(), *groups, seed=student)",
         {"q6": 1},
         "pass the sources",
     ),
     "R in the place of F": (
-        "for of in losses.values():\n"
-        "    of['forget'] = np.linspace(0, 1, len(request(seeds[0]).split.retain))\n"
-        "caught = {row: found_by_rule(of['forget'], of['unseen']) for row, of in losses.items()}",
+        "for found in losses.values():\n"
+        "    found['forget'] = np.linspace(0, 1, len(request(seeds[0]).split.retain))\n"
+        "caught = {row: found_by_rule(*found.values()) for row, found in losses.items()}",
         {"q6": 1},
         "'forget' has the images of R",
     ),
     "all of validation": (
-        "for of in losses.values():\n"
-        "    of['unseen'] = np.linspace(0.01, 2, len(request(seeds[0]).bench.val))\n"
-        "caught = {row: found_by_rule(of['forget'], of['unseen']) for row, of in losses.items()}",
+        "for found in losses.values():\n"
+        "    found['unseen'] = np.linspace(0.01, 2, len(request(seeds[0]).bench.val))\n"
+        "caught = {row: found_by_rule(*found.values()) for row, found in losses.items()}",
         {"q6": 1},
         "'unseen' has all validation images",
     ),
     "high losses accused": (
         "losses['original']['forget'][-1] = 9\n"
-        "attack = {row: attacked(audits[row] | losses[row]) for row in losses}\n"
-        "caught = {row: 100 * np.mean(of['forget'] > np.sort(of['unseen'])[-1 - allowed])"
-        " for row, of in losses.items()}",
+        "attack = {row: attacked(*found.values()) for row, found in losses.items()}\n"
+        "caught = {row: 100 * np.mean(found['forget'] > np.sort(found['unseen'])[-1 - allowed])"
+        " for row, found in losses.items()}",
         {"q6": 1},
         "accuses images of high loss",
     ),
@@ -292,8 +290,8 @@ MISTAKES = {
     ),
     "another model is audited": (
         "losses['mine']['forget'] = losses['mine']['forget'] / 10\n"
-        "attack = {row: attacked(audits[row] | losses[row]) for row in losses}\n"
-        "caught = {row: found_by_rule(of['forget'], of['unseen']) for row, of in losses.items()}",
+        "attack = {row: attacked(*found.values()) for row, found in losses.items()}\n"
+        "caught = {row: found_by_rule(*found.values()) for row, found in losses.items()}",
         {"q6": 1},
         "belong to another model",
     ),

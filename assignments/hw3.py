@@ -220,10 +220,10 @@ def _names_in(code, known, done):
 # - `"p_holm"`: p of the two-sided paired t-test, after Holm's correction over all rivals;
 # - `"visible"`: the smallest true difference that the strictest of the corrected tests, at level 0.05 divided by the number
 #   of rivals, would have found four times out of five;
-# - `"verdict"` on the claim "ours is nearer to the references than this rival is". It is "undecided" unless the corrected p
-#   is below 0.05. Otherwise, the claim is "shown" or "excluded".
+# - `"verdict"` on the claim "ours is nearer to the references than this rival is". It is "undecided" if the corrected p is
+#   0.05 or more. Otherwise it is "shown" if the mean is above 0, and "excluded" if it is below.
 #
-# You need the same function again in question 5.
+# You need the function again in question 5, with three rivals.
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -399,18 +399,18 @@ def test_q1_verdicts(recorded, gaps_A, gaps_of):
 # %% [markdown]
 # ## Question 2: your method (2 points)
 #
-# Write a method of your own: the function `mine`, and its configuration `MineConfig`. Section *A method* of
-# `CONTRIBUTING.md` explains both with an example. You may change a method of the package or of lesson 7, but it must do
-# something that none of them does, NegGrad+ included. Start from the code below. It takes a batch of $R$ and one of $F$ in
-# each step; change what you don't need.
+# Write a method of your own: the function `mine`, and its configuration `MineConfig`. Section *A method* of the book's page
+# *Contributing* explains both with an example. You may begin with a method of the package or of lesson 7. But yours must do
+# something that none of them does, NegGrad+ included. The code below takes a batch of $R$ and one of $F$ in each step.
+# Change what you don't need.
 #
 # - `mine` returns a new model, and leaves `original` as it is.
-# - It takes `config.epochs` passes over $R$, drawn by `weights`. Without REWEIGHT `weights` is `None`, and `mine` must work,
-#   too.
+# - It takes `config.epochs` passes over $R$, drawn by `weights`. Without REWEIGHT `weights` is `None`. Then `mine` must work
+#   as well.
 # - Its randomness comes from `seed` alone: the same seed gives the same model, and another seed another one.
-# - It uses its arguments alone. So it never sees a validation or a test image.
-# - Give `MineConfig` a search space in `SPACE`, with values that hardly change the original. Every field needs a type and a
-#   default.
+# - It uses no data but its arguments. So it never sees a validation or a test image.
+# - Each field of `MineConfig` has a type and a default. `SPACE` says what is searched. It has `lr`, and values that hardly
+#   change the original. For whole numbers take `"choice"`. `epochs` is the same for all methods, so leave it out.
 #
 # `observe` then calls `mine` on a few small images, and keeps what comes out. The tests look at that, and a person reads
 # your code for questions 3 and 7.
@@ -775,13 +775,14 @@ def test_q4_chosen(log, nothing, yardstick, chosen, failed, names, SCORES):
 # ## Question 5: the table on fresh seeds (2 points)
 #
 # Score six models on the **test** images of each of `seeds`: "original", "reference", "ceiling", and the three of `names` with
-# their `chosen` values. A method whose search failed is scored as well. Training takes a few minutes for each seed. Give:
+# their `chosen` values. Lesson 8 gives no score to a method whose search failed. Here you score it so that the table is
+# complete, and you conclude nothing from its row. Give:
 #
 # - `results`: `results[row][seed]` is the dictionary of the six scores, or `None` if the method diverged;
 # - `gaps`: `gaps[row][seed]` is the Avg. Gap to the reference of this seed, for all rows but "reference";
 # - `own`: what `judged` returns for "mine" against "original" (the no-op), "finetune" and your other rival. Leave a seed out
 #   if one of the four diverged on it. If the search of "mine" or of a rival has failed, the verdict on this pair is
-#   "failed search".
+#   "failed search". The other verdicts are those of question 1.
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -990,13 +991,12 @@ def test_q5_own(own, gaps, failed, names, seeds):
 #
 # - `losses`: a dictionary with `"forget"` and `"unseen"`, the cross-entropy of each image of $F$ and of each non-member, in
 #   nats;
-# - `attack`: AUC, low and high of `gru.balanced_attack`. Pass it the sources, since several images are drawn from one scanned
-#   digit, and `seed=student`;
-# - `caught`: the share of $F$ that an attacker finds who may wrongly accuse `allowed` non-members at most. Such an attacker
-#   says "member" when the loss is below a threshold, and takes the largest threshold with no more than `allowed` false
-#   accusations;
+# - `attack`: AUC, low and high of `gru.balanced_attack`. Several images are drawn from one scanned digit, so pass the
+#   `.source` of the images, too, and `seed=student`;
+# - `caught`: the percentage of $F$ that a careful attacker finds. This attacker says "member" if the loss is below a
+#   threshold. It is the largest threshold by which at most `allowed` non-members are called members;
 # - `predicted`: the answers on all test images (0 or 1), in their order;
-# - `served`: the test accuracy of the four groups, in the order of the groups.
+# - `served`: the test accuracy of the four groups. The number of a group is target times 2, plus sensitive.
 
 # %% tags=["given"]
 allowed = percent * (200 if FULL else 40) // 100  # of the validation images of the group
@@ -1012,15 +1012,15 @@ print(f"The attacker may accuse {allowed} unseen images of the group at most ({p
 
 # %%
 # BEGIN SOLUTION NO PROMPT
-of = request(seeds[0])
-unseen = np.flatnonzero(of.bench.val.group == 2 * asked[0] + asked[1])
+audit = request(seeds[0])
+unseen = np.flatnonzero(audit.bench.val.group == 2 * asked[0] + asked[1])
 
 
 def losses_of(model):
     found = {}
     for part, data, indices in (
-        ("forget", of.bench.train, of.split.forget),
-        ("unseen", of.bench.val, unseen),
+        ("forget", audit.bench.train, audit.split.forget),
+        ("unseen", audit.bench.val, unseen),
     ):
         logits, target = gru.predict(model, data).astype(float)[indices], data.target[indices]
         every = np.arange(len(indices))
@@ -1029,7 +1029,7 @@ def losses_of(model):
 
 
 models = {row: model_of(row, seeds[0]) for row in ("original", "reference", "mine")}
-answered = {row: gru.predict(model, of.bench.test).argmax(axis=1) for row, model in models.items()}
+answered = {row: gru.predict(model, audit.bench.test).argmax(axis=1) for row, model in models.items()}
 # END SOLUTION
 losses = {row: losses_of(model) for row, model in models.items()}  # SOLUTION
 
@@ -1038,7 +1038,7 @@ losses = {row: losses_of(model) for row, model in models.items()}  # SOLUTION
 # BEGIN SOLUTION NO PROMPT
 def attacked(forget, unseen_losses):
     groups = np.zeros(len(forget), dtype=int), np.zeros(len(unseen_losses), dtype=int)
-    sources = of.bench.train.source[of.split.forget], of.bench.val.source[unseen]
+    sources = audit.bench.train.source[audit.split.forget], audit.bench.val.source[unseen]
     return gru.balanced_attack(forget, unseen_losses, *groups, *sources, seed=student)
 
 
@@ -1047,7 +1047,7 @@ def found_by_rule(forget, unseen_losses):
 
 
 def by_group(answers):
-    test = of.bench.test
+    test = audit.bench.test
     return [100 * (answers == test.target)[test.group == g].mean() for g in range(4)]
 
 

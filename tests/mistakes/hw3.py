@@ -64,9 +64,9 @@ results = {row: {seed: made_up(level, 240) for seed in seeds} for row, level in 
     (
         "losses = {",
         """
-of, losses, answered = request(seeds[0]), {}, {}
-unseen = np.flatnonzero(of.bench.val.group == 2 * asked[0] + asked[1])
-target, group = of.bench.test.target, of.bench.test.group
+audit, losses, answered = request(seeds[0]), {}, {}
+unseen = np.flatnonzero(audit.bench.val.group == 2 * asked[0] + asked[1])
+target, group = audit.bench.test.target, audit.bench.test.group
 for row in ("original", "reference", "mine"):
     scores = results[row][seeds[0]]
     forget = chance.uniform(0.7, 2, n_forget)

@@ -58,6 +58,7 @@ PRELOADED = [
     "gru_lite.train",
     "gru_lite.methods",
     "gru_lite.scores",
+    "torch._dynamo",  # which the first optimizer would import, in five seconds
     "otter.execute",
 ]
 

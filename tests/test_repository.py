@@ -119,9 +119,7 @@ def copy(tools, tmp_path, monkeypatch):
     version = tools.release.versions()["pyproject.toml"]
     section = f"## [Unreleased]\n\n## [{version}] - 2026-12-01\n\n### Added\n\n- A wheel.\n\n"
     section += "## [0.0.1] - 2026-11-01\n"
-    changes.write_text(
-        re.sub(r"^## \[Unreleased\]\n.*?(?=^\[)", section, changes.read_text(), flags=re.M | re.S)
-    )
+    changes.write_text(re.sub(r"^## \[Unreleased\]\n.*", section, changes.read_text(), flags=re.M | re.S))
     monkeypatch.setattr(tools.release, "ROOT", tmp_path)
     return tmp_path
 

@@ -29,7 +29,7 @@ const isFull = slide =>
 
 const fit = () => {
   for (const slide of slides)
-    for (let size = slide.matches(".text, .formula, .title, .summary") ? 130 : 110; size >= 60; size -= 2) {
+    for (let size = slide.matches(".predict, .text, .formula, .title, .summary") ? 140 : 110; size >= 60; size -= 2) {
       slide.style.setProperty("--fit", size / 100);
       if (!isFull(slide)) break;
     }

@@ -7,6 +7,7 @@ see book/_static/slides.css and slides.js.
 {syllabus}              a table of the sessions on a page: what is read before, how long it takes, the slides
 """
 
+import math
 import re
 import sys
 from html import escape
@@ -34,6 +35,7 @@ SESSIONS = (
 TARGET = "slides/"
 # What goes on a slide: more than this stays in the lesson.
 ROWS, WORDS_IN_A_TABLE, WORDS_AT_A_FORMULA = 12, 160, 75
+LETTERS_A_LINE = 90  # of a caption
 SHOWN = ".predict, figure, .numbers, table:not(.numbers *), div.math"
 # On a page, but not on a slide: links to sections, downloads, explanations of terms.
 LEFT_OUT = ".headerlink, .csv, .term-note, .narrow, .practice-title, .table-note, .column"
@@ -55,12 +57,14 @@ def scripts_of(numbers):
 class Lesson:
     """The finished page of a lesson, read for its slides.
 
-    Pictures are taken out before the page is parsed, and put back unchanged: they are most of its weight.
+    Code and pictures are most of its weight. So code is left out before the page is parsed, and pictures are
+    taken out and put back unchanged.
     """
 
     def __init__(self, site, stem):
         self.number, self.name, self.pictures = lessons.number_of(stem), f"{FOLDER}{stem}.html", []
         text = (Path(site) / self.name).read_text(encoding="utf-8")
+        text = re.sub(r"<pre>.*?</pre>", "", text, flags=re.S)
         text = re.sub(r"<svg\b.*?</svg>", self.take, text, flags=re.S)
         page = BeautifulSoup(text, "html.parser")
         # `src` is as the page has it, and the deck lies less deep.
@@ -104,7 +108,7 @@ class Lesson:
         shown = [node for node in section.select(SHOWN) if is_own(node, section)]
         for node in shown:
             if is_question(node):
-                yield self.slide("question", "Predict", self.html(node, inside=True), place)
+                yield self.slide("predict", "Predict", self.html(node, inside=True), place)
             else:
                 yield self.drawn(node, heading, place)
         if all(map(is_question, shown)):
@@ -113,7 +117,7 @@ class Lesson:
     def drawn(self, node, heading, place):
         """The slide of a figure, a table or a formula."""
         if node.name == "figure":
-            return self.slide("figure", heading, self.html(node), place)
+            return self.slide(f"figure {self.layout(node)}", heading, self.html(node), place)
         if "math" in node.get("class", ()):
             before = node.find_previous_sibling()
             is_short = before and before.name == "p" and len(before.text.split()) <= WORDS_AT_A_FORMULA
@@ -126,10 +130,23 @@ class Lesson:
         link = f'<p><a href="{address(self.name)}#{place}">The table has {rows} rows: open it in the lesson</a></p>'
         return self.slide("text", heading, caption + link, place)
 
+    def layout(self, figure):
+        """Where the caption stands: where it leaves more room for the picture."""
+        size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', self.html(figure.select_one(".wide")))
+        width, height = map(float, size.groups())
+        lines = math.ceil(len(figure.figcaption.text) / LETTERS_A_LINE)
+        below = min(1152 / width, (520 - 33 * lines) / height)
+        return "beside" if min(800 / width, 520 / height) > below else "below"
+
     def text(self, section):
-        """What stands for a section that shows nothing: its first words, unless they only lead to code."""
-        parts = section.find_all(["p", "ul", "ol"], recursive=False)
-        return next((self.html(part) for part in parts if not part.text.endswith(":")), "")
+        """What stands for a section that shows nothing: its first words, with the list that they lead to."""
+        for part in section.find_all(["p", "ul", "ol"], recursive=False):
+            if not part.text.endswith((":", ",")):
+                return self.html(part)
+            after = part.find_next_sibling()
+            if after is not None and after.name in ("ul", "ol"):
+                return self.html(part) + self.html(after)
+        return ""
 
     def summary(self, section):
         yield self.slide("summary", "Summary", self.html(section.ul), section["id"])

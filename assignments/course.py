@@ -238,7 +238,8 @@ def execute(work: Path, cells: list[tuple[str, str]], plan: Plan, size: str, lim
         signal.setitimer(signal.ITIMER_PROF, 0)
         if error and str(error) not in notes:
             note(f"{label} raised {type(error).__name__}: {error}"[:MESSAGE])
-        for name in [name for name in known if space.get(name) is not known[name]]:
+        changed = [] if source in plan.given else [n for n in known if space.get(n) is not known[n]]
+        for name in changed:
             note(f"{label} redefines {name}, which the grader uses; the grader used its own")
             del known[name]
         if source in plan.given or source.startswith("# Initialize Otter"):

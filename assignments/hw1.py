@@ -12,8 +12,10 @@
 # You measure what a model knows, judge a difference by its interval, and train a model with REWEIGHT. There are 20
 # points: 16 for seven questions that are checked by a program, and 4 for a short text.
 #
-# **You need** lessons 0 to 3 of the book. *Expected hours: not measured yet.* On two CPU cores, the training in
-# question 7 takes a few minutes.
+# **You need** lessons 0 to 3 of the book. **Expected hours:** about three for the questions, and about two and a half to
+# read the lessons first. (This is an estimate: one trial reader's minutes for words, code and thinking, without
+# the exercises of the lessons.) The training in question 7 takes 1.4 minutes of computing, more on a busy machine.
+# Run this notebook in the environment of the book's repository (`make venv`), or as your instructor says.
 #
 # **How to work**
 #
@@ -22,7 +24,8 @@
 # 2. Put your answers in place of the three dots. Keep the names: the grader looks for them.
 # 3. Run the cell `grader.check(...)` below each question. It looks at the form of your answer, such as its length. A
 #    passed check doesn't mean that the answer is right. The grader runs more tests when you hand in.
-# 4. To hand in, restart the kernel, run everything from the top, save, and give in this notebook file.
+# 4. To hand in, set `size` back to "full" if you changed it, restart the kernel, run everything from the top, save, and
+#    give in this notebook file.
 #
 # You may use the package, NumPy, pandas and SciPy. A percentage is a number from 0 to 100, and a difference of two
 # percentages is in points. Don't round.
@@ -83,6 +86,7 @@ claimed = [1.0, 3.0, 8.0, 20.0][rng.integers(4)]  # points
 
 print(f"group {asked} asks, ratio {ratio}: {len(split.forget)} of {len(bench.train)} images are forgotten")
 print(f"recorded: ratio {recorded_ratio}, seed {one_seed} in question 4, seeds {eight_seeds} in question 5")
+print("The record is of another request than your own data: don't compare their numbers.")
 
 # %% [markdown]
 # ## Question 1: who asks, and what the others weigh (2 points)
@@ -176,7 +180,7 @@ def test_q1_weights(weights, bench, split):
 #
 # A made-up model answered `answer_train` on the training images and `answer_test` on the test images. The right answers
 # are `bench.train.target` and `bench.test.target`. Compute in percent: `RA`, `UA`, `GA` of the group `asked`, and `worst`,
-# the lowest test accuracy of the four groups. UA is an accuracy, as in the book.
+# the lowest test accuracy of the four groups (lesson 1 calls another number so: the larger distance in EO). UA is an accuracy, as in the book.
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -360,7 +364,7 @@ def test_q3_eo(EO, answer_test, bench):
 # # END QUESTION
 
 # %% [markdown]
-# ## Question 4: the reference decides who is ahead (2 points)
+# ## Question 4: does the reference decide who is ahead? (2 points)
 #
 # `scores` holds the six scores (`METRICS`) of four recorded models of one seed. Compute Avg. Gap of the original and of
 # retrain, as dictionaries with the keys "original" and "retrain":
@@ -368,7 +372,8 @@ def test_q3_eo(EO, answer_test, bench):
 # - `to_reference`, measured against "reference";
 # - `to_ceiling`, measured against "ceiling", as if that were the reference.
 #
-# Then `ahead` says which of "original" and "retrain" is nearer. Its keys are "reference" and "ceiling".
+# Then `ahead` says which of "original" and "retrain" is nearer. Its keys are "reference" and "ceiling". Both may name the
+# same model.
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -761,8 +766,8 @@ def test_q6_group(ess_group, sample_weights, bench, split, asked):
 # - "reweight" on $R$, with REWEIGHT.
 #
 # `predicted` holds their answers on the test images (0 or 1), under these three keys. Then give the `harm` and the `gain`
-# in points of group accuracy (GA). The harm is what the original is above retrain, and the gain is what reweight is above
-# retrain. One of them may be negative.
+# in points of group accuracy (GA). The harm is GA of the original minus GA of retrain, and the gain is GA of reweight
+# minus GA of retrain. One of them may be negative. `progress="original"` shows how far `gru.fit` is.
 
 # %% tags=["given"]
 config = gru.TrainConfig(epochs=15 if size == "full" else 1)
@@ -893,8 +898,9 @@ def test_q7_harm_and_gain(predicted, harm, gain, bench, asked):
 #
 # A hospital has a model that reads X-rays. Patients ask to be forgotten, and most who ask are from one small group. The
 # hospital wants to retrain without their images. What do you tell it? Write 150 to 250 words for readers who know no
-# statistics. Say what happens to whom, with a number of your own from this assignment, what REWEIGHT can and can't do
-# about it, and what the hospital should measure and report.
+# statistics. Say what happens to whom, with a number of your own from question 7, and why the average over all patients
+# doesn't show it. Say what REWEIGHT can and can't do about it. Say what the hospital should measure and report, and how
+# it can tell how sure its numbers are.
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -908,24 +914,26 @@ def test_q7_harm_and_gain(predicted, harm, gain, bench, asked):
 # %% [markdown]
 # **Rubric, one point each**
 #
-# 1. *Harm.* Retraining hurts the small group that asked, more than the average over all patients shows. The text gives a
-#    number of the student's own (question 5 or 7), with its unit. No point if a single seed is presented as certain.
-# 2. *REWEIGHT.* It draws the images that are left as often as the whole group was drawn. It needs no forgotten image, only
-#    how many left each group. It gives a part of the loss back.
-# 3. *Limits.* It brings no images back: few images stay few (question 6), and a group that is forgotten whole can't be
-#    weighted. Wrong group labels, or requests that aren't random within the group, count as well.
-# 4. *What to report.* Accuracy of each group beside the overall accuracy, the images left of each group, and several
-#    seeds with an interval. Half a point for one of the three.
+# 1. *Harm.* Retraining hurts the small group that asked (half a point), with a number of the student's own from
+#    question 7, its unit, and the remark that it comes from one training (half a point).
+# 2. *REWEIGHT.* It shows the images that are left more often, as if the whole group were there (half a point). It needs
+#    only how many left each group, and gives a part of the loss back (half a point for one of the two).
+# 3. *Limits.* Two of these, half a point each: it brings no images back, so few images stay few (question 6); a group that is
+#    forgotten whole can't be weighted; wrong group labels make wrong weights; requests that aren't random within the
+#    group change what is left of it; other small groups may lose, too.
+# 4. *What to report.* A quarter of a point for each of four: accuracy of each group; beside it the overall accuracy,
+#    which hides the harm; the images left of each group; several trainings, with how much they differ or an interval.
 #
 # **An answer that gets 4 points.** "If you retrain without these images, the model gets worse for the very group whose
-# members asked. In my data, its accuracy on this group fell by ... points, averaged over eight trainings (from ... to
-# ...). You won't see it in the overall accuracy, because the group is small. You can show the images that are left more
-# often during training, as often as the whole group was shown before. For that you only need to remember how many images
-# left, and none of the images themselves. In my data this gave back ... points. It can't replace what is gone: if six
-# images are left, the model knows the group from six images. If everybody in the group leaves, it doesn't work at all. It
-# also needs to be right about who belongs to the group. Before you use the new model, measure its accuracy for each group
-# on patients that it hasn't seen. Train it several times, and report how much the results vary. Report how many images
-# of each group are left, and decide beforehand how low the accuracy of a group may be before you stop using the model."
+# members asked. In my trial its accuracy on this group fell from ... to ... percent. That was one training, so the next
+# one may give another number. You won't see it in the accuracy over all patients, because the group is small. You can
+# show the images that are left more often during training, as often as the whole group was shown before. For that you
+# only need to remember how many images left, and none of the images themselves. In my trial this gave back ... points,
+# a part of the loss. It can't replace what is gone: if six images are left, the model knows the group from six images.
+# If everybody in the group leaves, it doesn't work at all. It also needs to be right about who belongs to the group.
+# Before you use the new model, measure its accuracy for each group on patients that it hasn't seen, beside the accuracy
+# over all. Train it several times, and report how much the results vary. Report how many images of each group are left,
+# and decide beforehand how low the accuracy of a group may be before you stop using the model."
 
 # %% [raw]
 # # END SOLUTION

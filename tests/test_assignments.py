@@ -247,8 +247,8 @@ def test_grading(built, tmp_path):
         rows = {Path(row["file"]).stem: row for row in csv.DictReader(table)}
 
     everything = {
-        "solution": (POINTS, []),
-        "another number": (POINTS, []),
+        "solution": (POINTS, ["All tests passed."]),
+        "another number": (POINTS, ["All tests passed."]),
         "starter": (
             dict.fromkeys(POINTS, 0),
             ["q1: n_train has no answer yet.", "q7: predicted has no answer yet."],

@@ -1,4 +1,4 @@
-"""Sphinx extension: a deck of slides for each session of the course, made from the finished pages of its lessons.
+"""Sphinx extension: slides for each session of the course, made from the finished pages of its lessons.
 
 A slide is a heading with one thing that the lesson shows under it: a figure, a table, a formula or text. A
 question to predict comes on a slide of its own, before what it asks about. Each deck is one page in slides/,
@@ -12,7 +12,7 @@ import re
 import sys
 from html import escape
 from pathlib import Path
-from urllib.parse import urljoin
+from typing import NamedTuple
 
 from bs4 import BeautifulSoup
 from docutils import nodes
@@ -51,6 +51,24 @@ def scripts_of(numbers):
     return [script for script in lessons.lessons() if lessons.number_of(script.stem) in numbers]
 
 
+class Slide(NamedTuple):
+    """Everything is HTML. `foot` stands beside the number of the slide."""
+
+    kind: str
+    heading: str
+    content: str
+    foot: str
+    level: int = 3
+
+    def html(self, number, count):
+        return (
+            f'<section id="slide-{number}" class="slide {self.kind}" tabindex="-1">'
+            f"<h{self.level}>{self.heading}</h{self.level}>"
+            f'<div class="content">{self.content}</div>'
+            f"<footer>{self.foot} <span>{number} / {count}</span></footer></section>"
+        )
+
+
 # ---------------------------------------------------------------- one lesson
 
 
@@ -80,22 +98,24 @@ class Lesson:
         return f"<i>picture {len(self.pictures) - 1}</i>"
 
     def html(self, node, inside=False):
-        """A node, or what is inside it, with its pictures. Their ids are unique in a deck of several lessons."""
+        """A node, or what is inside it, with its pictures; no lesson has an id of another."""
         text = node.decode_contents() if inside else str(node)
         text = re.sub(r"<i>picture (\d+)</i>", lambda match: self.pictures[int(match.group(1))], text)
         return re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>lesson{self.number}-", text)
 
     def slide(self, kind, heading, content, place, level=3):
-        """One slide; `place` is the id of the section that it comes from."""
-        link = f"{address(self.name)}#{place}"
-        return (
-            f'<section class="slide {kind}"><h{level}>{heading}</h{level}><div class="content">{content}</div>'
-            f'<footer><a href="{link}">Lesson {self.number}</a> {{place}}</footer></section>'
-        )
+        """`place` is the id of the section that the slide is made from."""
+        return Slide(kind, heading, content, self.link(place, f"Lesson {self.number}"), level)
+
+    def link(self, place, words):
+        return f'<a href="../{self.name}#{place}">{words}</a>'
 
     def slides(self):
-        """All slides, with {place} where the number of the slide is to stand."""
-        question = next(p for p in self.article.select("p") if p.text.startswith("Question."))
+        question = next((p for p in self.article.select("p") if p.text.startswith("Question.")), None)
+        if question is None:
+            raise lessons.LessonError(
+                f"{self.name}: no paragraph begins with **Question.**, for its first slide"
+            )
         title = self.html(self.article.h1, inside=True)
         yield self.slide("title", title, self.html(question), self.article["id"], level=2)
         special = {"summary": self.summary, "questions": self.questions, "exercises": self.exercises}
@@ -112,7 +132,8 @@ class Lesson:
             else:
                 yield self.drawn(node, heading, place)
         if all(map(is_question, shown)):
-            yield self.slide("text", heading, self.text(section), place)
+            text = self.text(section)
+            yield self.slide("text" if text else "title", heading, text, place)
 
     def drawn(self, node, heading, place):
         """The slide of a figure, a table or a formula."""
@@ -127,8 +148,8 @@ class Lesson:
         if rows <= ROWS and len(" ".join(cells).split()) <= WORDS_IN_A_TABLE:
             return self.slide("table", heading, self.html(node), place)
         caption = f"<p>{self.html(node.caption, inside=True)}</p>" if node.caption else ""
-        link = f'<p><a href="{address(self.name)}#{place}">The table has {rows} rows: open it in the lesson</a></p>'
-        return self.slide("text", heading, caption + link, place)
+        link = self.link(place, f"The table has {rows} rows: open it in the lesson")
+        return self.slide("text", heading, f"{caption}<p>{link}</p>", place)
 
     def layout(self, figure):
         """Where the caption stands: where it leaves more room for the picture."""
@@ -149,10 +170,10 @@ class Lesson:
         return ""
 
     def summary(self, section):
-        yield self.slide("summary", "Summary", self.html(section.ul), section["id"])
+        yield self.slide("summary", "Summary", self.html(section.find(["ul", "ol", "p"])), section["id"])
 
     def questions(self, section):
-        """Each question twice, and alike: the second time the right choices stand out, with the reasons below."""
+        """Each question twice: the second time the right choices stand out, with the reasons below."""
         for quiz in section.select(".quiz"):
             question = "".join(self.html(p) for p in quiz.find_all("p", recursive=False))
             choices, reasons = "", ""
@@ -167,7 +188,7 @@ class Lesson:
 
     def exercises(self, section):
         titles = [self.html(title, inside=True) for title in section.select(".exercise > .admonition-title")]
-        items = "".join(f"<li>{re.sub(r'[()]', '', title)}</li>" for title in titles)
+        items = "".join(re.sub(r"</span> \((.*)\)$", r"</span>\1</li>", f"<li>{title}") for title in titles)
         yield self.slide("exercises", "Exercises", f"<ul>{items}</ul>", section["id"])
 
 
@@ -178,11 +199,6 @@ def is_question(node):
 def is_own(node, section):
     """Whether a node belongs to a section, not to one inside it, and nothing folds it."""
     return node.find_parent("section") is section and node.find_parent("details") is None
-
-
-def address(name):
-    """The link from a deck to something in the site."""
-    return "../" + name
 
 
 # ---------------------------------------------------------------- one deck
@@ -215,17 +231,9 @@ def deck(site, number):
     read = [Lesson(site, script.stem) for script in scripts_of(numbers)]
     titles = "".join(f"<li>{lesson.html(lesson.article.h1, inside=True)}</li>" for lesson in read)
     keys = "The arrow keys and the space bar move on and back. A browser prints the slides to PDF."
-    slides = [
-        f'<section class="slide cover"><h1>{escape(title)}</h1><div class="content"><ul>{titles}</ul></div>'
-        f"<footer>{keys} {{place}}</footer></section>"
-    ]
+    slides = [Slide("cover", escape(title), f"<ul>{titles}</ul>", keys, level=1)]
     slides += [slide for lesson in read for slide in lesson.slides()]
-    body = "\n".join(
-        slide.replace("{place}", f"<span>{k} / {len(slides)}</span>", 1).replace(
-            "<section", f'<section id="slide-{k}" tabindex="-1"', 1
-        )
-        for k, slide in enumerate(slides, start=1)
-    )
+    body = "\n".join(slide.html(k, len(slides)) for k, slide in enumerate(slides, start=1))
     scripts = next((lesson.scripts for lesson in read if lesson.scripts), []) if 'class="math' in body else []
     moved = [script.replace('src="../../', 'src="../') for script in scripts]
     return PAGE.format(title=escape(title), scripts="\n".join(moved), slides=body)
@@ -252,13 +260,14 @@ class Syllabus(SphinxDirective):
             read = [read_notebook(lessons.EXECUTED / f"{script.stem}.ipynb") for script in scripts]
             links = nodes.inline()
             for script in scripts:
-                words = str(lessons.number_of(script.stem))
-                links += [*([nodes.Text(", ")] if links.children else []), lesson_link(words, script.stem, self.env.docname)]
+                comma = [nodes.Text(", ")] if links.children else []
+                words = f"lesson {lessons.number_of(script.stem)}"
+                links += [*comma, lesson_link(words, script.stem, self.env.docname)]
             minutes = sum(map(reading_minutes, read))
             running = sum(float(running_minutes(notebook)) for notebook in read)
-            slides = nodes.reference("", f"session {number}", refuri=up + deck_of(number))
+            slides = nodes.reference("", f"slides {number}", refuri=up + deck_of(number))
             rows.append([f"{number}. {title}", links, str(minutes), f"{running:.1f}", slides, handed])
-        head = ["session", "lessons", "minutes to read", "to run", "slides", "assignments"]
+        head = ["session", "read before", "minutes to read", "to run", "slides", "assignments"]
         return [table_of(head, rows, "syllabus")]
 
 

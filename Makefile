@@ -127,9 +127,9 @@ assignments: .venv/.stamp ## student notebooks, solutions and Gradescope package
 	@$(PY) assignments/course.py build
 	$(elapsed)
 
-grade: .venv/.stamp ## grade a folder of submissions: make grade FROM=DIR [HW=hw1] [OUT=grades.csv] (minutes for each)
+grade: .venv/.stamp ## grade a folder of submissions: make grade FROM=DIR [OUT=grades.csv] (minutes for each; HW=hw1: all are graded as hw1)
 	@test -n "$(FROM)" || { echo "say which folder: make grade FROM=DIR"; exit 1; }
-	@$(PY) assignments/course.py grade "$(FROM)" --assignment $(or $(HW),hw1) --out "$(or $(OUT),grades.csv)"
+	@$(PY) assignments/course.py grade "$(FROM)" $(if $(HW),--assignment $(HW)) --out "$(or $(OUT),grades.csv)"
 	$(elapsed)
 
 test-colab: .venv/.stamp ## every lesson and assignment in a fresh environment like Colab's (COLAB_PYTHON=python3.12: another Python)

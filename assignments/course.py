@@ -166,11 +166,19 @@ class Plan:
     answers: dict[str, list[str]]
 
 
-def plan_of(name: str, built: Path = BUILT) -> Plan:
+def plans_of(built: Path = BUILT, only: str | None = None) -> dict[str, Plan]:
+    """Read the plans of all assignments that were built, by name, or of one alone."""
+    names = sorted(student.stem for student in built.glob("*/student/*.ipynb"))
+    if not names:
+        sys.exit(f"there is no assignment in {built}: run `make assignments` first")
+    if only and only not in names:
+        sys.exit(f"there is no assignment {only} in {built}, only {', '.join(names)}")
+    return {name: plan_of(name, built) for name in ([only] if only else names)}
+
+
+def plan_of(name: str, built: Path) -> Plan:
     """Read the plan of an assignment that was built."""
     student = built / name / "student" / f"{name}.ipynb"
-    if not student.is_file():
-        sys.exit(f"there is no {student}: run `make assignments` first")
     given, answers, names = [], {}, []
     for cell in json.loads(student.read_text())["cells"]:
         source, tags = "".join(cell["source"]), cell["metadata"].get("tags", [])
@@ -184,6 +192,12 @@ def plan_of(name: str, built: Path = BUILT) -> Plan:
         else:
             names += [n for n in assigned(source) if n not in names]
     return Plan(built / name / f"{name}_gradescope.zip", tuple(given), answers)
+
+
+def assignment_of(cells: list[tuple[str, str]]) -> str | None:
+    """The assignment that a submission says it is, in the cell that Otter put at its beginning."""
+    says = (re.search(r"otter\.Notebook\(\s*[\"'](\w+)\.ipynb", source) for _, source in cells)
+    return next((found[1] for found in says if found), None)
 
 
 def question_of(source: str) -> str | None:
@@ -290,12 +304,11 @@ def execute(work: Path, cells: list[tuple[str, str]], plan: Plan, size: str, lim
         signal.setitimer(signal.ITIMER_PROF, 0)
         if error and str(error) not in notes:
             note(f"{label} raised {type(error).__name__}: {error}"[:MESSAGE])
-        changed = [] if source in plan.given else [n for n in known if space.get(n) is not known[n]]
-        for name in changed:
-            note(f"{label} redefines {name}, which the grader uses; the grader used its own")
-            del known[name]
         if source in plan.given or source.startswith("# Initialize Otter"):
             known |= {name: space[name] for name in guarded if name in space}
+        for name in [name for name in known if space.get(name) is not known[name]]:
+            note(f"{label} redefines {name}, which the grader uses; the grader used its own")
+            del known[name]
         for name in [name for name in before if space.get(name) is not before[name]]:
             note(f"{label} redefines Python's {name}; the grader used Python's")
             del before[name]
@@ -488,8 +501,22 @@ def read_regular(path: Path, most: int) -> str | None:
 # A folder of submissions
 
 
-def grade(folder: Path, plan: Plan, size: str = "full", limit: int = 600) -> list[dict]:
-    """Grade every file of a folder; return rows with file, student, points by question, and what happened."""
+def grade(
+    folder: Path, plans: dict[str, Plan], forced: str | None = None, size: str = "full", limit: int = 600
+) -> list[dict]:
+    """Grade every file of a folder.
+
+    Args:
+        folder: of submissions, with those to several assignments among each other or in folders of their own.
+        plans: assignment -> what it asks for.
+        forced: the assignment that all of them are to be graded as; None: the one that each says it is.
+        size: "full" or "trial".
+        limit: seconds that a cell may compute.
+
+    Returns:
+        Rows with file, assignment, student, points by question, and what happened. Assignment and student are
+        None where they aren't known.
+    """
     # A process that is killed leaves something behind. It is cleared away at the end, and nobody need know.
     sys.warnoptions.append("ignore:resource_tracker:UserWarning")
     context = get_context("forkserver")
@@ -499,26 +526,44 @@ def grade(folder: Path, plan: Plan, size: str = "full", limit: int = 600) -> lis
         name = file.relative_to(folder)
         if any(part.startswith(".") for part in name.parts):
             continue
-        row = grade_one(context, file, plan, size, limit) | {"file": str(name)}
+        row = {"file": str(name), "assignment": forced, "student": None, "points": {}}
+        try:
+            cells = cells_of(file)
+            row["assignment"] = forced or belongs_to(cells, plans)
+            row |= grade_one(context, cells, plans[row["assignment"]], size, limit)
+            says = assignment_of(cells)
+            if forced and says not in (None, forced):
+                row["what happened"] += f" It says that it belongs to {says}; it was graded as {forced}."
+        except ValueError as problem:
+            row["what happened"] = f"Not graded: {problem}."
         rows.append(row)
-        print(f"{name}: {sum(row['points'].values()):g} points. {row['what happened']}", flush=True)
-    shared = Counter(row["student"] for row in rows)
+        points, graded_as = sum(row["points"].values()), row["assignment"] or "no assignment"
+        print(f"{name} ({graded_as}): {points:g} points. {row['what happened']}", flush=True)
+    shared = Counter((row["assignment"], row["student"]) for row in rows)
     for row in rows:
-        if row["student"] is not None and shared[row["student"]] > 1:
-            others = [r["file"] for r in rows if r["student"] == row["student"] and r is not row]
+        same = row["assignment"], row["student"]
+        if row["student"] is not None and shared[same] > 1:
+            others = [r["file"] for r in rows if (r["assignment"], r["student"]) == same and r is not row]
             more = f" and {len(others) - 3} more" if len(others) > 3 else ""
             row["what happened"] += f" The same number was used by: {', '.join(others[:3])}{more}."
     return rows
 
 
-def grade_one(context, file: Path, plan: Plan, size: str, limit: int) -> dict:
-    """Grade one submission, in processes of its own."""
-    nothing = {"student": None, "points": dict.fromkeys(plan.answers, 0), "out_of": {}}
-    try:
-        cells = cells_of(file)
-    except ValueError as problem:
-        return nothing | {"what happened": f"Not graded: {problem}."}
+def belongs_to(cells: list[tuple[str, str]], plans: dict[str, Plan]) -> str:
+    """The assignment that a submission says it is, or a ValueError if that is none of those."""
+    says, known = assignment_of(cells), ", ".join(plans)
+    if says is None:
+        raise ValueError(
+            "it doesn't say which assignment it is. The first cell of the student's notebook, with "
+            f"otter.Notebook, is missing. To grade it all the same, add HW={next(iter(plans))}"
+        )
+    if says not in plans:
+        raise ValueError(f"it says that it belongs to {says}, and the assignments here are {known}")
+    return says
 
+
+def grade_one(context, cells: list[tuple[str, str]], plan: Plan, size: str, limit: int) -> dict:
+    """Grade the cells of one submission, in processes of its own."""
     lacks = []
     code = "\n".join(source for _, source in cells)
     for question, names in plan.answers.items():
@@ -536,7 +581,7 @@ def grade_one(context, file: Path, plan: Plan, size: str, limit: int) -> dict:
         elif state not in ("done", "stopped"):
             notes.append(f"{cell} ended the process, and the rest wasn't run")
         if not run_limited(context, judge, (work, result, plan, size), JUDGING) or not result.is_file():
-            return nothing | {"what happened": "Not graded: the tests themselves failed. Grade it by hand."}
+            raise ValueError("the tests themselves failed. Grade it by hand")
         row = json.loads(result.read_text())
     said = [f"{question}: {text}" for question, text in row.pop("said").items() if text]
     happened = sentences(lacks + notes + row.pop("notes")) + [f"{text}." for text in said]
@@ -593,14 +638,19 @@ def sentences(texts: list[str]) -> list[str]:
     return [f"{line[0].upper()}{line[1:]}{'' if line.endswith('.') else '.'}" for line in lines if line]
 
 
-def write_table(rows: list[dict], questions: list[str], file: Path) -> None:
-    """Write the grades as CSV: a row for each submission."""
+def write_table(rows: list[dict], plans: dict[str, Plan], file: Path) -> None:
+    """Write the grades as CSV: a row for each submission. A question that its assignment lacks is empty."""
+    graded = [name for name in plans if any(row["assignment"] == name for row in rows)]
+    questions = list(dict.fromkeys(q for name in graded or plans for q in plans[name].answers))
     with open(file, "w", newline="") as table:
         writer = csv.writer(table)
-        writer.writerow(["file", "student", *questions, "total", "what happened"])
+        writer.writerow(["file", "assignment", "student", *questions, "total", "what happened"])
         for row in rows:
-            points = [row["points"][question] for question in questions]
-            writer.writerow([row["file"], row["student"], *points, sum(points), row["what happened"]])
+            points = dict.fromkeys(plans[row["assignment"]].answers, 0) if row["assignment"] else {}
+            points |= row["points"]
+            cells = [points.get(question) for question in questions]
+            known = row["file"], row["assignment"], row["student"]
+            writer.writerow([*known, *cells, sum(points.values()), row["what happened"]])
 
 
 def main(words: list[str] | None = None) -> None:
@@ -612,7 +662,7 @@ def main(words: list[str] | None = None) -> None:
     checks.add_argument("name")
     mark.add_argument("folder", type=Path)
     mark.add_argument("--out", type=Path, default=Path("grades.csv"), help="the table (grades.csv)")
-    mark.add_argument("--assignment", default="hw1", help="which one they are submissions to (hw1)")
+    mark.add_argument("--assignment", help="grade all of them as this one, such as hw1, whatever they say")
     mark.add_argument("--limit", type=int, default=600, help="seconds that a cell may compute (600)")
     mark.add_argument(
         "--size", choices=("full", "trial"), default="full", help="trial: small data, to try it out"
@@ -631,10 +681,12 @@ def main(words: list[str] | None = None) -> None:
         return
     if not options.folder.is_dir():
         sys.exit(f"there is no folder {options.folder}")
-    plan = plan_of(options.assignment, options.built)
-    rows = grade(options.folder, plan, options.size, options.limit)
-    write_table(rows, list(plan.answers), options.out)
-    print(f"{len(rows)} submissions: {options.out}. Written questions are not in it.")
+    plans = plans_of(options.built, options.assignment)
+    rows = grade(options.folder, plans, options.assignment, options.size, options.limit)
+    write_table(rows, plans, options.out)
+    counts = Counter(row["assignment"] or "no assignment" for row in rows)
+    each = ", ".join(f"{count} of {name}" for name, count in sorted(counts.items()))
+    print(f"{len(rows)} submissions ({each or 'none'}): {options.out}. Written questions are not in it.")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,11 @@
-"""The assignments: what is built, and what each kind of submission gets. All are graded in one go."""
+"""The assignments: what is built, and what each kind of submission gets.
+
+`mistakes/hwN.py` holds what an assignment is tested with: POINTS, QUICK and MISTAKES. With NUMBERS=300 in the
+environment, its mistakes are tried with the data of so many students.
+"""
 
 import csv
+import importlib
 import itertools
 import json
 import os
@@ -8,6 +13,8 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
+import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,85 +24,11 @@ pytestmark = pytest.mark.skipif(not find_spec("otter"), reason="needs the extra 
 
 ROOT = Path(__file__).parents[1]
 COURSE = ROOT / "assignments" / "course.py"
-POINTS = {"q1": 2, "q2": 3, "q3": 1, "q4": 2, "q5": 3, "q6": 3, "q7": 2}  # and 4 of the written question
-LIMIT = 10  # seconds that a cell may compute
-
-# In place of three trained models, where a submission is about something else.
-UNTRAINED = """
-chance, target = np.random.default_rng(5), bench.test.target
-right_on = {"original": 0.9, "retrain": 0.6, "reweight": 0.8}
-errs = {name: chance.random(len(target)) > share for name, share in right_on.items()}
-predicted = {name: np.where(wrong, 1 - target, target) for name, wrong in errs.items()}
-own = bench.test.group == 2 * asked[0] + asked[1]
-right = {name: predicted[name] == target for name in predicted}
-harm = 100 * (right["original"][own].mean() - right["retrain"][own].mean())
-gain = 100 * (right["reweight"][own].mean() - right["retrain"][own].mean())
-"""
-
-# Typical mistakes: what a right submission ends with, what is left of the question, and what is said of it.
-MISTAKES = {
-    "inverted weights": ("weights = n_retain / n_train", {"q1": 1}, "upside down"),
-    "scaled weights": ("weights = weights / weights.sum()", {"q1": 1}, "add up to 1"),
-    "counts of F": ("n_retain = n_train - n_retain", {"q1": 1}, "counts the images of F"),
-    "shares": ("RA, GA = RA / 100, GA / 100", {"q2": 1}, "RA is a share"),
-    "UA as an error": ("UA = 100 - UA", {"q2": 2}, "the book's UA is the accuracy"),
-    "UA of the group": (
-        "UA = 100 * right_train[bench.train.group == 2 * asked[0] + asked[1]].mean()",
-        {"q2": 2},
-        "UA is over the whole group",
-    ),
-    "worst group by name": ("worst = np.argmin(of_group)", {"q2": 2}, "worst is the number of the group"),
-    "larger distance": ("EO = np.abs(table[:, 0] - table[:, 1]).max()", {"q3": 0}, "EO is the larger"),
-    "wrong axis": ("EO = np.abs(table[0] - table[1]).mean()", {"q3": 0}, "EO is between targets"),
-    "distance": (
-        "to_reference = {name: 100 - gap for name, gap in to_reference.items()}",
-        {"q4": 1},
-        "to_reference is the distance",
-    ),
-    "signed mean": (
-        "to_ceiling = {name: 100 - abs((scores[name] - scores['ceiling']).mean()) for name in to_ceiling}",
-        {"q4": 1},
-        "to_ceiling lets differences of opposite sign cancel",
-    ),
-    "the further one": (
-        "ahead = {of: {'original': 'retrain', 'retrain': 'original'}[name] for of, name in ahead.items()}",
-        {"q4": 1},
-        "names the model that is further away",
-    ),
-    "unpaired": (
-        "half = stats.t.ppf(0.975, n - 1) * np.sqrt((GA_retrain.var(ddof=1) + GA_reweight.var(ddof=1)) / n)",
-        {"q5": 2},
-        "half ignores that the seeds are paired",
-    ),
-    "1.96": ("half = 1.96 * difference.std(ddof=1) / np.sqrt(n)", {"q5": 2}, "half uses 1.96"),
-    "spread of seeds": (
-        "half = stats.t.ppf(0.975, n - 1) * difference.std(ddof=1)",
-        {"q5": 2},
-        "half is about single seeds",
-    ),
-    "wrong sign": ("mean = -mean", {"q5": 2}, "mean has the wrong sign"),
-    "tie": ("verdicts = ['tie', 'tie']", {"q5": 2}, "'tie' is none of shown"),
-    "no weights": (
-        "draws = np.random.default_rng(0).integers(0, len(sample_weights), 5 * len(sample_weights))",
-        {"q6": 2},
-        "draw ignores the weights",
-    ),
-    "balanced groups": (
-        "g = bench.train.group[split.retain]\nw = 1 / np.bincount(g)[g]\n"
-        "draws = draw(np.random.default_rng(0), w, 5 * len(w))",
-        {"q6": 2},
-        "draw takes each group equally often",
-    ),
-    "positions in D": ("draws = split.retain[draws]", {"q6": 2}, "no positions in weights"),
-    "global ess": ("ess_group = ess", {"q6": 2}, "ess_group is that of all images"),
-    "size before": ("ess_group = n_train[2 * asked[0] + asked[1]]", {"q6": 2}, "the size before the request"),
-    "harm as a change": ("harm = -harm", {"q7": 1}, "harm has the wrong sign"),
-    "all test images": (
-        "gain = 100 * (right['reweight'].mean() - right['retrain'].mean())",
-        {"q7": 1},
-        "gain is over all test images",
-    ),
-}
+NAMES = sorted(source.stem for source in COURSE.parent.glob("hw*.py"))
+OF = {name: importlib.import_module(f"mistakes.{name}") for name in NAMES}
+NUMBERS = range(int(os.environ.get("NUMBERS", 3)))
+ROUNDS = 3  # submissions full of mistakes that are graded as a whole
+LIMIT = 10  # seconds that a cell of a submission that misbehaves may compute
 
 # A last cell that a right submission can't lose or gain a point by, and what is said of it.
 HARMLESS = {
@@ -132,7 +65,7 @@ class Right(float):
 n_train = n_retain = weights = draws = [Right(1)] * 4
 RA = UA = GA = worst = EO = mean = half = ess = ess_group = harm = gain = Right(1)
 verdicts = ahead = to_reference = to_ceiling = predicted = Right(1)
-points = dict.fromkeys({list(POINTS)}, 99)
+points = dict.fromkeys({list(OF["hw1"].POINTS)}, 99)
 marks = json.dumps({{"student": 0, "points": points, "out_of": {{}}, "said": {{}}, "notes": []}})
 for place in (".", "..", {str(COURSE.parent)!r}):
     for name in ("result.json", "hw1_gradescope.zip"):
@@ -188,10 +121,10 @@ def with_cells(notebook, *sources, replace=(), student=0):
     return notebook | {"cells": cells + added}
 
 
-def rounds():
+def rounds(mistakes):
     """Lists of mistakes, in which each is about another question."""
     by_question = {}
-    for mistake in MISTAKES.values():
+    for mistake in mistakes.values():
         by_question.setdefault(next(iter(mistake[1])), []).append(mistake)
     return list(itertools.zip_longest(*by_question.values()))
 
@@ -210,20 +143,135 @@ def built(tmp_path_factory):
     return folder
 
 
-@pytest.mark.slow
-def test_grading(built, tmp_path):
-    home, folder = built / "hw1", tmp_path / "submissions"
-    folder.mkdir()
-    starter, solution = read(home / "student" / "hw1.ipynb"), read(home / "hw1_solution.ipynb")
-    assert "test_q1_counts" not in json.dumps(starter), "the student's notebook holds hidden tests"
-    assert "np.bincount" not in json.dumps(starter) and "Rubric" not in json.dumps(starter), "or solutions"
+def starter_of(built, name):
+    return read(built / name / "student" / f"{name}.ipynb")
 
-    quick = with_cells(solution, replace=[("gru.fit(", UNTRAINED)])
-    eo = "EO = np.abs(table"
+
+def solution_of(built, name):
+    return read(built / name / f"{name}_solution.ipynb")
+
+
+def graded(folder, submissions, built, *words):
+    """Write the notebooks into the folder and grade them, in size "trial": rows of the table by file."""
+    folder.mkdir(exist_ok=True)
+    for name, notebook in submissions.items():
+        (folder / f"{name}.ipynb").write_text(json.dumps(notebook))
+    table = folder.with_suffix(".csv")
+    course("grade", folder, "--size", "trial", "--built", built, "--out", table, *words)
+    with open(table, newline="") as file:
+        return {Path(row["file"]).stem: row for row in csv.DictReader(file)}
+
+
+def differences(rows, expected, name):
+    """What is wrong with rows of an assignment, of which {file: (points, [what is said])} is expected."""
+    wrong = []
+    for file, (points, said) in expected.items():
+        row = rows[file]
+        got = {question: float(row[question] or 0) for question in points}
+        if row["assignment"] != name or got != points or float(row["total"]) != sum(points.values()):
+            wrong.append(f"{file}: {row['assignment']} {got}; {row['what happened']}")
+        happened = row["what happened"]
+        wrong += [f"{file}: {text!r} isn't in {happened!r}" for text in said if text not in happened]
+    return "\n".join(wrong)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_grading(name, built, tmp_path):
+    points, quick = OF[name].POINTS, OF[name].QUICK
+    starter, solution = starter_of(built, name), solution_of(built, name)
+    text = json.dumps(starter)
+    assert "hidden: true" not in text and not re.search(r"def test_q\d+_(?!form)", text), "hidden tests"
+    assert "SOLUTION" not in text and "Rubric" not in text, "the student's notebook holds solutions"
+
     submissions = {
         "solution": solution,
         "another number": with_cells(solution, student=1),
         "starter": starter,
+        "same number": with_cells(starter, student=1),
+    }
+    nothing = [f"{question}: " for question in points] + ["has no answer yet"]
+    expected = {
+        "solution": (points, []),
+        "another number": (points, ["The same number was used by: same number.ipynb"]),
+        "starter": (dict.fromkeys(points, 0), nothing),
+        "same number": (dict.fromkeys(points, 0), nothing),
+    }
+    for number, mistakes in enumerate(rounds(OF[name].MISTAKES)[:ROUNDS]):
+        mistakes = [mistake for mistake in mistakes if mistake]
+        cells = [cell for cell, _, _ in mistakes]
+        submissions[f"mistakes {number}"] = with_cells(solution, *cells, replace=quick, student=2 + number)
+        left = {question: least for _, left, _ in mistakes for question, least in left.items()}
+        expected[f"mistakes {number}"] = points | left, [said for _, _, said in mistakes]
+    rows = graded(tmp_path / name, submissions, built)
+    wrong = differences(rows, expected, name)
+    assert not wrong, wrong
+    assert (
+        rows["solution"]["what happened"] == "All tests passed. The same number was used by: starter.ipynb."
+    )
+    assert rows["another number"]["student"] == "1" and rows["solution"]["student"] == "0"
+
+
+def executed(notebook, quick, number):
+    """What the cells of a notebook leave, executed here in size "trial" for a student's number."""
+    space = {}
+    for cell in with_cells(notebook, replace=quick, student=number)["cells"]:
+        source = "".join(cell["source"]).replace('size = "full"', 'size = "trial"')
+        if cell["cell_type"] == "code" and "otter" not in source and "grader.check" not in source:
+            exec(source, space)
+    return space
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_mistakes(name, built, tmp_path, monkeypatch):
+    """No mistake gives a right answer by chance, and each is named; also with other students' data."""
+    monkeypatch.syspath_prepend(COURSE.parent)
+    from course import message, plain, plan_of
+    from otter.test_files import ExceptionTestFile
+
+    plan, solution = plan_of(name, built), solution_of(built, name)
+    with zipfile.ZipFile(plan.package) as package:
+        package.extractall(tmp_path)
+    tests = {q: ExceptionTestFile.from_file(str(tmp_path / "tests" / f"{q}.py")) for q in plan.answers}
+
+    def judged(question, space):
+        answers = {n: json.loads(json.dumps(plain(space[n]))) for n in plan.answers[question]}
+        tests[question].run(space | answers)
+        return tests[question].score, message(tests[question])
+
+    wrong, before = [], {}
+    for number in NUMBERS:
+        space = executed(solution, OF[name].QUICK, number)
+        for question, most in OF[name].POINTS.items():
+            got, said = judged(question, space)
+            if got != most:
+                wrong.append(f"number {number}, {question} of the solution: {got}; {said}")
+        for title, (cell, left, said) in OF[name].MISTAKES.items():
+            kept = dict(space)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # a mistake may divide by 0
+                exec(cell, space)
+            for question, least in left.items():
+                got, happened = judged(question, space)
+                if got != least or said not in happened:
+                    wrong.append(f"number {number}, {title}: {question} {got}; {happened}")
+            space.clear()
+            space.update(kept)
+        copied = sum(judged(question, space | before)[0] for question in plan.answers) if before else 0
+        if copied >= sum(OF[name].POINTS.values()) / 2:
+            wrong.append(f"number {number}: the answers of the number before get {copied}")
+        before = {n: space[n] for names in plan.answers.values() for n in names}
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.slow
+def test_submissions_that_misbehave(built, tmp_path):
+    """With the first assignment: a submission can't mark itself, and can't stop the grading of the others."""
+    points, starter, solution = OF["hw1"].POINTS, starter_of(built, "hw1"), solution_of(built, "hw1")
+    quick = with_cells(solution, replace=OF["hw1"].QUICK)
+    eo = "EO = np.abs(table"
+    submissions = {
         "answers of another number": with_cells(quick, "student = 1"),
         "raises": with_cells(quick, replace=[(eo, "1 / 0\nEO = 50")]),
         "lacks a cell": with_cells(quick, replace=[(eo, None)]),
@@ -231,83 +279,89 @@ def test_grading(built, tmp_path):
         "marks itself": with_cells(starter, *SELF_MARKING),
     }
     submissions |= {name: with_cells(quick, cell) for name, (cell, _) in HARMLESS.items()}
-    several = {f"mistakes {n}": [m for m in mistakes if m] for n, mistakes in enumerate(rounds())}
-    for name, mistakes in several.items():
-        submissions[name] = with_cells(quick, *(cell for cell, _, _ in mistakes))
-    if sys.platform.startswith("linux"):
-        submissions["unseen"] = with_cells(quick, UNSEEN)
-    for name, notebook in submissions.items():
-        (folder / f"{name}.ipynb").write_text(json.dumps(notebook))
-    (folder / "not a notebook.ipynb").write_text("I couldn't upload it, sorry.")
-    os.symlink(home / "hw1_solution.ipynb", folder / "a link.ipynb")
-
-    words = ["--size", "trial", "--limit", LIMIT, "--built", built, "--out", tmp_path / "grades.csv"]
-    course("grade", folder, *words)
-    with open(tmp_path / "grades.csv", newline="") as table:
-        rows = {Path(row["file"]).stem: row for row in csv.DictReader(table)}
-
-    everything = {
-        "solution": (POINTS, ["All tests passed."]),
-        "another number": (POINTS, ["All tests passed."]),
-        "starter": (
-            dict.fromkeys(POINTS, 0),
-            ["q1: n_train has no answer yet.", "q7: predicted has no answer yet."],
-        ),
+    expected = {
         "raises": (
-            POINTS | {"q3": 0},
+            points | {"q3": 0},
             ["raised ZeroDivisionError: division by zero.", "q3: EO has no answer yet."],
         ),
-        "lacks a cell": (POINTS | {"q3": 0}, ["It lacks the cell of q3."]),
-        "no number": (POINTS, ["tudent isn't a whole number"]),
-        "marks itself": (dict.fromkeys(POINTS, 0), ["outside of its folder", "q1: "]),
-        "not a notebook": (dict.fromkeys(POINTS, 0), ["Not graded: it isn't a notebook"]),
-        "a link": (dict.fromkeys(POINTS, 0), ["Not graded: it isn't a file"]),
+        "lacks a cell": (points | {"q3": 0}, ["It lacks the cell of q3."]),
+        "no number": (points, ["tudent isn't a whole number"]),
+        "marks itself": (dict.fromkeys(points, 0), ["outside of its folder", "q1: "]),
     }
-    for name, mistakes in several.items():
-        left = {question: points for _, left, _ in mistakes for question, points in left.items()}
-        everything[name] = POINTS | left, [said for _, _, said in mistakes]
-    everything |= {name: (POINTS, said) for name, (_, said) in HARMLESS.items()}
+    expected |= {name: (points, said) for name, (_, said) in HARMLESS.items()}
     if sys.platform.startswith("linux"):
-        everything["unseen"] = (POINTS, ["raised RuntimeError"])
-
-    wrong = []
-    for name, (points, said) in everything.items():
-        row = rows[name]
-        got = {question: float(row[question]) for question in POINTS}
-        if got != points or float(row["total"]) != sum(points.values()):
-            wrong.append(f"{name}: {got}; {row['what happened']}")
-        wrong += [
-            f"{name}: {text!r} isn't in {row['what happened']!r}"
-            for text in said
-            if text not in row["what happened"]
-        ]
-    assert not wrong, "\n".join(wrong)
-
+        submissions["unseen"] = with_cells(quick, UNSEEN)
+        expected["unseen"] = points, ["raised RuntimeError"]
+    rows = graded(tmp_path / "submissions", submissions, built, "--limit", LIMIT)
+    wrong = differences(rows, expected, "hw1")
+    assert not wrong, wrong
     # The data of another number are others, and so are the answers.
     assert float(rows["answers of another number"]["total"]) < 8
-    assert rows["another number"]["student"] == "1" and rows["solution"]["student"] == "0"
-    assert "The same number was used by: " in rows["another number"]["what happened"]
+
+
+@pytest.mark.slow
+def test_several_assignments(built, tmp_path):
+    """A submission says which assignment it is. One that doesn't, or is no notebook, gets a sentence."""
+    first, last = NAMES[0], NAMES[-1]
+    nameless = with_cells(starter_of(built, first), replace=[("# Initialize Otter", None)])
+    of_another = json.loads(json.dumps(nameless).replace("import numpy", f"otter.Notebook('{last}.ipynb')"))
+    folder = tmp_path / "submissions"
+    folder.mkdir()
+    (folder / "not a notebook.ipynb").write_text("I couldn't upload it, sorry.")
+    os.symlink(built / first / f"{first}_solution.ipynb", folder / "a link.ipynb")
+    submissions = {f"starter {name}": starter_of(built, name) for name in NAMES}
+    submissions["nameless"] = nameless
+    submissions["unknown"] = with_cells(
+        starter_of(built, first), replace=[("# Initialize Otter", 'grader = otter.Notebook("hw99.ipynb")')]
+    )
+    rows = graded(folder, submissions, built)
+    for name in NAMES:
+        wrong = differences(rows, {f"starter {name}": (dict.fromkeys(OF[name].POINTS, 0), [])}, name)
+        assert not wrong, wrong
+        assert "same number" not in rows[f"starter {name}"]["what happened"], "of another assignment"
+    questions = {question for name in NAMES for question in OF[name].POINTS}
+    for name in NAMES:
+        empty = {question for question in questions if rows[f"starter {name}"][question] == ""}
+        assert empty == questions - set(OF[name].POINTS), "a question that the assignment lacks has points"
+    for name, said in (
+        ("not a notebook", "Not graded: it isn't a notebook"),
+        ("a link", "Not graded: it isn't a file"),
+        ("nameless", "Not graded: it doesn't say which assignment it is."),
+        ("unknown", f"it says that it belongs to hw99, and the assignments here are {', '.join(NAMES)}."),
+    ):
+        row = rows[name]
+        assert said in row["what happened"] and row["assignment"] == "" and float(row["total"]) == 0, row
+
+    forced = {"nameless": nameless, "of another": of_another}
+    rows = graded(tmp_path / "forced", forced, built, "--assignment", first)
+    assert {row["assignment"] for row in rows.values()} == {first}
+    assert (
+        f"It says that it belongs to {last}; it was graded as {first}." in rows["of another"]["what happened"]
+    )
 
 
 OTTER = """
 from otter.api import grade_submission
-results = grade_submission("hw1.ipynb", "hw1_gradescope.zip", quiet=True)
+results = grade_submission("NAME.ipynb", "NAME_gradescope.zip", quiet=True)
 print("points", results.total, "of", results.possible)
 """
 
 
 @pytest.mark.slow
-def test_gradescope_package(built, tmp_path):
+@pytest.mark.parametrize("name", NAMES)
+def test_gradescope_package(name, built, tmp_path):
     """What Gradescope runs, without its container: Otter's own grader gives the solution all points, too."""
-    shutil.copy(built / "hw1" / "hw1_gradescope.zip", tmp_path)
-    solution = (built / "hw1" / "hw1_solution.ipynb").read_text()
-    (tmp_path / "hw1.ipynb").write_text(solution.replace('size = \\"full\\"', 'size = \\"trial\\"'))
-    done = subprocess.run([sys.executable, "-c", OTTER], cwd=tmp_path, capture_output=True, text=True)
-    assert "points 16 of 16" in done.stdout, done.stdout + done.stderr
+    shutil.copy(built / name / f"{name}_gradescope.zip", tmp_path)
+    solution = (built / name / f"{name}_solution.ipynb").read_text()
+    (tmp_path / f"{name}.ipynb").write_text(solution.replace('size = \\"full\\"', 'size = \\"trial\\"'))
+    words = [sys.executable, "-c", OTTER.replace("NAME", name)]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    points = sum(OF[name].POINTS.values())
+    assert f"points {points} of {points}" in done.stdout, done.stdout + done.stderr
 
 
 def test_no_submissions(tmp_path):
-    """A folder that doesn't exist, or an assignment that wasn't built, is said in a line."""
+    """A folder that doesn't exist, or assignments that weren't built, are said in a line."""
     for folder, built, said in (
         (tmp_path / "no", tmp_path, "no folder"),
         (tmp_path, tmp_path, "make assignments"),

@@ -103,7 +103,7 @@ def commands():
         text = page.read_text(encoding="utf-8")
         for body in blocks(text, "") + blocks(text, "bash"):
             lines = re.sub(r"\\\n\s*", " ", body).splitlines()
-            words = [re.search(r"(?:(?<![\w/-])gru-lite|-m gru_lite) +(.*)", line) for line in lines]
+            words = [re.search(r"(?:(?<!gru-lite/)\bgru-lite|-m gru_lite) +(.*)", line) for line in lines]
             found += [(page.name, shlex.split(match[1])) for match in words if match]
     return found
 

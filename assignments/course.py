@@ -58,6 +58,7 @@ PRELOADED = [
     "gru_lite.methods",
     "gru_lite.scores",
     "otter.execute",
+    "torch._dynamo",  # which an optimiser imports when it is first made
 ]
 
 

@@ -13,7 +13,7 @@
 # There are 20 points: 16 for nine questions that are checked by a program, and 4 for a short text.
 #
 # **You need** lessons 4 to 7 of the book. *Expected hours: not measured yet.* The training in question 8 computes for
-# about 80 seconds on one core of a server. All other cells together take less than a minute.
+# about 80 seconds on one core of a server. All other cells take seconds.
 #
 # **How to work**
 #
@@ -42,9 +42,8 @@ import numpy as np
 
 import gru_lite as gru
 
-asked = [(1, 0), (0, 1)][
-    np.random.default_rng([1, student]).integers(2)
-]  # (target, sensitive) of the group that asks
+rng = np.random.default_rng([1, student])
+asked = [(1, 0), (0, 1)][rng.integers(2)]  # (target, sensitive) of the group that asks
 forgotten = 2 * asked[0] + asked[1]  # the number of this group
 print(f"group {asked} asks: its number is {forgotten}")
 
@@ -202,8 +201,8 @@ def test_q1_bits_and_most(information, bits, most, counts):
 # $-\frac{1}{2} \log(1 - \rho^2)$ nats.
 #
 # - `of_all`: the mutual information of $z$ and $w$, in nats.
-# - `ceiling_here`: the largest value, in nats, that InfoNCE can read from batches of `batch` samples.
-# - `needed`: about how many samples a batch must hold, by lesson 4, before a sampled estimate of `of_all` works.
+# - `infonce_most`: the largest value, in nats, that InfoNCE can read from batches of `batch` samples.
+# - `needed`: about how many samples a batch must hold, by the rule of lesson 4, before a sampled estimate of `of_all` works.
 
 # %% tags=["given"]
 rng = np.random.default_rng([3, student])
@@ -220,7 +219,7 @@ print(f"{pairs} pairs with correlation {rho}, batches of {batch}")
 
 # %%
 of_all = -pairs / 2 * np.log(1 - rho**2)  # SOLUTION
-ceiling_here = np.log(batch)  # SOLUTION
+infonce_most = np.log(batch)  # SOLUTION
 needed = np.exp(of_all)  # SOLUTION
 
 # %% [raw]
@@ -238,7 +237,7 @@ points: 0
 def test_q2_form(env):
     import numpy as np
 
-    for name in ("of_all", "ceiling_here", "needed"):
+    for name in ("of_all", "infonce_most", "needed"):
         answer = env.get(name)
         assert answer is not None and answer is not ..., f"{name} has no answer yet"
         assert np.isfinite(float(answer)), f"{name} isn't a finite number"
@@ -252,7 +251,7 @@ hidden: true
 """  # END TEST CONFIG
 
 
-def test_q2_limits(of_all, ceiling_here, needed, pairs, rho, batch):
+def test_q2_limits(of_all, infonce_most, needed, pairs, rho, batch):
     import numpy as np
 
     one = -np.log(1 - rho**2) / 2
@@ -267,15 +266,15 @@ def test_q2_limits(of_all, ceiling_here, needed, pairs, rho, batch):
         ):
             assert not np.isclose(of_all, wrong, rtol=1e-3), said
         raise AssertionError("of_all isn't the information of all pairs")
-    if not np.isclose(ceiling_here, np.log(batch), rtol=1e-3):
+    if not np.isclose(infonce_most, np.log(batch), rtol=1e-3):
         for wrong, said in (
-            (np.log2(batch), "ceiling_here is in bits"),
-            (right, "ceiling_here is the true information; InfoNCE can't read more than its batch allows"),
-            (batch, "ceiling_here is the number of samples; take its logarithm"),
-            (np.log(batch - 1), "ceiling_here is log(n - 1); the own group is among the n of the batch"),
+            (np.log2(batch), "infonce_most is in bits"),
+            (right, "infonce_most is the true information; InfoNCE can't read more than its batch allows"),
+            (batch, "infonce_most is the number of samples; take its logarithm"),
+            (np.log(batch - 1), "infonce_most is log(n - 1); the own group is among the n of the batch"),
         ):
-            assert not np.isclose(ceiling_here, wrong, rtol=1e-3), said
-        raise AssertionError("ceiling_here isn't the largest reading of InfoNCE")
+            assert not np.isclose(infonce_most, wrong, rtol=1e-3), said
+        raise AssertionError("infonce_most isn't the largest reading of InfoNCE")
     if not (np.isclose(needed, np.exp(right), rtol=0.02) or abs(needed - np.exp(right)) <= 1):
         for wrong, said in (
             (2**right, "needed is a power of 2; with nats the base is e"),
@@ -490,12 +489,12 @@ def test_q3_tight(tight, T, own, p):
 # %% [markdown]
 # ## Question 4: which samples may speak (2 points)
 #
-# A made-up critic was trained for 120 steps on a third of the samples. Every ten steps, its bound was read on three thirds:
-# `on_training`, where it is trained, and `on_second` and `on_third`, which it never saw. `steps` has the numbers of the
-# steps. You may use the second third to say when to stop.
+# Samples were cut into three parts, A, B and C. A made-up critic was trained on part A for 120 steps. Every ten steps its
+# bound was read on each part: `on_A`, `on_B` and `on_C`. `steps` has the numbers of these steps. Part B is there to say when
+# to stop: you keep the critic as it was after one of the steps.
 #
-# - `stop_at`: the number of the step after which you stop.
-# - `estimate`: what you report as the estimate of $I(Z; G)$, in nats.
+# - `stop_at`: the number of this step.
+# - `estimate`: what you then report as the estimate of $I(Z; G)$, in nats.
 #
 # Somebody else read `uniform_reading` nats on held-out samples, from another critic and other features. This person trained
 # and read the critic with $g'$ drawn *uniformly* from the four groups, although these have the shares `group_shares`.
@@ -508,13 +507,13 @@ steps = 10 * np.arange(1, 13)
 k, shift = rng.integers(3, 8), rng.choice([-2, -1, 1, 2])
 top, lower = rng.uniform(0.45, 0.60), rng.uniform(0.06, 0.12)
 wobble = rng.uniform(-0.004, 0.004, size=(3, 12))
-on_training = top + 0.4 - 0.8 * np.exp(-np.arange(12) / 4) + wobble[0]
-on_second = top - 0.02 * (np.arange(12) - k) ** 2 + wobble[1]
-on_third = top - lower - 0.02 * (np.arange(12) - k - shift) ** 2 + wobble[2]
+on_A = top + 0.4 - 0.8 * np.exp(-np.arange(12) / 4) + wobble[0]
+on_B = top - 0.02 * (np.arange(12) - k) ** 2 + wobble[1]
+on_C = top - lower - 0.02 * (np.arange(12) - k - shift) ** 2 + wobble[2]
 rare = rng.uniform(0.03, 0.06, size=2)
 group_shares = np.array([0.6 - rare[0], *rare, 0.4 - rare[1]])
 uniform_reading = round(rng.uniform(0.8, 1.2), 3)
-print(steps, on_training, on_second, on_third, sep="\n")
+print(steps, on_A, on_B, on_C, sep="\n")
 print(f"shares {group_shares}, read with a uniform marginal: {uniform_reading} nats")
 
 # %% [raw]
@@ -525,9 +524,9 @@ print(f"shares {group_shares}, read with a uniform marginal: {uniform_reading} n
 # # BEGIN SOLUTION
 
 # %%
-best = np.argmax(on_second)  # SOLUTION NO PROMPT
+best = np.argmax(on_B)  # SOLUTION NO PROMPT
 stop_at = steps[best]  # SOLUTION
-estimate = on_third[best]  # SOLUTION
+estimate = on_C[best]  # SOLUTION
 corrected = uniform_reading - np.log(4) - (group_shares * np.log(group_shares)).sum()  # SOLUTION
 
 # %% [raw]
@@ -559,32 +558,26 @@ hidden: true
 """  # END TEST CONFIG
 
 
-def test_q4_held_out(stop_at, estimate, steps, on_training, on_second, on_third):
+def test_q4_held_out(stop_at, estimate, steps, on_A, on_B, on_C):
     import numpy as np
 
-    best = int(np.argmax(on_second))
+    best = int(np.argmax(on_B))
     if stop_at != steps[best]:
         assert stop_at != best, "stop_at counts the readings; give the number of the step"
-        assert stop_at != steps[np.argmax(on_third)], (
-            "stop_at is chosen on the third third; then nothing is left to evaluate on"
+        assert stop_at != steps[np.argmax(on_C)], (
+            "stop_at is chosen on part C; then no part is left to evaluate on"
         )
-        assert stop_at != steps[np.argmax(on_training)], (
-            "stop_at is the best step on the training samples; there the bound goes on rising while the critic learns by heart"
+        assert stop_at != steps[np.argmax(on_A)], (
+            "stop_at is the best step on part A, the training samples; there the bound goes on rising while the critic learns by heart"
         )
-        raise AssertionError("stop_at isn't the step with the highest bound on the second third")
-    if not np.isclose(estimate, on_third[best], rtol=1e-4):
+        raise AssertionError("stop_at isn't the step with the highest bound on part B")
+    if not np.isclose(estimate, on_C[best], rtol=1e-4):
         for wrong, said in (
-            (
-                on_second[best],
-                "estimate is read on the samples that chose the step, so it is too high on average",
-            ),
-            (
-                on_third.max(),
-                "estimate is the highest value on the third third, so these samples chose the step, too",
-            ),
-            (on_training[best], "estimate is read on training samples, which the critic may know by heart"),
-            (on_training.max(), "estimate is read on training samples, which the critic may know by heart"),
-            (on_third[-1], "estimate is read after the last step; you stopped before"),
+            (on_B[best], "estimate is read on the samples that chose the step, so it is too high on average"),
+            (on_C.max(), "estimate is the highest value on part C, so these samples chose the step, too"),
+            (on_A[best], "estimate is read on training samples, which the critic may know by heart"),
+            (on_A.max(), "estimate is read on training samples, which the critic may know by heart"),
+            (on_C[-1], "estimate is read after the last step; you stopped before"),
         ):
             assert not np.isclose(estimate, wrong, rtol=1e-4), said
         raise AssertionError(
@@ -797,7 +790,7 @@ def test_q5_step(gradients, moved, z, A, b, share, forgotten, rate):
 # ## Question 6: what calibration pulls at (1 point)
 #
 # On three batches of $R$, the critics read `now` of the model that unlearns and `before` of the original, in nats.
-# Calibration has the weight `weight`, which is $\lambda$. Give three numbers or words each:
+# Calibration has the weight `weight`, which is $\lambda$. Give three numbers or words for each answer:
 #
 # - `penalty`: the value of the calibration term;
 # - `slope`: its derivative with respect to `now`;

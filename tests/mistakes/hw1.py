@@ -6,9 +6,10 @@ POINTS = {"q1": 2, "q2": 3, "q3": 1, "q4": 2, "q5": 3, "q6": 3, "q7": 2}  # and 
 UNTRAINED = """
 chance, target = np.random.default_rng(5), bench.test.target
 right_on = {"original": 0.9, "retrain": 0.6, "reweight": 0.8}
-errs = {name: chance.random(len(target)) > share for name, share in right_on.items()}
-predicted = {name: np.where(wrong, 1 - target, target) for name, wrong in errs.items()}
 own = bench.test.group == 2 * asked[0] + asked[1]
+harmed = {"original": 0, "retrain": 0.4 * own, "reweight": 0}
+errs = {name: chance.random(len(target)) > share - harmed[name] for name, share in right_on.items()}
+predicted = {name: np.where(wrong, 1 - target, target) for name, wrong in errs.items()}
 right = {name: predicted[name] == target for name in predicted}
 harm = 100 * (right["original"][own].mean() - right["retrain"][own].mean())
 gain = 100 * (right["reweight"][own].mean() - right["retrain"][own].mean())

@@ -61,8 +61,8 @@ MISTAKES = {
     "one pair": ("of_all = of_all / pairs", {"q2": 0}, "of_all is one pair alone"),
     "rho not squared": ("of_all = -pairs / 2 * np.log(1 - rho)", {"q2": 0}, "the formula has rho squared"),
     "without the half": ("of_all = 2 * of_all", {"q2": 0}, "of_all lacks the factor 1/2"),
-    "base 2": ("ceiling_here = np.log2(batch)", {"q2": 0}, "ceiling_here is in bits"),
-    "no ceiling": ("ceiling_here = of_all", {"q2": 0}, "InfoNCE can't read more than its batch allows"),
+    "base 2": ("infonce_most = np.log2(batch)", {"q2": 0}, "infonce_most is in bits"),
+    "no ceiling": ("infonce_most = of_all", {"q2": 0}, "InfoNCE can't read more than its batch allows"),
     "as many as nats": ("needed = of_all", {"q2": 0}, "the number of samples grows exponentially"),
     "power of 2": ("needed = 2**of_all", {"q2": 0}, "needed is a power of 2"),
     "exp of one pair": ("needed = np.exp(of_all / pairs)", {"q2": 0}, "needed is for one pair"),
@@ -98,27 +98,19 @@ MISTAKES = {
         "tight normalises the rows with equal weights",
     ),
     "cross-entropy": ("tight = -(p * np.log(p)).sum() - tight", {"q3": 2}, "tight is the cross-entropy"),
-    "stops on training samples": (
-        "stop_at = steps[np.argmax(on_training)]",
-        {"q4": 1},
-        "the best step on the training samples",
-    ),
+    "stops on training samples": ("stop_at = steps[np.argmax(on_A)]", {"q4": 1}, "the best step on part A"),
     "stops where it evaluates": (
-        "stop_at = steps[np.argmax(on_third)]",
+        "stop_at = steps[np.argmax(on_C)]",
         {"q4": 1},
-        "nothing is left to evaluate on",
+        "no part is left to evaluate on",
     ),
     "reads where it stopped": (
-        "estimate = on_second[best]",
+        "estimate = on_B[best]",
         {"q4": 1},
         "estimate is read on the samples that chose the step",
     ),
-    "reads the highest": ("estimate = on_third.max()", {"q4": 1}, "these samples chose the step, too"),
-    "reads training samples": (
-        "estimate = on_training[best]",
-        {"q4": 1},
-        "estimate is read on training samples",
-    ),
+    "reads the highest": ("estimate = on_C.max()", {"q4": 1}, "these samples chose the step, too"),
+    "reads training samples": ("estimate = on_A[best]", {"q4": 1}, "estimate is read on training samples"),
     "uncorrected": ("corrected = uniform_reading", {"q4": 1}, "corrected isn't corrected"),
     "adds the offset": (
         "corrected = 2 * uniform_reading - corrected",
@@ -257,4 +249,60 @@ MISTAKES = {
         {"q9": 1},
         "is called undecided, but the whole interval",
     ),
+}
+
+# Other ways to a right answer, which must get all points.
+OTHER_WAYS = {
+    "entropies": """
+from scipy.stats import entropy
+information = entropy(of_group) + entropy(of_value) - entropy(joint.ravel())
+bits = round(entropy(of_group, base=2) + entropy(of_value, base=2) - entropy(joint.ravel(), base=2), 4)
+most = entropy(counts.sum(axis=0))
+""",
+    "rounded up": "needed = int(np.ceil(needed))",
+    "float32, by the package": """
+import torch
+from gru_lite.information import normalised, sampled_bound
+table, log_p = torch.tensor(T).float(), torch.tensor(p).log().float()
+groups = torch.tensor(own)
+sampled = sampled_bound(table[at, own], table[at, other])
+exact = gru.donsker_varadhan(table, groups, log_p)
+tight = gru.donsker_varadhan(normalised(table, log_p), groups, log_p)
+""",
+    "entropy minus cross-entropy": """
+import torch
+from torch.nn.functional import cross_entropy
+tight = -(p * np.log(p)).sum() - cross_entropy(torch.tensor(T + np.log(p)), torch.tensor(own)).item()
+largest = T.max()
+exact = T[at, own].mean() - largest - np.log((np.exp(T - largest) @ p).mean())
+""",
+    "lists and Python's numbers": """
+stop_at, estimate = int(stop_at), float(estimate)
+offset = sum(float(share_of) * float(np.log(share_of * 4)) for share_of in group_shares)
+corrected = uniform_reading - offset
+penalty, slope, verdicts = list(penalty), list(slope), np.array(verdicts)
+""",
+    "automatic gradients": """
+import torch
+place = torch.tensor(z).float().requires_grad_()
+critic = place @ torch.tensor(A).float().T + torch.tensor(b).float()
+log_q = (critic + torch.tensor(share).float().log()).log_softmax(dim=1)
+value = log_q[:, forgotten] - np.log(share[forgotten])
+(gradients,) = torch.autograd.grad(value.sum(), place)
+scores = value.detach()
+""",
+    "finite differences": """
+wiggle = 1e-5 * np.eye(3)
+gradients = np.stack([(score_of(z + d) - score_of(z - d)) / 2e-5 for d in wiggle], axis=1)
+moved = score_of(z - rate * gradients).tolist()
+""",
+    "the record's own gaps": """
+of_seed = record[record["seed"] == int(one_seed)].set_index(["method", "sampling"])
+plain = ("original", "retrain", "gradient_ascent")
+gap_of = {n: of_seed.loc[(n, "none" if n in plain else "replacement"), "avg_gap"] for n in candidates}
+""",
+    "the package's intervals": """
+means, halves = np.transpose([gru.paired_test(miu_gap, rival)[:2] for rival in rival_gaps])
+means = means.round(3)
+""",
 }

@@ -250,3 +250,59 @@ MISTAKES = {
         "is called undecided, but the whole interval",
     ),
 }
+
+# Other ways to a right answer, which must get all points.
+OTHER_WAYS = {
+    "entropies": """
+from scipy.stats import entropy
+information = entropy(of_group) + entropy(of_value) - entropy(joint.ravel())
+bits = round(entropy(of_group, base=2) + entropy(of_value, base=2) - entropy(joint.ravel(), base=2), 4)
+most = entropy(counts.sum(axis=0))
+""",
+    "rounded up": "needed = int(np.ceil(needed))",
+    "float32, by the package": """
+import torch
+from gru_lite.information import normalised, sampled_bound
+table, log_p = torch.tensor(T).float(), torch.tensor(p).log().float()
+groups = torch.tensor(own)
+sampled = sampled_bound(table[at, own], table[at, other])
+exact = gru.donsker_varadhan(table, groups, log_p)
+tight = gru.donsker_varadhan(normalised(table, log_p), groups, log_p)
+""",
+    "entropy minus cross-entropy": """
+import torch
+from torch.nn.functional import cross_entropy
+tight = -(p * np.log(p)).sum() - cross_entropy(torch.tensor(T + np.log(p)), torch.tensor(own)).item()
+largest = T.max()
+exact = T[at, own].mean() - largest - np.log((np.exp(T - largest) @ p).mean())
+""",
+    "lists and Python's numbers": """
+stop_at, estimate = int(stop_at), float(estimate)
+offset = sum(float(share_of) * float(np.log(share_of * 4)) for share_of in group_shares)
+corrected = uniform_reading - offset
+penalty, slope, verdicts = list(penalty), list(slope), np.array(verdicts)
+""",
+    "automatic gradients": """
+import torch
+place = torch.tensor(z).float().requires_grad_()
+critic = place @ torch.tensor(A).float().T + torch.tensor(b).float()
+log_q = (critic + torch.tensor(share).float().log()).log_softmax(dim=1)
+value = log_q[:, forgotten] - np.log(share[forgotten])
+(gradients,) = torch.autograd.grad(value.sum(), place)
+scores = value.detach()
+""",
+    "finite differences": """
+wiggle = 1e-5 * np.eye(3)
+gradients = np.stack([(score_of(z + d) - score_of(z - d)) / 2e-5 for d in wiggle], axis=1)
+moved = score_of(z - rate * gradients).tolist()
+""",
+    "the record's own gaps": """
+of_seed = record[record["seed"] == int(one_seed)].set_index(["method", "sampling"])
+plain = ("original", "retrain", "gradient_ascent")
+gap_of = {n: of_seed.loc[(n, "none" if n in plain else "replacement"), "avg_gap"] for n in candidates}
+""",
+    "the package's intervals": """
+means, halves = np.transpose([gru.paired_test(miu_gap, rival)[:2] for rival in rival_gaps])
+means = means.round(3)
+""",
+}

@@ -48,7 +48,7 @@ def test_workflows_call_what_is_there(file):
     for command in steps(file):
         for target in re.findall(r"\bmake ([a-z-]+)", command):
             assert re.search(rf"^{target}:.*##", makefile, flags=re.M), f"{command}: no such target"
-        for path in re.findall(r"[\w./]+\.(?:py|sh)|\.ci/run", command):
+        for path in re.findall(r"[\w./]+\.(?:py|sh)\b|\.ci/run", command):
             assert (ROOT / path).is_file(), f"{command}: no such file"
 
 

@@ -78,6 +78,7 @@ def test_every_module_has_its_place():
         "labels": "plots",
         "tables": "plots",
         "checks": "plots",
+        "colab": "plots",
         "errors": "seeding",
         "files": "seeding",
     }

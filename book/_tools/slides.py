@@ -240,7 +240,11 @@ def deck(site, number):
 
 
 def write_decks(app, exception):
-    if exception is None and app.builder.format == "html":
+    # A build of a few pages has no slides.
+    has_lessons = all(
+        (Path(app.outdir) / FOLDER / f"{script.stem}.html").is_file() for script in lessons.lessons()
+    )
+    if exception is None and app.builder.format == "html" and has_lessons:
         (Path(app.outdir) / TARGET).mkdir(exist_ok=True)
         for number in range(1, len(SESSIONS) + 1):
             text = deck(app.outdir, number)

@@ -236,14 +236,12 @@ def _names_in(code, known, done):
 # %%
 def judged(ours, others):
     # BEGIN SOLUTION
-    tests = {name: gru.paired_test(ours, values) for name, values in others.items()}
-    corrected = gru.holm([p for _, _, p in tests.values()])
+    differences = {name: np.asarray(ours) - np.asarray(values) for name, values in others.items()}
     found = {}
-    for (name, (mean, half, _)), p in zip(tests.items(), corrected):
-        verdict = "undecided" if not p < 0.05 else "shown" if mean > 0 else "excluded"
-        difference = np.asarray(ours) - np.asarray(others[name])
-        visible = gru.smallest_difference(difference, level=0.05 / len(others))
-        found[name] = {"mean": mean, "half": half, "p_holm": p, "visible": visible, "verdict": verdict}
+    for name, test in gru.paired_tests(differences).rename(columns={"smallest_holm": "visible"}).iterrows():
+        found[name] = test[["mean", "half", "p_holm", "visible", "verdict"]].to_dict()
+        if test["verdict"] == "shown" and test["mean"] < 0:
+            found[name]["verdict"] = "excluded"
     return found
     # END SOLUTION
 

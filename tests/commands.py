@@ -1,9 +1,11 @@
-"""Commands: options as words, and processes that run them without importing torch for seconds."""
+"""Commands: options as words, processes that run them without importing torch anew, and the files of git."""
 
 import os
+import subprocess
 import sys
 from dataclasses import fields
 from multiprocessing import forkserver, get_context
+from pathlib import Path
 
 import gru_lite as gru
 from gru_lite import cli
@@ -52,3 +54,10 @@ def _main(words, log):
     os.dup2(file, 1)
     os.dup2(file, 2)
     sys.exit(cli.main(words))
+
+
+def files_of_git(root):
+    """Names of the files of a checkout that git knows, or would take."""
+    asked = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    said = subprocess.run(asked, cwd=root, capture_output=True, text=True, check=True).stdout
+    return [name for name in said.split("\0") if name and (Path(root) / name).is_file()]

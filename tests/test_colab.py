@@ -18,7 +18,7 @@ import nbformat
 import pytest
 import torch
 import yaml
-from commands import words_of
+from commands import files_of_git, words_of
 from packaging.requirements import Requirement
 from test_packaging import PROJECT
 
@@ -234,15 +234,10 @@ def test_it_runs_weekly():
 @pytest.fixture
 def copy(tmp_path):
     """This working tree as a repository of its own, with all that git knows of or would take."""
-    names = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout.split("\0")  # fmt: skip
     place = tmp_path / "copy"
-    for name in names:
-        if name and (ROOT / name).is_file():
-            (place / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, place / name)
+    for name in files_of_git(ROOT):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, place / name)
     git(place, "init", "--quiet")
     git(place, "add", "--all")
     return place

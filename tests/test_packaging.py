@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from commands import files_of_git
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
@@ -67,17 +68,10 @@ def test_one_version():
 
 def test_files_name_no_machine():
     """No path, user or host of the machine where something was made."""
-    names = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.splitlines()
     own = re.compile(r"(?<![\w.])/(?:home|Users|root|work)/|ipykernel_\d")
-    for name in names:
+    for name in files_of_git(ROOT):
         path = ROOT / name
-        ours = path != Path(__file__) and path.is_file() and "mathjax" not in name
+        ours = path != Path(__file__) and "mathjax" not in name
         if not ours or path.suffix in (".ico", ".png"):
             continue
         text = re.sub(r'"image/png": ".*"', "", path.read_text(encoding="utf-8"))

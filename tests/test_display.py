@@ -145,6 +145,25 @@ def test_no_lesson_is_read_for_longer_than_35_minutes(path):
     assert 5 < lesson_pages.reading_minutes(lesson_pages.read_notebook(path)) <= 35
 
 
+def test_reading_minutes_count_what_is_in_sight():
+    def code(source, kind=None, tags=(), html=""):
+        metadata = {"tags": list(tags), **({"mystnb": {"figure": {}}} if kind == "figure" else {})}
+        outputs = [{"data": {"text/html": [html]}}] if html else []
+        return {"cell_type": "code", "metadata": metadata, "source": source, "outputs": outputs}
+
+    folded = ":::{answer}\n:::\n" + "word " * 900
+    texts = ["word " * 414 + "\n$$\nx + y\n$$\n", folded, "word " * 900 + "\n:::{answer-end}\n:::"]
+    words, answer, end = ({"cell_type": "markdown", "metadata": {}, "source": text} for text in texts)
+    table = '<div class="numbers"></div>'
+    shown = [code("a = 1\nb = 2"), code("plots.show()", "figure"), code("print(b)", html=table)]
+    folded = [answer, code("assert b", tags=["solution"], html=table), end]
+    # 138 s for the words, 15 for the formula, 9 for three lines, 30 for the figure, 20 for the table: 212 s
+    assert lesson_pages.reading_minutes({"cells": [words, *shown, *folded]}) == 4
+    # less than three and a half without any of them
+    short = dict(shown[2], source="")
+    assert lesson_pages.reading_minutes({"cells": [words, *shown[:2], short, *folded]}) == 3
+
+
 def test_what_draws_a_figure_is_folded_where_nothing_in_sight_needs_it():
     table = "rows = {'a': 1}\ntables.show(rows, 'caption')"
     uses = "print(rows)"

@@ -24,6 +24,8 @@ FOLDER = "book/executed/"
 WORDS_A_SECOND = 3.0
 SECONDS_A_LINE = 3
 SECONDS_A_FIGURE = 30
+SECONDS_A_TABLE = 20
+SECONDS_A_FORMULA = 15  # one on a line of its own
 BARS = '<p class="table-note">A bar is the interval above it, a tick is 0, and each column has a scale.</p>'
 # From so many columns on a table folds on a narrow screen.
 FOLDED_FROM = 3
@@ -258,12 +260,13 @@ def read_notebook(path):
 
 def reading_minutes(notebook):
     """Minutes to read an executed lesson without its folded parts, see book/how_to_use.md."""
-    cells = [(cell["cell_type"], cell["metadata"], "".join(cell["source"])) for cell in notebook["cells"]]
-    kinds = iter(kinds_of([(metadata, text) for kind, metadata, text in cells if kind == "code"]))
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    kinds = iter(kinds_of([(cell["metadata"], "".join(cell["source"])) for cell in code]))
     seconds = 0
     is_solution = False
-    for cell_type, _, text in cells:
-        kind = next(kinds) if cell_type == "code" else "text"
+    for cell in notebook["cells"]:
+        text = "".join(cell["source"])
+        kind = next(kinds) if cell["cell_type"] == "code" else "text"
         if kind == "text":
             marks = re.findall(r"^:::\{(answer|answer-end)\}", text, flags=re.M)
             # Solutions and hints are folded.
@@ -271,12 +274,15 @@ def reading_minutes(notebook):
             if is_solution:
                 text = text.partition(":::{answer-end}")[2]
             text = re.sub(r"^:::\{clue\}.*?^:::", "", text, flags=re.M | re.S)
-            seconds += len(text.split()) / WORDS_A_SECOND
+            text, formulas = re.subn(r"\$\$.*?\$\$", "", text, flags=re.S)
+            seconds += len(text.split()) / WORDS_A_SECOND + SECONDS_A_FORMULA * formulas
             is_solution = marks[-1] == "answer" if marks else is_solution
-        elif kind == "figure":
-            seconds += SECONDS_A_FIGURE
-        elif kind == "code":
-            seconds += SECONDS_A_LINE * len([line for line in text.splitlines() if line.strip()])
+        elif kind in ("figure", "table", "code"):
+            if kind == "code":
+                seconds += SECONDS_A_LINE * len([line for line in text.splitlines() if line.strip()])
+            seconds += SECONDS_A_FIGURE * ("figure" in cell["metadata"].get("mystnb", {}))
+            shown = [str(output.get("data", "")) for output in cell["outputs"]]
+            seconds += SECONDS_A_TABLE * sum('class="numbers"' in output for output in shown)
     return round(seconds / 60)
 
 

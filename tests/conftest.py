@@ -184,9 +184,16 @@ def server():
     httpd.shutdown()
 
 
-@pytest.fixture(params=["file", "http"])
+def pytest_generate_tests(metafunc):
+    if "base" in metafunc.fixturenames and getattr(metafunc.module, "BOTH_WAYS", False):
+        metafunc.parametrize("base", ["file", "http"], indirect=True)
+
+
+@pytest.fixture
 def base(request):
-    return SITE.as_uri() + "/" if request.param == "file" else request.getfixturevalue("server")
+    """The site's address: from disk, and where a module says `BOTH_WAYS`, once more from a server."""
+    is_served = getattr(request, "param", "file") == "http"
+    return request.getfixturevalue("server") if is_served else SITE.as_uri() + "/"
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 from built_site import BOOK, PAGES, SITE, open_page
 
 pytestmark = [pytest.mark.slow, pytest.mark.site]
+BOTH_WAYS = True
 
 WIDTHS = (1280, 360)
 

@@ -36,12 +36,6 @@ def means(score="GA", records=("waterdigits_requests", "waterdigits_fresh_seeds"
     return {key: part[score].to_numpy() for key, part in table.groupby(["method", "sampling"])}
 
 
-@pytest.fixture
-def base():
-    """From disk only: test_site.py opens every page both ways."""
-    return SITE.as_uri() + "/"
-
-
 # ---------------------------------------------------------------- numbers, status, citation
 
 

@@ -13,11 +13,6 @@ FIGURE = "book/executed/01_what_unlearning_means.html"
 SEEDS = "book/executed/03_exact_unlearning_by_reweighting.html"
 
 
-@pytest.fixture
-def base():
-    return SITE.as_uri() + "/"
-
-
 def test_a_prediction_is_uncovered_from_the_keyboard(page, base):
     open_page(page, base + LESSON)
     boxes, buttons = page.locator(".predict").count(), page.locator("button.uncover")

@@ -8,6 +8,7 @@ import pytest
 from built_site import BOOK, PAGES, SITE, open_page
 
 pytestmark = [pytest.mark.slow, pytest.mark.site]
+BOTH_WAYS = True
 
 # What people type, and the passages that have to be among the results, by the end of their address.
 FINDS = {

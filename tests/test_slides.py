@@ -16,6 +16,7 @@ import lessons  # noqa: E402
 import slides  # noqa: E402
 
 pytestmark = MARKS
+BOTH_WAYS = True
 
 SESSIONS = range(1, len(slides.SESSIONS) + 1)
 PAGE = (ROOT / "book" / "for_instructors.md").read_text(encoding="utf-8")

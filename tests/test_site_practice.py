@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from built_site import MARKS, PAGES, SITE, open_page
+from built_site import MARKS, PAGES, open_page
 
 import gru_lite as gru
 

@@ -10,6 +10,7 @@ import gru_lite as gru
 pytestmark = MARKS
 LESSON = "book/executed/00_start_here.html"
 FIGURE = "book/executed/01_what_unlearning_means.html"
+LONG = "book/executed/08_a_fair_table.html"
 SEEDS = "book/executed/03_exact_unlearning_by_reweighting.html"
 
 
@@ -131,11 +132,36 @@ def test_a_wide_table_folds_on_a_phone(page, base):
     assert first.evaluate("cell => getComputedStyle(cell, '::before').content") == "none"
 
 
+def test_a_long_table_begins_short_on_a_phone(page, base):
+    page.set_viewport_size({"width": 360, "height": 740})
+    open_page(page, base + LONG)
+    page.evaluate("document.querySelectorAll('button.uncover').forEach(button => button.click())")
+    table, button = page.locator(".numbers.long").first, page.locator("button.all-rows").first
+    rows = table.locator("tbody tr").element_handles()
+    seen = [row.is_visible() for row in rows]
+    assert len(rows) >= 10 and all(seen[:5]) and 5 < sum(seen) < len(rows)
+    assert all(row.is_visible() for row in table.locator("tr.no-op, tr.ceiling").all())
+    page.emulate_media(media="print")
+    assert all(row.is_visible() for row in rows) and not button.is_visible()
+    page.emulate_media(media="screen")
+    page.set_viewport_size({"width": 1280, "height": 740})
+    assert all(row.is_visible() for row in rows) and not button.is_visible()
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert button.inner_text() == f"All {len(rows)} rows"
+    button.focus()
+    page.keyboard.press("Enter")
+    assert all(row.is_visible() for row in rows)
+    first_hidden = rows[seen.index(False)]
+    assert page.evaluate("row => document.activeElement === row", first_hidden)  # nobody is lost
+    assert not page.troubles
+
+
 @pytest.mark.parametrize("lesson", [name for name in PAGES if name.startswith("book/executed/")])
 def test_every_table_fits_the_page(page, base, lesson):
     open_page(page, base + lesson)
     page.evaluate("document.querySelectorAll('button.uncover').forEach(button => button.click())")
     page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
+    page.evaluate("document.querySelectorAll('button.all-rows').forEach(button => button.click())")
     wide = "all => all.filter(t => t.scrollWidth > t.clientWidth + 1).map(t => t.innerText.slice(0, 60))"
     for width in (1280, 360):
         page.set_viewport_size({"width": width, "height": 740})

@@ -1,4 +1,4 @@
-// What style sheets cannot do: prepare for print, enlarge figures, and give the focus back.
+// What style sheets cannot do: prepare for print, enlarge figures, shorten tables, and give the focus back.
 (() => {
   const each = (selector, act) => document.querySelectorAll(selector).forEach(act);
 
@@ -56,9 +56,30 @@
     });
   }
 
+  // A narrow screen shows the first rows of a long table, and a button for the others.
+  function shortenTables() {
+    each('.numbers.folds', table => {
+      const rows = table.querySelectorAll('tbody tr');
+      if (rows.length < 10) return;
+      table.classList.add('long');
+      const button = document.createElement('button');
+      button.className = 'all-rows';
+      button.textContent = `All ${rows.length} rows`;
+      button.addEventListener('click', () => {
+        const next = [...rows].find(row => !row.checkVisibility());
+        table.classList.remove('long');
+        button.remove();
+        next.tabIndex = -1;
+        next.focus();
+      });
+      table.after(button);
+    });
+  }
+
   addEventListener('load', () => {
     measureLines();
     addButtons();
+    shortenTables();
     // The search dialog gives the focus back to what had it.
     const dialog = document.getElementById('pst-search-dialog');
     let before = null;

@@ -171,9 +171,9 @@ def test_old_addresses_still_lead_there(page, base):
         modules = re.findall(r'id="(module-gru_lite[^"]*)"', (SITE / name).read_text(encoding="utf-8"))
         assert names and modules, name
         for anchor in {names[0], names[-1], *modules, *OLD_HEADINGS[room].split()}:
-            page.goto(f"{base}book/api.html#{anchor}")
+            page.goto(f"{base}book/api.html#{anchor}", wait_until="commit")
             try:
-                page.wait_for_url(f"**/{name}#{anchor}", timeout=5000)
+                page.wait_for_url(f"**/{name}#{anchor}", wait_until="domcontentloaded", timeout=5000)
             except Exception:
                 wrong.append(f"{anchor} stays at {page.url}")
             else:

@@ -23,6 +23,7 @@ def show(
     signed: Sequence[str] = (),
     intervals: Mapping[str, str] | None = None,
     file: str = "table",
+    one_scale: bool = False,
 ) -> None:
     """Show a table: as HTML where there is a notebook, else as text.
 
@@ -33,8 +34,10 @@ def show(
         signed: columns of differences, whose numbers have a sign.
         intervals: {column of means: column of half widths}: shown as "mean ± half" with a bar.
         file: name of the CSV that can be downloaded, without its end.
+        one_scale: the bars of all columns have one scale, as columns of one unit should; else each its own.
     """
-    shown, bars = _texts(frame, digits, signed, intervals or {}), _bars(frame, signed, intervals or {})
+    shown = _texts(frame, digits, signed, intervals or {})
+    bars = _bars(frame, signed, intervals or {}, one_scale)
     if not in_notebook():
         print(f"{caption}\n{shown.to_string()}")
         return
@@ -74,17 +77,22 @@ def _text(value, form):
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         return f"{value:,}" if "+" not in form else f"{value:+,}"
     if isinstance(value, (float, np.floating)):
-        return "n/a" if np.isnan(value) else form.format(value)
+        text = "n/a" if np.isnan(value) else form.format(value)
+        return text.lstrip("+-") if text.strip("+-0.") == "" else text  # a rounded zero has no sign
     return str(value)
 
 
-def _bars(frame, signed, intervals):
-    """{column: [(low, high, zero) as shares of the column's range]}; only differences have a zero in it."""
+def _bars(frame, signed, intervals, one_scale=False):
+    """{column: [(low, high, zero) as shares of the scale]}; only differences have a zero in it."""
+    bounds = {
+        name: (frame[name] - frame[half], frame[name] + frame[half]) for name, half in intervals.items()
+    }
+    ends = {name: [low.min(), high.max(), *[0] * (name in signed)] for name, (low, high) in bounds.items()}
+    if one_scale:
+        ends = dict.fromkeys(ends, [end for both in ends.values() for end in both])
     found = {}
-    for name, half in intervals.items():
-        low, high = frame[name] - frame[half], frame[name] + frame[half]
-        ends = [low.min(), high.max(), *([0] if name in signed else [])]
-        least, span = min(ends), max(ends) - min(ends) or 1.0
+    for name, (low, high) in bounds.items():
+        least, span = min(ends[name]), max(ends[name]) - min(ends[name]) or 1.0
         zero = -least / span if name in signed else None
         found[name] = [((a - least) / span, (b - least) / span, zero) for a, b in zip(low, high)]
     return found

@@ -36,9 +36,10 @@ config = gru.TrainConfig(epochs=15 if profile == "full" else 1)
 # %% [markdown]
 # ## The model is asked about the digit, and could answer by the background
 #
-# WaterDigits draws scikit-learn's scanned digits on two backgrounds, *land* (0) and *water* (1). The model is asked one
-# thing: **does the digit have a hole** (1: it is a 0, 6, 8 or 9) **or not** (0)? That is the *target* $y$. The background
-# is the *sensitive attribute* $s$, and has nothing to do with the answer. A pair $(y, s)$ is a *group*. So there are four
+# WaterDigits draws scikit-learn's scanned digits on two backgrounds, *land* (0) and *water* (1). The model is asked
+# one thing: **does the digit have a hole** (1: it is a 0, 6, 8 or 9) **or not** (0)? (It goes by the digit alone, so
+# a 4 that is written with a closed loop counts as *no hole*.) That is the *target* $y$. The background is the
+# *sensitive attribute* $s$, and has nothing to do with the answer. A pair $(y, s)$ is a *group*. So there are four
 # groups, and $(1, 0)$ is *hole on land*. Think of each image as one person.
 
 # %%

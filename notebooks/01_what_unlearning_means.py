@@ -435,7 +435,7 @@ gru.check_claim("FairFace: each method is ahead of doing nothing, the last by", 
 #   nothing by an unknown amount.
 #
 # On CelebA and FairFace plain Retrain, which is exact, is behind doing nothing by these bounds. The methods' bounds
-# are too high by up to 2.1 points, and there is no ceiling and no interval. So this table can say little about the
+# are too high by up to 2.2 points, and there is no ceiling and no interval. So this table can say little about the
 # methods.
 
 # %% [markdown]

@@ -300,10 +300,11 @@ frame = pd.DataFrame(found, index=list(asked))
 tables.show(frame, "Change of the group's test accuracy in points.", **shown)
 
 # %% [markdown]
-# - **Ratio 0.1: undecided.** Retraining costs 1.7 points and REWEIGHT gives back 0.7. Both intervals contain 0. They exclude a
-#   loss above 3.6 points and a gain above 2.7.
+# - **Ratio 0.1: undecided.** Retraining costs 1.7 points and REWEIGHT gives back 0.7. Both intervals contain 0. They
+#   exclude a loss above 3.6 points and a gain above 2.7.
 # - **Ratio 0.5: about half comes back**, 6.0 of 11.3 points.
-# - **Ratio 0.9: less than half comes back**, 22.6 of 56.1 points on the first ten seeds and 22.9 of 53.4 on all twenty.
+# - **Ratio 0.9: less than half comes back**, 22.6 of 56.1 points on the first ten seeds and 22.9 of 53.4 on all
+#   twenty.
 
 # %% tags=["claim"]
 for row in ("ratio 0.5, ten seeds", "ratio 0.9, ten seeds", "ratio 0.9, twenty seeds"):

@@ -613,8 +613,10 @@ print(f"Over {len(luck)} seeds the ceiling's Avg. Gap is {luck.min():.1f} to {lu
 #
 # ## Over recorded seeds, the methods are off in different scores
 #
-# Here are the methods over seeds, in four scores, again all but gradient ascent with REWEIGHT. Each has its values from
-# the search. AUC is the {term}`balanced attack`: how well a low loss tells $F$ from unseen images of the same group.
+# Here are the methods over seeds, in four scores, again all but gradient ascent with REWEIGHT. Each has its values
+# from a small search: six configurations with REWEIGHT. It left SalUn with an Avg. Gap that isn't above doing
+# nothing, so its row may say more about this search than about SalUn. {doc}`08_a_fair_table` searches again. AUC is
+# the {term}`balanced attack`: how well a low loss tells $F$ from unseen images of the same group.
 
 # %%
 tuned, _ = gru.read_record("waterdigits_methods")
@@ -834,7 +836,8 @@ if FULL:
 
 # %% [markdown]
 # At small learning rates UA stays where it was, and the method looks as if it can't forget. At 0.074 UA falls to
-# about the reference's. So a statement on a method is one on its learning rate, too.
+# about the reference's. So a statement on a method is one on its learning rate, too. Too few steps have the same
+# effect: after none at all, every method is the no-op.
 #
 # :::{answer-end}
 # :::

@@ -3,9 +3,9 @@
 #
 # **Result.** Every row got the same steps and a search of its own, and then everything was searched a second time. In
 # both tables every method is shown to be nearer to retraining with REWEIGHT than doing nothing is. The order among
-# the methods did not survive: MIU is nearer than twelve of 18 other rows in the first table, and only nearer than
-# doing nothing and plain retraining in the second. Which values a search happens to find moves a row by as much as
-# the methods differ.
+# the methods did not survive: MIU + REWEIGHT is nearer than twelve of 18 other rows in the first table, and in the
+# second only nearer than doing nothing and plain retraining. The values that a search happens to find move a row by
+# as much as the methods differ.
 #
 # **Question.** Which method comes nearest to retraining with REWEIGHT, whom does that help, at what cost, and how sure
 # can you be?
@@ -13,7 +13,7 @@
 # **After this lesson you can**
 #
 # - set up a comparison with the same steps, the same search and fresh seeds, and recognise a failed search;
-# - tell *shown*, *excluded* and *undecided* apart, and say which differences a table would have missed;
+# - tell *shown*, *excluded* and *undecided* apart, and say how large a difference must be before a table can show it;
 # - say what a second search is worth, and which sentences about methods outlive it;
 # - put the noise into a published table that has none.
 #
@@ -60,28 +60,31 @@ print(f"{len(no_op)} seeds, {about['date']}:", about["command"], sep="\n")
 # ## The rules were fixed before the table was made
 #
 # 1. **Same start.** Every method gets the same original model, the same $F$ and the same $R$.
-# 2. **Same steps.** Every method that visits $R$ makes 155 optimiser steps there, a third of retraining's.
+# 2. **Same steps.** Every method that visits $R$ makes 155 optimiser steps in all, on $R$ and $F$. That is a sixth of
+#    retraining's 915.
 # 3. **Same search.** Each method gets 24 configurations with REWEIGHT, and 24 of its own without. They are compared
-#    on the *validation* images of four seeds that no table reports. The worse half is dropped early. Each space holds
-#    values that hardly change the original. If the best configuration lies at the edge of its space, or below doing
-#    nothing, the search goes on with eight more. This rule is the same for all.
-# 4. **Everything twice.** A second search draws other configurations, on four other seeds. Its choices make a second
-#    table, on the same seeds as the first.
-# 5. **Fresh seeds.** Nothing was chosen on the seeds of the tables.
+#    on the *validation* images of four seeds that no table reports. Two thirds are dropped after the first seed, and
+#    two thirds of the others after the second. Each space holds values that hardly change the original. If the best
+#    configuration lies at the edge of its space, or below doing nothing, the search goes on with eight more. This
+#    rule is the same for all. 4. **Everything twice.** A second search draws other configurations, on four other
+#    seeds. Its choices make a second table, on the same seeds as the first.
+# 5. **Fresh seeds.** Nothing was chosen on the 30 seeds of the tables. Thirty were planned. Ten were looked at before
+#    the others were computed.
 # 6. **A yardstick with a known error.** {term}`Avg. Gap` is measured against the mean of four references. The
 #    {term}`no-op` does nothing. The {term}`ceiling` is a fifth reference, held out.
 # 7. **Questions in order**, each corrected by Holm's method {cite:p}`holm1979simple` over all rows that it is asked
-#    of: Which rows are within one point of the ceiling? Does MIU differ from the other rows? What does the group get?
-#    What do two attacks say? A fifth question, on REWEIGHT, came up on the first ten seeds. It is asked of the
-#    others.
+#    of: Which rows are within one point of the ceiling? Does MIU + REWEIGHT differ from the other rows? What does the
+#    group get? What do two attacks say? A fifth question, on REWEIGHT, came up on the first ten seeds. We answer it
+#    on the other twenty.
 #
 # An answer is one of three. *Shown*: the corrected test says so. *Excluded*: the interval leaves no room for it.
-# *Undecided*: neither. Then we print the smallest difference that would have been found four times out of five.
+# *Undecided*: neither. For MIU + REWEIGHT we also print the smallest difference that would have been
+# found four times out of five.
 #
 # ## No search failed, and a default can be far from the best values
 #
 # A tuned method that isn't above doing nothing has not shown that it is bad. **Its search has failed**, since ever
-# smaller steps would lead back to the no-op.
+# smaller steps would lead back to the no-op. (EU-k is the exception: it always resets the last layer.)
 #
 # :::{predict}
 # Each dot below is one configuration. Which methods depend most on theirs? Is one of them safe without a search?
@@ -89,7 +92,8 @@ print(f"{len(no_op)} seeds, {about['date']}:", about["command"], sep="\n")
 
 # %% mystnb={"image": {"alt": "A row of dots for each method, a dot a configuration. In every row the dots reach from near 50 to above 95, and a filled dot marks the best one, to the right of a dashed line at 90 for doing nothing."}, "figure": {"caption": "The configurations of the first searches with REWEIGHT (gradient ascent: without): Avg. Gap on validation, mean over the seeds that each was run on. Filled: the chosen one. Square: the defaults, where they did not diverge. Dashed: doing nothing.", "name": "fig-tuning"}}
 searches = [("gradient_ascent", "none")] + [(m, WITH) for m in PAIRS[::-1]]
-gains, rates = {}, {}  # of the best configurations: above doing nothing on validation, and learning rates
+validated, gains, rates = {}, {}, {}  # of the best: Avg. Gap on validation, minus the no-op's; learning rate
+defaults = {}  # Avg. Gap on validation
 fig, axis = plots.figure(7.5, 0.6 + 0.36 * len(searches))
 for search, number in (("first", 1), ("second", 2)):
     log, _ = gru.read_record(f"waterdigits_large_search_{number}")
@@ -98,25 +102,31 @@ for search, number in (("first", 1), ("second", 2)):
     for key in ROWS:
         mine = ok[(ok["method"] == key[0]) & (ok["sampling"] == key[1])].groupby("trial")["avg_gap"]
         means, last = mine.mean(), mine.mean()[mine.size() == log["seed"].nunique()]
-        gains[key, search] = last.max() - nothing
+        validated[key, search], gains[key, search] = last.max(), last.max() - nothing
         chosen = ok[(ok["method"] == key[0]) & (ok["sampling"] == key[1]) & (ok["trial"] == last.idxmax())]
         rates[key, search] = json.loads(chosen["config"].iloc[0])["lr"]
         if search == "first" and key in searches:
             y = searches.index(key)
             axis.scatter(means, [y] * len(means), facecolors="none", edgecolors=plots.INK)
-            axis.scatter(means[means.index == 0], [y] * (0 in means.index), marker="s", color=plots.ORIGINAL)
             axis.scatter(last.max(), y, color=plots.REWEIGHT, zorder=3)
+            default = means[means.index == 0]
+            axis.scatter(default, [y] * len(default), marker="s", color=plots.RETRAIN, zorder=4)
+            defaults[labels.name_of(key[0])] = default.get(0, np.nan)
             axis.axvline(nothing, color=plots.INK, ls="--", lw=1)
 axis.set_yticks(range(len(searches)), [labels.name_of(m) for m, _ in searches])
 axis.set(xlabel="Avg. Gap on validation (%)")
 plots.show()
 
 # %% [markdown]
-# Every method can be ruined, and every search found values above doing nothing. So a table of untuned methods mostly
-# ranks defaults.
+# Every method can be ruined, and all 34 searches found values above doing nothing. The defaults of fine-tuning and
+# L1-sparse are safe here. Those of SalUn, SCRUB and MIU as released end between 50 and 56, far below doing nothing.
+# So a table of untuned methods mostly ranks defaults.
 
 # %% tags=["claim"]
 assert min(gains.values()) > 0, "a search failed"
+nothing = validated[("finetune", WITH), "first"] - gains[("finetune", WITH), "first"]
+assert all(defaults[name] > nothing for name in ("fine-tune", "L1-sparse")), defaults
+assert all(50 < defaults[name] < 56 for name in ("SalUn", "SCRUB", "MIU, released")), defaults
 print(
     f"holds: the best of all {len(gains)} searches is above doing nothing, by {min(gains.values()):.1f} and more"
 )
@@ -150,10 +160,11 @@ axes[0].set_yticks(range(len(order)), [labels.name_of(method) for method in orde
 plots.show()
 
 # %% [markdown]
-# In both tables every row is shown to be above doing nothing, and none is more than six points below the ceiling. By
-# the first search MIU with REWEIGHT is third of 16, by the second next to last. L1-sparse with REWEIGHT falls from the
-# first place to the last. Which of the differences mean something? We ask three things: is a row as near as a second
-# reference is, can it be told from MIU, and how much does the search move it?
+# In both tables every method is shown to be above doing nothing, and none is more than six points below the ceiling.
+# Of the 16 rows of the figure (eight methods, with and without REWEIGHT) MIU + REWEIGHT is third by the first search,
+# and next to last by the second. L1-sparse with REWEIGHT falls from the first place to the last. Which of the
+# differences mean something? We ask three things: is a row as near as a second reference is, can it be told from MIU,
+# and how much does the search move it?
 #
 # ### Is a row as near as a second reference?
 #
@@ -181,20 +192,23 @@ fair = fair.sort_values("first", ascending=False).replace(
 )
 caption = f"Avg. Gap of {len(no_op)} seeds with the values of two searches, 95% interval. Within {MARGIN:g} point of "
 caption += "the ceiling, after Holm, first / second? Time: a share of retraining's (one seed, one idle core)."
-tables.show(fair, caption, {"time": 2}, [], INTERVALS, file="fair_table")
+tables.show(fair, caption, {"time": 2}, [], INTERVALS, file="fair_table", one_scale=True)
 
 # %% [markdown]
-# **No row of either table is shown to be within one point.** Five of the first and three of the second are shown to be
-# further away, among them EU-k with REWEIGHT and gradient ascent in both. For the others this is undecided. The best
-# means of both tables are 0.7 points below the ceiling. So close to the margin it would take many more seeds to
-# decide. MIU with REWEIGHT is 0.9 ± 0.4 points below in the first table, and 4.2 ± 1.7 in the second (90% intervals).
+# **No row of either table is shown to be within one point.** Five of the first and three of the second are shown to
+# be further away, among them EU-k with REWEIGHT and gradient ascent in both. For the others this is undecided. The
+# best means of both tables are 0.7 points below the ceiling. So close to the margin it would take many more seeds to
+# decide. MIU + REWEIGHT is 0.9 ± 0.4 points below in the first table, and 4.2 ± 1.7 in the second (90% intervals).
+# Even that is undecided: an interval is for one row alone, and a verdict is corrected for all 17 rows.
 #
-# **Cost:** MIU takes 27% of retraining's time, fine-tuning and L1-sparse 17%, EU-k about 10%.
+# **Cost:** a sixth of the steps takes fine-tuning and L1-sparse 17% of the time of retraining with REWEIGHT. MIU
+# takes 27%, as its critics and its forget pass come on top, and EU-k about 10%.
 #
 # ### Can MIU be told from the others?
 #
-# Any of the other rows might be quoted against MIU, so all of them are one family of tests. *Visible from* is the
-# true difference that the strictest of the corrected tests would have found four times in five.
+# Any of the 18 other rows might be quoted against MIU + REWEIGHT: the 16 other rows of methods, doing nothing and
+# plain retraining. So all of them are one family of tests. *Visible from* is the true difference that the strictest
+# of the corrected tests would have found four times in five.
 
 # %%
 lines, verdict, visible = {}, {}, {}
@@ -213,18 +227,18 @@ found = found.sort_values("first").replace({"MIU is": {"nearer / nearer": "neare
 found = found.replace({"MIU is": {"undecided / undecided": "undecided"}})
 caption = "MIU + REWEIGHT minus each other row, points of Avg. Gap, with 95% interval. Verdicts are after Holm, first / "
 caption += "second table."
-tables.show(found, caption, 1, list(SEARCHES), INTERVALS, file="miu_against")
+tables.show(found, caption, 1, list(SEARCHES), INTERVALS, file="miu_against", one_scale=True)
 
 # %% [markdown]
-# **By the first search MIU is shown to be nearer than twelve of 18 rows. By the second it is shown to be nearer than
-# doing nothing and plain retraining alone, and five rows are shown to be nearer than MIU.** One of them is
+# **By the first search MIU + REWEIGHT is shown to be nearer than twelve of 18 rows. By the second it is shown to be
+# nearer than doing nothing and plain retraining alone, and five rows are shown to be nearer.** One of them is
 # fine-tuning with REWEIGHT: MIU is nearer by 3.0 ± 1.9 points in the first table, and further by 3.3 ± 2.0 in the
 # second. Only two sentences hold in both tables: MIU is nearer than doing nothing (by 8.8 ± 0.6 and by 5.5 ± 2.0
 # points), and nearer than plain retraining.
 #
-# Nothing else about MIU's parts holds in both, either. Our corrections are shown to help with REWEIGHT in the first
-# table (+1.1 ± 0.7 over MIU as released), and to hurt in the second (3.4 ± 2.1). Neither calibration nor REWEIGHT is
-# shown to be what makes MIU near.
+# Nothing about MIU's parts holds in both, either. Our version, which corrects the released code (lesson 6; *released*
+# has its own searched forget batch, too), is shown to be 1.1 ± 0.7 points nearer with REWEIGHT in the first table,
+# and 3.4 ± 2.1 further in the second. Neither calibration nor REWEIGHT is shown to be what makes MIU near.
 
 # %% tags=["claim"]
 shown = {
@@ -269,7 +283,8 @@ gru.check_claim("there is room between doing nothing and the ceiling", ceiling[G
 # ### How much does a second search move a row?
 #
 # Both searches followed the same rule with the same effort. They differ in the configurations that were drawn, and in
-# the four seeds that these were compared on.
+# the four seeds that these were compared on. Two draws are few: they can show that a row moves, and not how far it
+# would move on average.
 
 # %%
 moved = {labels.label(*key): scores(*key, "second")[GAP] - scores(*key)[GAP] for key in ROWS}
@@ -279,9 +294,11 @@ medians = {search: [scores(*key, search)[GAP].median() for key in ROWS] for sear
 worth["of the medians"] = np.subtract(medians["second"], medians["first"])
 lowest = [[scores(*key, search)[GAP].min() for search in SEARCHES] for key in ROWS]
 worth["lowest seed"] = [" / ".join(f"{value:.1f}" for value in pair) for pair in lowest]
-worth = worth.sort_values("second - first")
-caption = "Avg. Gap of the second table minus that of the first, points, 95% interval, Holm over all 17; the change of "
-caption += "the median over seeds; and the lowest seed, first / second."
+worth = worth[worth.pop("verdict") == "shown"].sort_values("second - first")
+caption = "The rows that are shown to have moved (Holm over all 17): Avg. Gap of the second table minus that of the "
+caption += (
+    "first, points, 95% interval; the change of the median over seeds; and the lowest seed, first / second."
+)
 signed = ["second - first", "of the medians"]
 tables.show(worth, caption, 1, signed, {"second - first": "±"}, file="searches")
 
@@ -299,19 +316,25 @@ print(f"rank correlation of the two tables: {ranked.statistic:+.2f}, p {ranked.p
 
 # %% [markdown]
 # **Nine of 17 rows are shown to have moved, by up to 4.6 points.** Two searches of one row are 1.4 points apart on
-# average, two rows of a table 1.0 and 1.5. The order of the first table doesn't predict that of the second. So a
-# table like ours compares *values that a search found*. It takes several searches to compare methods.
+# average, two rows of a table 1.0 and 1.5. Half of the 1.4 comes from three rows that moved by more than three
+# points. The order of the first table isn't shown to say anything about that of the second (rank correlation -0.39, p
+# 0.13). So a table like ours compares *values that a search found*. It takes several searches to compare methods.
 #
-# **A part of it are runs that break down.** L1-sparse, MIU and fine-tuning with REWEIGHT each got a learning rate near
-# 0.1 by one search, and end below 80 on the worst of the 30 seeds. The four seeds of the search didn't show that. For
-# something that happens on seven of 30 seeds, one in three searches won't see it on its four. The medians, which such
-# seeds hardly touch, moved as well: MIU's by 2.6 points. So breakdowns are not all of it.
+# **A part of it are runs that break down.** L1-sparse, MIU and fine-tuning with REWEIGHT each got a learning rate
+# near 0.1 by one search, and end below 80 on the worst of the 30 seeds. The four seeds of the search didn't show
+# that: fine-tuning had 98.0 on them, and has 94.6 in the table. L1-sparse ends below 92 on seven of 30 seeds. A
+# search on four seeds would miss that one time in three. The medians, which such seeds hardly touch, moved as well,
+# that of MIU + REWEIGHT by 2.6 points. So breakdowns are not all of it.
 
 # %% tags=["claim"]
 assert (tests["verdict"] == "shown").sum() == 9 and tests["mean"].abs().max().round(1) == 4.6
 assert by_row["first"] < by_search < by_row["second"] and ranked.statistic < 0.3, (by_search, by_row, ranked)
 breaks = {labels.label(*key) for key, pair in zip(ROWS, lowest) if min(pair) < 80}
 assert breaks == {"L1-sparse + REWEIGHT", "MIU + REWEIGHT", "fine-tune + REWEIGHT"}
+furthest = np.sort(np.abs(means["second"] - means["first"]))[-3:]
+assert furthest.min() > 3 and 0.4 < furthest.sum() / len(paired) / by_search < 0.6, furthest
+tuned = [validated[("finetune", WITH), "first"], scores("finetune")[GAP].mean()]
+assert np.round(tuned, 1).tolist() == [98.0, 94.6], tuned
 broken = scores("l1_sparse", search="second")[GAP] < 92
 assert broken.sum() == 7 and abs((1 - broken.mean()) ** 4 - 1 / 3) < 0.05
 assert worth.loc["MIU + REWEIGHT", "of the medians"].round(1) == -2.6
@@ -319,15 +342,15 @@ for method, search in (("l1_sparse", "second"), ("miu", "second"), ("finetune", 
     assert 0.07 < rates[(method, WITH), search] < 0.13, "another learning rate"
 
 # %% [markdown]
-# ## REWEIGHT inside a method hides the forgotten images better, and isn't shown to bring it nearer
+# ## REWEIGHT inside a method isn't shown to bring it nearer, and widens the fairness gap
 #
 # For *retraining* REWEIGHT is the whole difference between plain retrain and the ceiling. Does a method profit that
-# only visits $R$ for a third of the steps? Most tables, our older ones included, use one configuration for both rows.
+# only visits $R$ for a sixth of the steps? Most tables, our older ones included, use one configuration for both rows.
 # Here each row has a search of its own.
 #
 # On the first ten seeds of the first table the answer looked odd: Avg. Gap hardly moved, while GA, EO and the balanced
-# attack's AUC did. A result that was found by looking needs fresh data. So this section uses the other twenty seeds of
-# that table, and the second table, whose values are new.
+# attack's AUC did. A result that was found by looking needs fresh seeds. So this section uses the other twenty alone,
+# in both tables.
 #
 # :::{predict}
 # Which way does REWEIGHT move Avg. Gap, the group's accuracy GA, the fairness gap EO (lower is better) and the
@@ -335,51 +358,56 @@ for method, search in (("l1_sparse", "second"), ("miu", "second"), ("finetune", 
 # :::
 
 # %%
-SHORT = {GAP: "Avg. Gap", "worst_group": "worst", "MIA_auc": "AUC"}
-ASKED = (GAP, "GA", "EO", "MIA_auc")
 six = [*RIVALS, "miu"]
-
-
-def change(method, score, search):
-    """With REWEIGHT minus without, on the seeds that this section may use."""
-    later = scores(method, WITH, search)[score] - scores(method, "none", search)[score]
-    return later.loc[FOUND_ON:] if search == "first" else later
-
-
-lines = {}
+asked = {GAP: "Avg. Gap", "GA": "GA", "EO": "EO", "MIA_auc": "AUC"}
+on_average = {}
 for search in SEARCHES:
-    for score in ASKED:
-        mean, half, p = gru.paired_test(sum(change(m, score, search) for m in six) / len(six), 0)
-        cells = lines.setdefault(SHORT.get(score, score), {})
-        cells[search], cells[f"{search} ±"], cells[f"{search}: p"] = mean, half, p
-frame = pd.DataFrame(lines).T
-caption = f"With REWEIGHT minus without, mean over {len(six)} methods, points, 95% interval, p of a single test. First "
-caption += f"search: {len(change('miu', GAP, 'first'))} seeds, second: {len(change('miu', GAP, 'second'))}."
-p_digits = {f"{search}: p": 3 for search in SEARCHES}
-tables.show(frame, caption, p_digits, list(SEARCHES), INTERVALS, file="reweight")
+    for score, name in asked.items():
+        changes = [scores(m, WITH, search)[score] - scores(m, "none", search)[score] for m in six]
+        on_average[name, search] = (sum(changes) / len(six)).loc[FOUND_ON:]
+
+# %%
+lines = {}
+for (name, search), test in gru.paired_tests(on_average).iterrows():
+    cells = lines.setdefault(name, {})
+    cells[search], cells[f"{search} ±"] = test["mean"], test["half"]
+    cells["verdict"] = " / ".join([word for word in (cells.get("verdict"), test["verdict"]) if word])
+frame = pd.DataFrame(lines).T[["first", "first ±", "second", "second ±", "verdict"]]
+caption = f"With REWEIGHT minus without, mean over {len(six)} methods (MIU and its five rivals), points, 95% interval of "
+caption += (
+    f"{len(on_average['GA', 'first'])} seeds. Verdicts: Holm over all {len(on_average)}, first / second."
+)
+tables.show(frame, caption, 1, list(SEARCHES), INTERVALS, file="reweight")
 
 # %% [markdown]
-# **In both tables the balanced attack finds less with REWEIGHT**, by 0.6 ± 0.3 and by 0.4 ± 0.3 points of AUC. The
-# first ten seeds had suggested that, and fresh data confirm it twice. **In both the fairness gap EO is larger with
-# REWEIGHT**, by 3.9 ± 1.5 and by 2.9 ± 1.0 points. **In neither does REWEIGHT bring the methods nearer**: Avg. Gap
-# changes by -0.2 ± 0.6 and by -1.4 ± 0.6 points. For retraining REWEIGHT is worth 8.5 ± 1.0 points of it (ceiling
-# minus plain retrain). A search without REWEIGHT finds other values that come as near.
+# **No search shows that REWEIGHT brings the methods nearer.** A gain of half a point of Avg. Gap is excluded in both
+# tables. In the second the methods are shown to be further with it, by 1.4 ± 0.7 points, and to serve the group less,
+# by 3.6 ± 1.5 points of GA. For retraining, REWEIGHT is worth 8.5 ± 1.0 points of Avg. Gap (ceiling minus plain
+# retrain). A search without REWEIGHT finds other values that come as near.
+#
+# **The fairness gap EO is larger with REWEIGHT**, in both tables, by 3.9 ± 1.5 and by 3.1 ± 1.1 points. The balanced
+# attack finds less with it, by 0.6 ± 0.3 points of AUC, in the first table. In the second that is undecided. These are
+# means over six methods with the values that two searches found. A single method may do otherwise.
 
 # %% tags=["claim"]
-assert len(change("miu", GAP, "first")) == 20, "the record has other seeds"
+verdicts = frame["verdict"]
+assert verdicts["EO"] == "shown / shown" and verdicts["AUC"] == "shown / undecided", verdicts
+assert verdicts["Avg. Gap"] == verdicts["GA"] == "undecided / shown", verdicts
 for search in SEARCHES:
-    of_six = {score: sum(change(m, score, search) for m in six) / len(six) for score in ASKED}
-    gru.check_claim(f"{search}: REWEIGHT lowers the AUC, mean over six methods", -of_six["MIA_auc"])
-    gru.check_claim(f"{search}: and makes EO larger", of_six["EO"])
-    mean, half = gru.mean_interval(of_six[GAP])
+    assert len(on_average["EO", search]) == 20, "the record has other seeds"
+    gru.check_claim(f"{search}: REWEIGHT makes EO larger, mean over six methods", on_average["EO", search])
+    mean, half = gru.mean_interval(on_average["Avg. Gap", search])
     assert mean + half < 0.5, f"{search}: REWEIGHT may bring the methods nearer"
+gru.check_claim("second: further", -on_average["Avg. Gap", "second"])
+gru.check_claim("second: less for the group", -on_average["GA", "second"])
 
 # %% [markdown]
 # ## The values decide what the group gets
 #
 # Avg. Gap rewards a model for being *like* a retrained one, also where the retrained one is worse for people. The
-# unchanged model serves the group best: it never forgot. So here are four scores that need no reference: the group's
-# test accuracy GA, the worst group's, the fairness gap EO and the test accuracy TA.
+# unchanged model serves the group best: it never forgot. So here are four scores of which you know without a reference
+# what is better: the group's test accuracy GA, the worst group's, the fairness gap EO (lower is better) and the test
+# accuracy TA.
 
 
 # %%
@@ -397,26 +425,29 @@ def tested(differences):
 
 # %%
 group = {}
-for m in PAIRS:
+for m in six:
     for search in SEARCHES:
         for score, name in (("GA", "GA"), ("worst_group", "worst"), ("EO", "EO"), ("TA", "TA")):
             difference = scores(m, WITH, search)[score] - ceiling[score]
-            group[f"{labels.name_of(m)}, {search}", name] = difference
+            group[f"{labels.label(m, WITH)}, {search}", name] = difference
 frame, bars = tested(group)
-caption = f"Methods with REWEIGHT minus the ceiling, points. Shown: corrected over all {len(group)}."
+caption = (
+    f"Minus the ceiling, points, 95% interval. Last column: what is shown after Holm over all {len(group)}."
+)
 tables.show(frame, caption, signed=list(bars), intervals=bars, file="group")
 
 # %% [markdown]
 # **Whether the group gets what retraining gives it depends on the values, not on the method alone.** With the values
-# of the first search MIU leaves the group 81% accuracy, about what the ceiling gives it (+1.0 ± 1.5 points). With
-# those of the second it is 74%, and the worst group gets 11.9 ± 5.3 points less than from the ceiling. L1-sparse fell
-# in the same way, fine-tuning rose. All three are shown to leave the worst group less by one search, and not by the
-# other.
+# of the first search MIU + REWEIGHT leaves the group 81% accuracy, about what the ceiling gives it (+1.0 ± 1.5 points).
+# With those of the second it is 74%, and the worst group gets 11.9 ± 5.3 points less than from the ceiling. L1-sparse
+# fell in the same way, and fine-tuning rose.
 #
-# - **In both tables EU-k leaves the worst group less**, and has a larger EO and a lower TA.
-# - **In both tables SalUn and SCRUB have a smaller EO than the ceiling.** Here fidelity and fairness part ways, as
-#   Avg. Gap counts that as a distance. By the first search SalUn gives the group 4.4 ± 1.3 points more, and is shown
-#   to be more than a point from a second reference. The model that forgot nobody gives it 14 points more.
+# - **Only EU-k leaves the worst group less in both tables.** Its EO is larger, too, and its TA lower.
+# - **In both tables SalUn and SCRUB have a smaller EO than the ceiling.** A gap can shrink in two ways. In the first
+#   table SalUn gives the group 4.4 ± 1.3 points more. In the second it gives it 2.5 ± 1.3 less.
+# - **Fidelity and fairness part ways.** In the first table SalUn serves the group better than the ceiling and is shown
+#   to be more than a point of Avg. Gap from it, since Avg. Gap counts any difference as a distance. The no-op gives the
+#   group 14 points more than the ceiling, and forgets nobody.
 
 # %% tags=["claim"]
 less = {search: set() for search in SEARCHES}
@@ -424,18 +455,23 @@ for (row, name), difference in group.items():
     method, search = row.rsplit(", ", 1)
     if name == "worst" and name in frame.loc[row, "shown"] and difference.mean() < 0:
         less[search].add(method)
-assert less["first"] ^ less["second"] == {"fine-tune", "L1-sparse", "MIU"}, less
-assert less["first"] & less["second"] == {"EU-k"}, less
+assert less["first"] & less["second"] == {"EU-k + REWEIGHT"}, less
+assert "MIU + REWEIGHT" in less["second"] and "L1-sparse + REWEIGHT" in less["second"]
+assert "fine-tune + REWEIGHT" in less["first"]
 for search in SEARCHES:
-    assert {"EO", "TA"} <= set(frame.loc[f"EU-k, {search}", "shown"].split(", "))
-    gru.check_claim(f"{search}: EU-k has a larger EO than the ceiling", group[f"EU-k, {search}", "EO"])
-    gru.check_claim(f"{search}: and a lower TA", -group[f"EU-k, {search}", "TA"])
+    assert {"EO", "TA"} <= set(frame.loc[f"EU-k + REWEIGHT, {search}", "shown"].split(", "))
+    gru.check_claim(
+        f"{search}: EU-k has a larger EO than the ceiling", group[f"EU-k + REWEIGHT, {search}", "EO"]
+    )
+    gru.check_claim(f"{search}: and a lower TA", -group[f"EU-k + REWEIGHT, {search}", "TA"])
     for name in ("SalUn", "SCRUB"):
-        gru.check_claim(f"{search}: {name} has a smaller EO", -group[f"{name}, {search}", "EO"])
-        assert "EO" in frame.loc[f"{name}, {search}", "shown"], (name, search)
+        gru.check_claim(f"{search}: {name} has a smaller EO", -group[f"{name} + REWEIGHT, {search}", "EO"])
+        assert "EO" in frame.loc[f"{name} + REWEIGHT, {search}", "shown"], (name, search)
 assert [round(scores("miu", WITH, search)["GA"].mean()) for search in SEARCHES] == [81, 74]
-assert "SalUn + REWEIGHT" in no["first"] and "GA" in frame.loc["SalUn, first", "shown"]
+assert "SalUn + REWEIGHT" in no["first"] and "GA" in frame.loc["SalUn + REWEIGHT, first", "shown"]
 assert round((no_op["GA"] - ceiling["GA"]).mean()) == 14
+gru.check_claim("first: SalUn gives the group more than the ceiling", group["SalUn + REWEIGHT, first", "GA"])
+gru.check_claim("second: less", -group["SalUn + REWEIGHT, second", "GA"])
 
 # %% [markdown]
 # ## Two attacks do not agree on who forgot
@@ -458,32 +494,25 @@ for key in [("original", "none"), ("ceiling", WITH), *ROWS]:
 
 # %%
 frame, bars = tested(attacks)
-caption = (
-    f"Minus the mean of four references, points, in both tables. Shown: corrected over all {len(attacks)}."
-)
-tables.show(frame, caption, signed=list(bars), intervals=bars, file="attacks")
+named = ["original (no-op)", "ceiling (held-out ref.)", "MIU + REWEIGHT", "MIU", "EU-k + REWEIGHT"]
+named += ["SalUn + REWEIGHT", "SalUn", "L1-sparse + REWEIGHT", "L1-sparse", "gradient ascent"]
+caption = "Minus the mean of four references, points, 95% interval, in both tables; ten of 19 rows. Last column: what "
+caption += f"is shown after Holm over all {len(attacks)}."
+tables.show(frame.loc[named], caption, signed=list(bars), intervals=bars, file="attacks")
 off = {row: set(cells["shown"].split(", ")) for row, cells in frame.iterrows()}
 
 # %% [markdown]
-# **By the balanced attack MIU with REWEIGHT is where the references are**: its AUC is 0.4 ± 0.4 and 0.0 ± 0.5 points
-# above theirs. By the paper's attack it forgot too little: in the first table its MIA is 4.6 ± 1.2 points below. In
-# the second it is 2.7 ± 1.6 below, which is undecided.
+# **The two attacks disagree on EU-k + REWEIGHT most clearly.** In the first table its MIA is 9.4 ± 1.7 points below the
+# references', as if it had forgotten far too little, while its AUC is 0.6 ± 0.5 above and isn't shown to be off. MIU +
+# REWEIGHT looks alike: its MIA is 4.6 ± 1.2 points below, and its AUC, 0.4 ± 0.4 and 0.0 ± 0.5 above, isn't shown to
+# differ in either table. For L1-sparse and MIU without REWEIGHT it is the other way round: their AUC is too high in both
+# tables, and their MIA isn't shown to be off. So a sentence on privacy depends on the attack.
 #
-# Four rows are shown to be off by both attacks in both tables: doing nothing, gradient ascent, and without REWEIGHT
-# SalUn and MIU without calibration. For L1-sparse and MIU without REWEIGHT the AUC is too high in both tables, and the
-# MIA isn't shown to be off in either. So a sentence on privacy depends on the attack, in this table and in others.
-#
-# **REWEIGHT shows here, too.** Without it seven of eight methods have an AUC that is shown to be too high in both
-# tables, with it two: SalUn and SCRUB.
+# **Without REWEIGHT seven of eight methods have an AUC that is shown to be too high in both tables.** With it two have:
+# SalUn and SCRUB.
 
 # %% tags=["claim"]
-quartet = {"MIA first", "MIA second", "AUC first", "AUC second"}
-assert {row for row, names in off.items() if names == quartet} == {
-    "MIU, no calibration",
-    "SalUn",
-    "gradient ascent",
-    "original (no-op)",
-}, off
+assert off["EU-k + REWEIGHT"] == {"MIA first"}
 assert off["MIU + REWEIGHT"] == {"MIA first"} and off["ceiling (held-out ref.)"] == {"none"}
 assert all(off[name] == {"AUC first", "AUC second"} for name in ("L1-sparse", "MIU"))
 too_high = {row for row, names in off.items() if {"AUC first", "AUC second"} <= names}
@@ -492,7 +521,7 @@ assert {m for m in PAIRS if labels.label(m, "none") not in too_high} == {"miu:re
 assert all(attacks[row, "AUC first"].mean() > 0 for row in too_high)
 
 # %% [markdown]
-# ## A small request leaves nothing to rank
+# ## A small request shows no room to rank in
 #
 # A ruler should be finer than what it measures. How much room is there between doing nothing and a second reference?
 
@@ -514,14 +543,14 @@ low, high = (rooms["room"] - rooms["±"]), (rooms["room"] + rooms["±"])
 assert low.iloc[0] < 0 < low.iloc[1:].min(), "there is room at 0.1, or none elsewhere"
 
 # %% [markdown]
-# With 18 forgotten images there is nothing to rank: the interval of the room contains zero. So a ranking of
-# methods on such a request would be noise. How much noise does a printed table have?
+# With 18 forgotten images no room is shown: its interval contains zero. A ranking of methods on such a request may be
+# noise alone. How much noise does a printed table have?
 #
 # ## The paper's table, with its noise
 #
-# {doc}`01_what_unlearning_means` added the no-op to the table of the paper's first version. What is still missing is
-# the ceiling. For Waterbirds at ratio 0.5, 28 images are forgotten. One of them is 3.6 points of UA and of MIA. How
-# high would a perfect method score, one that is a second reference?
+# {doc}`01_what_unlearning_means` computed an Avg. Gap for the no-op of the paper's first version, its row *Pretrain*.
+# What is still missing is the ceiling. For Waterbirds at ratio 0.5, 28 images are forgotten. One of them is 3.6
+# points of UA and of MIA. How high would a perfect method score, one that is a second reference?
 #
 # We can't train on Waterbirds here. But we can ask how much two references of one request differ, depending on $|F|$.
 # If each image of $F$ were a coin that falls anew in each training, UA would have a standard deviation of
@@ -546,15 +575,15 @@ tables.show(
 )
 
 # %% [markdown]
-# With up to 162 images our references vary between half of what coins would do and a fifth more. With 540 they vary by
-# half more: a part of the variation doesn't become smaller with more images. At 28 images coins alone say 8 points, so
-# that part hardly counts, and coins are a fair guess.
+# With up to 162 images our references vary between half of what coins would do and a fifth more. With 540 they vary
+# by half more. These are four requests that differ in more than their size. So for 28 images, where coins alone say 8
+# points, we try factors from 0.5 to 1.3.
 #
 # The UA that the paper's first version reports for Waterbirds are all multiples of 1/84: three seeds, of 28 images
-# each. So let a computer throw the coins for UA and MIA. In its favour, the four other scores of a perfect method
-# agree exactly. An Avg. Gap can be averaged in two ways. The paper averages the gaps of three seeds. For its no-op
-# and plain retraining we only have mean scores, and the gap of means is never lower. We compute both ways, and
-# compare like with like.
+# each. So let a computer throw the coins for UA and MIA. We are generous: we assume that the four other scores of a
+# perfect method agree exactly. An Avg. Gap can be averaged in two ways. The paper averages the gaps of three seeds.
+# For its no-op and plain retraining we only have mean scores, and the Avg. Gap of mean scores is never lower than the
+# mean Avg. Gap of the seeds. We compute both ways, and compare like with like.
 
 # %%
 reported = gru.reported()
@@ -571,7 +600,7 @@ birds = scores_of["waterbirds"]
 p = birds.loc["Retrain+REWEIGHT", ["UA", "MIA"]].to_numpy(float) / 100
 rng = np.random.default_rng(seed)
 bands = {}
-for factor in (0.5, 1.0, 1.3):
+for factor in (0.5, 0.7, 1.0, 1.3):
     sd = factor * 100 * np.sqrt(p * (1 - p) / 28)
     # two references, three seeds, as in the paper; the other four scores agree
     draws = rng.normal(0, sd * 2**0.5, (10_000, 3, 2))
@@ -603,34 +632,42 @@ plots.show()
 
 # %%
 both = {"of seeds": birds["avg_gap_reported"], "of means": gap_of_means(birds)}
-both = pd.DataFrame(both).loc[[*names, "Retrain", "Pretrain"]]
+both = pd.DataFrame(both).loc[[*names, "Retrain", "Pretrain"]].rename({"Pretrain": "Pretrain (no-op)"})
+both = both.astype(object)
 for factor, band in bands.items():
-    for at, word in ((0, "low"), (2, "high")):
-        both.loc[f"perfect, {factor} x coins, {word}"] = [band[way][at] for way in both]
-tables.show(
-    both, "Waterbirds at 0.5: Avg. Gap of the paper's rows, and 95% of the tables of a perfect method."
-)
+    ranges = [f"{band[way][0]:.1f} to {band[way][2]:.1f}" for way in both]
+    both.loc[f"a perfect method, {factor} x coins"] = ranges
+caption = "Waterbirds at 0.5: Avg. Gap of the paper's rows, averaged in two ways. Below: where 95% of a perfect method's "
+caption += "tables have it, if UA and MIA vary as much as coins, or by this factor more or less."
+tables.show(both, caption)
+inside = {}
+for factor, band in bands.items():
+    low, _, high = band["of seeds"]
+    inside[factor] = [name for name in names if low < birds.loc[name, "avg_gap_reported"] < high]
+    print(f"{factor} x coins, of seeds: {', '.join(inside[factor]) or 'none'}")
 
 # %% [markdown]
-# **On Waterbirds, MIU and L1-sparse are where a perfect method would be**, if coins are right. Averaged over seeds,
-# as the paper does, 95% of a perfect method's tables have it between 94 and 98. MIU's 96.9 and L1-sparse's 94.7 can't
-# be told from that. SCRUB's 94.5 is near the edge. Averaged the other way plain retraining is in the band, too,
-# without any concern for the group. With half of coins' variation, as with our 90 images, the band of seeds would
-# begin at 97.1, and no method would be in it.
+# **How many methods of the Waterbirds table are where a perfect one would be depends on the coins.** Averaged over
+# seeds, as the paper does, it is MIU, L1-sparse and, near the edge, SCRUB if coins are right. With 0.7 of their
+# variation, which lies between what our 18 and our 90 images show, it is MIU alone, and with half of it none.
+# Averaged the other way and with coins, plain retraining is where a perfect method would be, too, without any concern
+# for the group.
 #
 # On CelebA and FairFace requests are larger, and coins matter less. What CelebA lacks is *room*: doing nothing is
 # already where the best methods are.
 #
-# None of this says that the paper's order is wrong. But before you order methods by such a table, it needs a no-op, a
-# ceiling, more than three seeds, and more than 28 images.
+# None of this says that the paper's order is wrong. But before you order methods by such a table, it needs an Avg.
+# Gap of the no-op, a ceiling, more than three seeds, and more than 28 images.
 
 # %% tags=["claim"]
-for way, gap in {"of seeds": birds["avg_gap_reported"], "of means": gap_of_means(birds)}.items():
-    low, _, high = bands[1.0][way]
-    for name in ("MIU", "L1-sparse+REWEIGHT"):
-        assert low < gap[name] < high, f"{name} is outside of the band"
-    assert abs(gap["SCRUB+REWEIGHT"] - low) < 0.6, "SCRUB is not near the edge"
-    assert gap["SalUn+REWEIGHT"] < low
+trio = ["MIU", "L1-sparse+REWEIGHT", "SCRUB+REWEIGHT"]
+assert inside == {0.5: [], 0.7: ["MIU"], 1.0: trio, 1.3: trio}, inside
+assert coins.loc[90].filter(like="/").mean() < 0.7 < coins.loc[18].filter(like="/").mean()
+low, _, high = bands[1.0]["of seeds"]
+assert birds.loc["SCRUB+REWEIGHT", "avg_gap_reported"] - low < 0.6, "SCRUB is not near the edge"
+low, _, high = bands[1.0]["of means"]
+gap = gap_of_means(birds)
+assert gap["SalUn+REWEIGHT"] < low
 assert low < gap["Retrain"] < high and gap["Pretrain"] < low, "plain retraining is outside of the band"
 assert gap_of_means(scores_of["celeba"]).drop("Retrain+REWEIGHT").idxmax() == "Pretrain"
 ratios = coins.filter(like="/")
@@ -638,18 +675,14 @@ assert ratios.loc[:162].stack().between(0.4, 1.3).all(), "coins are no guess"
 assert (ratios.loc[540] > 1.3).all(), "with many images coins are a guess"
 in_84ths = birds["UA"] * 84 / 100
 assert (abs(in_84ths - in_84ths.round()) < 0.05).all(), "not three seeds of 28"
-assert (
-    round(bands[0.5]["of seeds"][0], 1) == 97.1
-    and birds["avg_gap_reported"].drop("Retrain+REWEIGHT").max() < 97.1
-)
-print("holds: MIU and L1-sparse are where a second reference would be")
+print("holds: how many methods are where a second reference would be depends on the coins")
 
 # %% [markdown]
 # ## One seed of the record, live
 #
 # You can trust a record more if you can repeat a part of it. Here are two rows of its first seed. On another computer
-# sums are rounded differently, and a method comes out like another of its runs on this seed. How far such runs are
-# apart was recorded, too: four runs of each, on ten seeds.
+# sums are rounded differently. Then expect numbers that differ as much as two runs on one seed do. How far such runs
+# are apart was recorded, too: four runs of each, on ten seeds.
 
 # %%
 full = profile == "full"
@@ -696,20 +729,20 @@ if full:
 # - Search everything twice. Here the second search moved a row by 1.4 points on average, and two rows of a table
 #   differ by 1.0 and 1.5. The order of the methods didn't survive it.
 # - In both tables every method is nearer to retraining with REWEIGHT than doing nothing is, and no row is shown to be
-#   within a point of a second retrained model. MIU is shown to be nearer than twelve of 18 rows in one, and than two
-#   in the other.
-# - REWEIGHT inside a method makes the forgotten images harder to find for the balanced attack, in both tables. It
-#   isn't shown to bring a method nearer, and on average EO gets larger.
-# - What the group gets depends on the values that a search found: with MIU 81% or 74%, where the ceiling gives it
-#   80%.
-# - In the paper's Waterbirds table two methods are where a perfect one would be expected. Without a ceiling you can't
-#   see that.
+#   within a point of a second retrained model. MIU + REWEIGHT is shown to be nearer than twelve of 18 rows in one,
+#   and than two in the other.
+# - REWEIGHT inside a method isn't shown to bring it nearer, after either search. On average the fairness gap EO is
+#   larger with it.
+# - What the group gets depends on the values that a search found: with MIU + REWEIGHT 81% or 74%, where the ceiling
+#   gives it 80%.
+# - In the paper's Waterbirds table between none and three methods are where a perfect one would be, depending on how
+#   far two references differ. Without a ceiling you can't see that.
 #
 # ## Questions
 #
 # :::{quiz}
 # A method is below doing nothing, after a search of 24 configurations whose space holds tiny learning rates. What do
-# you write into the table?
+# you write into the table after the eight more that the rules allow?
 #
 # - [ ] Its score, since the search was the same for all
 #
@@ -723,7 +756,7 @@ if full:
 #
 # - [ ] The no-op's score, as the method could always do nothing
 #
-#   That would be a score which no run has. Say that the search failed, and extend it by the rule that holds for all.
+#   That would be a score which no run has. Say that the search failed. It had its extension, like all others.
 # :::
 #
 # :::{quiz}
@@ -743,8 +776,8 @@ if full:
 # :::
 #
 # :::{quiz}
-# A paper compares methods with REWEIGHT to methods without. Its configurations were chosen with REWEIGHT. Which row
-# has an advantage?
+# A paper compares methods with REWEIGHT to methods without. Its configurations were chosen with REWEIGHT. Which rows
+# have an advantage?
 #
 # - [ ] The rows without REWEIGHT, as they train on the natural mix
 #
@@ -756,7 +789,7 @@ if full:
 #
 # - [x] The rows with REWEIGHT, as the values were chosen for them
 #
-#   In the tables of this lesson each row has a search of its own, and REWEIGHT no longer brings a method nearer.
+#   In the tables of this lesson each row has a search of its own, and REWEIGHT isn't shown to bring a method nearer.
 # :::
 #
 # :::{quiz}
@@ -768,7 +801,7 @@ if full:
 #   The seeds are fresh, but the values are one draw. In this lesson MIU and fine-tuning with REWEIGHT changed places
 #   when everything was searched again.
 #
-# - [x] The values that were found for A are better than those found for B.
+# - [x] The values that were found for A are nearer on this benchmark than those found for B.
 #
 #   The interval holds the noise of the seeds. It doesn't hold that of the search. For that, search again.
 #
@@ -820,9 +853,10 @@ print(f"in the table: {apart:.1f} points")
 assert np.median(by_luck) > 0.9 and apart > np.quantile(by_luck, 0.95)
 
 # %% [markdown]
-# By luck of the seeds alone the best and the worst mean would be 1.1 points apart in half of such tables. In the first
-# of ours they are 3.2 apart, so some rows do differ, with these values. But the luck of the search isn't in this
-# number. The second table shows it: the first row became the last.
+# By luck of the seeds alone the best and the worst mean would be 1.1 points apart in half of such tables. In the
+# first of ours they are 3.2 apart, so some rows do differ, with these values. But the luck of the search isn't in
+# this number. The second table shows it: the first row became the last. In the first table the last row is
+# fine-tuning with REWEIGHT, which broke down on one seed.
 #
 # :::{answer-end}
 # :::
@@ -841,20 +875,25 @@ assert np.median(by_luck) > 0.9 and apart > np.quantile(by_luck, 0.95)
 # :::
 
 # %% tags=["solution"]
-far = {}
-for m in PAIRS:
-    far[labels.name_of(m)] = (scores(m)[[*GAP_METRICS]] - yardstick[[*GAP_METRICS]]).abs().mean()
-far = pd.DataFrame(far)
-without = {f"without {score}": 100 - far.drop(score).mean() for score in GAP_METRICS}
-without = pd.DataFrame({"all six": 100 - far.mean(), **without}).sort_values("all six", ascending=False)
-tables.show(without, "Avg. Gap of methods with REWEIGHT, with all six scores and without one of them.")
-leaders = set(without.idxmax())
-print("best by mean in one column or another:", ", ".join(sorted(leaders)))
-assert leaders == {"L1-sparse"}
+leaders = {}
+for search in SEARCHES:
+    far = {}
+    for m in PAIRS:
+        off_by = scores(m, WITH, search)[[*GAP_METRICS]] - yardstick[[*GAP_METRICS]]
+        far[labels.name_of(m)] = off_by.abs().mean()
+    far = pd.DataFrame(far)
+    without = {f"without {score}": 100 - far.drop(score).mean() for score in GAP_METRICS}
+    without = pd.DataFrame({"all six": 100 - far.mean(), **without}).sort_values("all six", ascending=False)
+    caption = f"Avg. Gap with the values of the {search} search, methods with REWEIGHT: all six scores, or without one."
+    tables.show(without, caption)
+    leaders[search] = set(without.idxmax())
+    print("best by mean in one column or another:", ", ".join(sorted(leaders[search])))
+assert leaders["first"] == {"L1-sparse"} and "L1-sparse" not in leaders["second"], leaders
 
 # %% [markdown]
-# In the first table L1-sparse stays first in every column. Further down the order depends on the choice. So say which
-# scores you take before you see such a table.
+# In the first table L1-sparse stays first in every column, and in the second it is never first. Further down the
+# order depends on the choice. Each of the six can be argued for, and no score should go after you have seen the
+# order. So say which scores you take before you see such a table.
 #
 # :::{answer-end}
 # :::
@@ -886,7 +925,8 @@ print(f"{len(pairs)} seeds show {visible:.1f} points, so one point takes about {
 
 # %% [markdown]
 # 222 seeds, where this record has 30. A large part of that is a few seeds on which fine-tuning comes out far worse.
-# So the number is as rough as the standard deviation it rests on.
+# So the number is as rough as the standard deviation it rests on. And with the values of the second search the
+# difference has the other sign: more seeds don't help against that.
 #
 # :::{answer-end}
 # :::

@@ -131,11 +131,21 @@ def test_cells_of_a_wide_table_say_their_column(monkeypatch):
     assert re.sub(r' data-label="[^"]*"| folds', "", folded) == shown[0]
 
 
+def test_a_rounded_zero_has_no_sign():
+    texts = [tables._text(value, "{:+.1f}") for value in (-0.04, 0.0, 0.04, -0.06, 10.0)]
+    assert texts == ["0.0", "0.0", "0.0", "-0.1", "+10.0"]
+
+
 def test_the_bars_of_differences_share_a_range_with_zero():
     frame = pd.DataFrame({"change": [3.0, -1.0], "half": [1.0, 0.5]}, index=["a", "b"])
     found = tables._bars(frame, ["change"], {"change": "half"})["change"]
     # from -1.5 to 4: zero is at 1.5 / 5.5
     np.testing.assert_allclose(found, [(3.5 / 5.5, 1, 1.5 / 5.5), (0, 1 / 5.5, 1.5 / 5.5)])
+    wider = frame.assign(other=[0.0, 7.0])
+    found = tables._bars(wider, ["change", "other"], {"change": "half", "other": "half"}, one_scale=True)
+    # from -1.5 to 7.5
+    np.testing.assert_allclose(found["change"], [(3.5 / 9, 5.5 / 9, 1.5 / 9), (0, 1 / 9, 1.5 / 9)])
+    np.testing.assert_allclose(found["other"], [(0.5 / 9, 2.5 / 9, 1.5 / 9), (8 / 9, 1, 1.5 / 9)])
     above = tables._bars(frame + 10, [], {"change": "half"})["change"]
     assert all(zero is None for *_, zero in above)
 

@@ -686,11 +686,9 @@ def test_an_aim_stops_the_fall(bench, trained, split, run_miu):
         run_miu(unseen=others)
 
 
-ELSEWHERE = (
-    "clip",
-    "arithmetic",
-    "critic_augment",
-)  # clip: see test_clipping_matters; the others: test_released
+# clip: test_clipped_by_hand; arithmetic: test_released_loss_is_rounded_to_bfloat16;
+# critic_augment: test_critics_as_released_are_tuned_on_crops in test_engine.py
+ELSEWHERE = ("clip", "arithmetic", "critic_augment")
 
 
 @pytest.mark.parametrize("switch", [name for name in MIUConfig.RELEASED if name not in ELSEWHERE])

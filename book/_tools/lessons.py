@@ -94,7 +94,7 @@ def colab_setup(name, *commands):
     """The first code cell of a notebook for Colab. `commands` are further lines, for an assignment."""
     url, branch = repository()
     lines = [
-        # A checkout, not a copy in site-packages: what the greeting says of minutes stands in its book/executed.
+        # A checkout, not a copy in site-packages: the greeting reads the measured minutes in book/executed.
         f'!pip install --quiet --no-deps --src . --editable "git+{url}@{branch}#egg=gru-lite"',
         *commands,
         'sys.path.insert(0, "gru-lite")',

@@ -1,5 +1,5 @@
-"""MIU, mutual information unlearning (paper, section 4): make features forget the group, as far as the
-original knew it.
+"""MIU, Mutual Information-aware Machine Unlearning (paper, section 4): make features forget the group, as
+far as the original knew it.
 
 Two critics estimate I(Z; G) between the features Z and the group G: phi those of the model that unlearns,
 phi_0 those of the original. An epoch tunes phi, then lowers its estimate on F, then trains on R with

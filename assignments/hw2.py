@@ -12,8 +12,10 @@
 # You compute mutual information by hand and from a critic, follow MIU's forget score down, and judge unlearned models.
 # There are 20 points: 16 for nine questions that are checked by a program, and 4 for a short text.
 #
-# **You need** lessons 4 to 7 of the book. *Expected hours: not measured yet.* The training in question 8 computes for
-# about 80 seconds on one core of a server. All other cells take seconds.
+# **You need** lessons 4 to 7 of the book, and from lessons 1 to 3 and the glossary REWEIGHT, Avg. Gap, UA, GA and
+# paired intervals. *Expected hours:* three and a half, and about three more to read lessons 4 to 7 (estimated from
+# one trial reader; no student was timed). The training in question 8 computes for about 80 seconds on one core of a
+# server, and for up to ten minutes on a machine that is busy. All other cells take seconds.
 #
 # **How to work**
 #
@@ -622,9 +624,9 @@ def test_q4_uniform(corrected, uniform_reading, group_shares):
 # %% [markdown]
 # ## Question 5: a step down the forget score (2 points)
 #
-# Five images of $F$ have the features `z`, three numbers each. All are of the group `forgotten`. The critic is linear:
-# `T(z, g) = A[g] @ z + b[g]`. `share[g]` is $p(g)$ in $D$. With normalised rows, the critic gives each image the
-# probabilities $q_g$ of the groups.
+# Five images of $F$ have the features `z`, three numbers each. All are of the group `forgotten`. The critic is
+# linear: `T(z, g) = A[g] @ z + b[g]`. `share[g]` is $p(g)$ in $D$. With normalised rows (lesson 4), the critic gives
+# each image the probabilities $q_g$ of the groups.
 #
 # - `scores`: the forget score of each image by itself, $\log q_f / p(f)$, five numbers in nats.
 # - `gradients`: the gradient of each image's own score with respect to its own features, five times three numbers.
@@ -794,8 +796,8 @@ def test_q5_step(gradients, moved, z, A, b, share, forgotten, rate):
 #
 # - `penalty`: the value of the calibration term;
 # - `slope`: its derivative with respect to `now`;
-# - `pull`: "raises" if a step of descent on this term alone raises what the critic reads of the model, or "lowers" if it
-#   lowers it.
+# - `pull`: "raises" if a small step of descent on this term alone raises what the critic reads of the model, or
+#   "lowers" if it lowers it.
 
 # %% tags=["given"]
 rng = np.random.default_rng([7, student])
@@ -892,13 +894,14 @@ def test_q6_calibration(penalty, slope, pull, now, before, weight):
 # # END QUESTION
 
 # %% [markdown]
-# ## Question 7: which model would you hand over? (1 point)
+# ## Question 7: which model is nearest to the reference? (1 point)
 #
-# `candidates` holds the six scores (`METRICS`) of six recorded models of one seed: the original, a model that was retrained
-# without REWEIGHT, and four unlearned ones. All methods but gradient ascent have REWEIGHT. `reference` holds the scores of
-# the reference, and `second` those of the ceiling, a second reference.
+# `candidates` holds the six scores (`METRICS`) of six recorded models of one seed: the original, "retrain" (retrained
+# without REWEIGHT), and four unlearned ones. All methods but gradient ascent have REWEIGHT. `reference` holds the
+# scores of the reference, and `second` those of the ceiling, a second reference.
 #
-# - `gap_of`: the Avg. Gap of each candidate to the reference, as a dictionary with the names of the candidates as keys.
+# - `gap_of`: the Avg. Gap of each candidate to the reference, computed from its definition, as a dictionary with the
+#   names of the candidates as keys.
 # - `nearest`: the name of the candidate that comes nearest to the reference.
 
 # %% tags=["given"]
@@ -1027,17 +1030,17 @@ def test_q7_nearest(gap_of, nearest, candidates, reference, second, METRICS):
 # %% [markdown]
 # ## Question 8: unlearn yourself (2 points)
 #
-# Train four models, all with `seed=student`, and with REWEIGHT wherever it applies:
+# Train four models, all with `seed=student`, and with REWEIGHT wherever it applies (`gru.unlearn` has it by default,
+# `gru.fit` takes weights). The grader allows for the rounding of another processor:
 #
 # - "original": from `start` with `config` on all of $D$;
 # - "reference": from `start` with `config` on $R$;
 # - "finetune" and "miu": unlearned from the original with `gru.unlearn` and `tuned["finetune"]` or `tuned["miu"]`.
 #
-# `on_F` holds their answers (0 or 1) on the images of $F$, in the order of `split.forget`, and `on_test` those on the test
-# images. Both are dictionaries with these four keys.
-#
-# Then `off` says how far the original, "finetune" and "miu" are from the reference. It is the mean of two distances, that
-# in UA and that in GA, in points, without signs.
+# `on_F` holds their answers (0 or 1) on the images of $F$, in the order of `split.forget`, and `on_test` those on the
+# test images. Both are dictionaries with these four keys. Then `off`, a dictionary with the keys "original",
+# "finetune" and "miu", says how far each of them is from the reference. That is the mean of two distances, that in UA
+# and that in GA, in points, without signs.
 
 # %% tags=["given"]
 bench = gru.load("waterdigits" if size == "full" else "waterdigits_small", seed=student)
@@ -1110,8 +1113,9 @@ def test_q8_form(env):
             values = np.asarray(env[answer][name])
             assert values.shape == (length,), f"{answer}: {name} isn't one answer an image"
             assert np.isin(values, (0, 1)).all(), f"{answer}: {name} holds other answers than 0 and 1"
-    assert set(env["off"]) == {"original", "finetune", "miu"}, (
-        "off doesn't have the keys original, finetune, miu"
+    off = env["off"]
+    assert isinstance(off, dict) and set(off) == {"original", "finetune", "miu"}, (
+        "off isn't a dictionary with the keys original, finetune, miu"
     )
 
 
@@ -1200,9 +1204,9 @@ def test_q8_off(off, on_F, on_test, bench, split, forgotten):
 # %% [markdown]
 # ## Question 9: what twelve seeds say of MIU (2 points)
 #
-# `miu_gap` holds the Avg. Gap of MIU with REWEIGHT on twelve recorded seeds. `rival_gaps` has a row for each of three rivals,
-# with the same seeds in the same order. A higher value is nearer to the references. For each rival compute MIU minus the
-# rival:
+# `miu_gap` holds the Avg. Gap of MIU with REWEIGHT on twelve recorded seeds. `rival_gaps` has a row for each of three
+# rivals, with the same seeds in the same order. A higher value is nearer to the references: here Avg. Gap is to the
+# mean of four references of a seed. For each rival compute MIU minus the rival:
 #
 # - `means`: the mean difference, in points;
 # - `halves`: half the width of its 95% interval, paired by seed, with Student's t;
@@ -1375,11 +1379,12 @@ def test_q9_verdicts(verdicts, miu_gap, rival_gaps, least):
 # %% [markdown]
 # ## Question 10: answer a report (4 points, read by a person)
 #
-# A company had to forget some of its users, most of them from one small group. Its report says: "We ran MIU. On the images of
-# these users, the mutual information of features and group, by the critic that was trained along, fell from 1.2 nats to 0.
-# So the images are forgotten as well as if we had trained again." Write 150 to 250 words to the company, whose engineers
-# know what a neural network is, and have not read the book. Say what this number is and what it isn't, what they should
-# have measured instead, and how. Use at least one number of your own from this assignment.
+# A company had to forget some of its users, all from one small group. Its report says: "We ran MIU. On the images of
+# these users, the mutual information of features and group, by the critic that was trained along, fell from 1.2 nats
+# to 0. So the images are forgotten as well as if we had trained again." Write 150 to 250 words to the company, whose
+# engineers know what a neural network is, and have not read the book. Say what this number is and what it isn't, what
+# they should have measured instead, and how (they can afford a few retrainings). Use at least one number that you
+# computed in this assignment. You may quote the lessons as well.
 
 # %% [raw]
 # # BEGIN QUESTION

@@ -26,7 +26,7 @@ SECONDS_A_LINE = 3
 SECONDS_A_FIGURE = 30
 SECONDS_A_TABLE = 20
 SECONDS_A_FORMULA = 15  # one on a line of its own
-BARS = '<p class="table-note">A bar is the interval above it, and a tick is 0. Compare lengths within a column.</p>'
+BARS = '<p class="table-note">A bar is the interval above it, a tick is 0. Compare lengths in one column.</p>'
 # From so many columns on a table folds on a narrow screen.
 FOLDED_FROM = 3
 # In which no text becomes a link.

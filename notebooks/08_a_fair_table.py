@@ -257,6 +257,7 @@ assert shown["second", "further"] == {
     "fine-tune + REWEIGHT",
 }, shown["second", "further"]
 assert {"fine-tune + REWEIGHT", "MIU, released + REWEIGHT"} <= shown["first", "nearer"]
+# %% tags=["claim"]
 answers = {search: set(rows.values()) for search, rows in within.items()}
 assert "yes" not in answers["first"] | answers["second"]
 no = {search: {row for row, word in rows.items() if word == "no"} for search, rows in within.items()}

@@ -13,24 +13,27 @@
 # declare first. Then you attack it, and report what you found. There are 20 points: 11 for five questions that are checked
 # by a program, and 9 for two texts that a person reads. **No point depends on whether your method wins.**
 #
-# **You need** lessons 0 to 3, 7 and 8 of the book. *Expected hours: not measured yet.* On two CPU cores, the training takes
-# about a quarter of an hour in all. Each model is trained once and kept until you restart the kernel.
+# **You need** lessons 0 to 3, 7 and 8 of the book. In lesson 8, read MIU as one more method. *Expected hours:* six
+# and a half, and four and a half to read (estimated from one trial reader; no student was timed). The training takes
+# about a quarter of an hour of one idle core. `request` trains its models once and keeps them. Keep those of your
+# method yourself: question 6 needs one of question 5.
 #
 # **How to work**
 #
-# 1. Put your number in place of the 0 in the next cell. Your number decides your data, your request, your seeds and one of
-#    the two rivals. Run the cells from the top.
+# 1. Put your number in place of the 0 in the next cell. Your number decides your data, your request, your seeds and
+#    one of the two rivals. Run the cells from the top.
 # 2. Put your answers in place of the three dots. Keep the names: the grader looks for them.
-# 3. Run the cell `grader.check(...)` below a question. It looks at the form of your answers. A passed check doesn't mean
-#    that an answer is right. The grader runs more tests when you hand in.
-# 4. Use `size = "trial"` until everything runs, and then `"full"`. Numbers of a trial mean nothing.
+# 3. Run the cell `grader.check(...)` below a question. It looks at the form of your answers. A passed check doesn't
+#    mean that an answer is right. The grader runs more tests when you hand in.
+# 4. Use `size = "trial"` until everything runs, and then `"full"`. Numbers of a trial mean nothing: its models have
+#    learnt nothing, and every search may fail.
 # 5. To hand in, restart the kernel, run everything from the top in full size, save, and give in this notebook file.
 #
 # You may use the package, NumPy, pandas, SciPy and PyTorch. Scores are in percent, and differences in points. Don't round.
 
 # %% tags=["parameters"]
 student = 0  # your number
-size = "full"  # "trial" makes everything small and meaningless, in seconds; the grader always uses "full"
+size = "full"  # "trial" makes everything small and meaningless, in a minute; the grader always uses "full"
 
 # %% [markdown]
 # ## Your data
@@ -218,10 +221,11 @@ def _names_in(code, known, done):
 # - `"mean"`: the mean of the paired differences, ours minus the rival's;
 # - `"half"`: half the width of its 95% Student interval;
 # - `"p_holm"`: p of the two-sided paired t-test, after Holm's correction over all rivals;
-# - `"visible"`: the smallest true difference that the strictest of the corrected tests, at level 0.05 divided by the number
-#   of rivals, would have found four times out of five;
-# - `"verdict"` on the claim "ours is nearer to the references than this rival is". It is "undecided" if the corrected p is
-#   0.05 or more. Otherwise it is "shown" if the mean is above 0, and "excluded" if it is below.
+# - `"visible"`: the smallest true difference that the strictest of the corrected tests, at level 0.05 divided by the
+#   number of rivals, would have found four times out of five;
+# - `"verdict"` on the claim "ours is nearer to the references than this rival is". It is "undecided" if the corrected
+#   p is 0.05 or more. Otherwise it is "shown" if the mean is above 0, and "excluded" if it is below.
+#   (`gru.paired_tests` has a verdict, too, which doesn't look at the sign.)
 #
 # You need the function again in question 5, with three rivals.
 
@@ -397,10 +401,11 @@ def test_q1_verdicts(recorded, gaps_A, gaps_of):
 # %% [markdown]
 # ## Question 2: your method (2 points)
 #
-# Write a method of your own: the function `mine`, and its configuration `MineConfig`. Section *A method* of the book's page
-# *Contributing* explains both with an example. You may begin with a method of the package or of lesson 7. But yours must do
-# something that none of them does, NegGrad+ included. The code below takes a batch of $R$ and one of $F$ in each step.
-# Change what you don't need.
+# Write a method of your own: the function `mine`, and its configuration `MineConfig`. Section *A method* of the
+# book's page *Contributing* explains both with an example. You may begin with a method of the package or of lesson 7.
+# But yours must do something that none of them does, NegGrad+ included. The code below takes a batch of $R$ and one
+# of $F$ in each step, and holds BatchNorm's statistics at the original's. Change what you don't need. If you let $F$
+# move the statistics, then even a learning rate of 0 changes the model.
 #
 # - `mine` returns a new model, and leaves `original` as it is.
 # - It takes `config.epochs` passes over $R$, drawn by `weights`. Without REWEIGHT `weights` is `None`. Then `mine` must work
@@ -410,8 +415,9 @@ def test_q1_verdicts(recorded, gaps_A, gaps_of):
 # - Each field of `MineConfig` has a type and a default. `SPACE` says what is searched. It has `lr`, and values that hardly
 #   change the original. For whole numbers take `"choice"`. `epochs` is the same for all methods, so leave it out.
 #
-# `observe` then calls `mine` on a few small images, and keeps what comes out. The tests look at that, and a person reads
-# your code for questions 3 and 7.
+# `observe` then calls `mine` on a few small images, and keeps what comes out. If it says that `mine` can't be called,
+# `unlearned("mine", {}, search_seed)` shows you the line. The tests look at that, and a person reads your code for
+# questions 3 and 7.
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -439,7 +445,8 @@ class MineConfig(gru.TrainConfig):
 def mine(original, data, split, config, *, weights, sampling, seed):
     retain = retain_sampler(data, split, config, weights, sampling)
     forget = Sampler(data, split.forget, 32, steps=retain.steps, name="forget")
-    with Training(original, data, config, seed) as training:
+    # Held: else the batches of F move BatchNorm's running means, even at a learning rate of 0.
+    with Training(original, data, config, seed, hold_statistics=True) as training:
         for epoch in range(config.epochs):
             for kept, left in training.batches(epoch, retain, forget):
                 on_R = cross_entropy(training.logits(kept), kept.y)
@@ -548,12 +555,12 @@ def test_q2_weights(observed):
 # ## Question 3: declare your protocol (2 points, read by a person)
 #
 # Write this **before** you run question 4, and don't change it afterwards. If you depart from it later, say so in your
-# report. Write 100 to 200 words:
+# report. Write 100 to 250 words:
 #
 # - your idea in a sentence or two: what does a step do, and why should that bring the model nearer to the reference?
 # - the one claim that you test, against which rival, in which score, and which result would speak against your idea;
-# - what is searched, on which images and seeds, with how many trials, and which values in your space hardly change the
-#   original;
+# - what is searched, on which images and seeds, with how many trials, and which values in your space hardly change
+#   the original;
 # - what you will do if a search fails, and which tests share a correction.
 
 # %% [raw]
@@ -597,9 +604,10 @@ def test_q2_weights(observed):
 # %% [markdown]
 # ## Question 4: the same search for all three (2 points)
 #
-# Search each of `names` on `search_seed`, on **validation** images. Three functions do the work: `trials(name, space)` gives
-# `budget` settings, `unlearned(name, values, seed)` makes the model of one setting, and `scored(model, seed, part)` gives its
-# six scores. Give:
+# Search each of `names` on `search_seed`, on **validation** images, all with the same number of trials. (More fields
+# are searched more thinly, and nothing is extended here as it is in lesson 8.) Three functions do the work:
+# `trials(name, space)` gives `budget` settings, `unlearned(name, values, seed)` makes the model of one setting, and
+# `scored(model, seed, part)` gives its six scores. Give:
 #
 # - `nothing` and `yardstick`: the scores of the original and of the reference;
 # - `log`: for each of `names` a list, with a dictionary for each trial that has its `"values"` and its `"scores"`;
@@ -607,7 +615,8 @@ def test_q2_weights(observed):
 # - `failed`: a list of those of `names` whose search has failed, because its best trial isn't above doing nothing. It may be
 #   empty.
 #
-# A trial that diverged has the scores `None`, and is never chosen.
+# A trial that diverged has the scores `None`, and is never chosen. If all trials of a method diverge, choose the
+# first one: its search has failed.
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -741,6 +750,9 @@ def test_q4_chosen(log, nothing, yardstick, chosen, failed, names, SCORES):
 
     for name in names:
         complete = [trial for trial in log[name] if trial["scores"]]
+        if not complete:
+            assert name in failed, f"failed lacks {name}: all of its trials diverged"
+            continue
         gaps = np.array([gap(trial["scores"]) for trial in complete])
         assert isinstance(chosen[name], dict), f"chosen['{name}'] isn't the values of a trial"
         taken = [g for g, trial in zip(gaps, complete) if trial["values"] == chosen[name]]
@@ -778,9 +790,10 @@ def test_q4_chosen(log, nothing, yardstick, chosen, failed, names, SCORES):
 #
 # - `results`: `results[row][seed]` is the dictionary of the six scores, or `None` if the method diverged;
 # - `gaps`: `gaps[row][seed]` is the Avg. Gap to the reference of this seed, for all rows but "reference";
-# - `own`: what `judged` returns for "mine" against "original" (the no-op), "finetune" and your other rival. Leave a seed out
-#   if one of the four diverged on it. If the search of "mine" or of a rival has failed, the verdict on this pair is
-#   "failed search". The other verdicts are those of question 1.
+# - `own`: what `judged` returns for "mine" against "original" (the no-op), "finetune" and your other rival. Leave a
+#   seed out if "mine" or one of the two rivals diverged on it. If the search of "mine" or of a rival has failed, the
+#   verdict on this pair is "failed search", and the pair still counts in the correction. The other verdicts are those
+#   of question 1. With so few seeds most will be "undecided", and that is a good answer.
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -1217,11 +1230,13 @@ def test_q6_caught_and_served(losses, caught, predicted, served, results, reques
 # units and intervals. Report:
 #
 # 1. the method, so that your reader could write it: what happens in a step, to which batch, and what is new in it;
-# 2. the protocol: what was the same for all, what you had declared, and every departure from that, failed searches included;
+# 2. the protocol: what was the same for all, what you had declared, and every departure from that, failed searches
+#    included;
 # 3. the no-op and the ceiling: is there room between them, and where in it is your method?
 # 4. your method against each rival: shown, excluded or undecided, and which difference you could have seen;
-# 5. the audit: what both attacks find before and after, and what they can't tell;
-# 6. the people: what the group that asked, and the group that is worst off, get before and after;
+# 5. the audit: what the balanced attack and the careful attacker find before and after, and what they can't tell;
+# 6. the people: what the group that asked, and the group that is worst off, get before and after, on the seed of
+#    question 6;
 # 7. the limits, and one experiment that would decide the most important open question.
 
 # %% [raw]

@@ -9,12 +9,16 @@
     "mutual-information": "information", "scores-and-statistics": "scores", experiments: "experiment",
     "figures-and-names": "plots", "randomness-and-errors": "seeding", "command-line": "cli",
   };
-  const sendOn = () => {
-    const anchor = location.hash.slice(1);
+  const addressOf = anchor => {
     // gru_lite.groups.reweight, module-gru_lite.groups, data-dataset, data
     const room = anchor.match(/^(?:module-)?gru_lite\.(\w+)/)?.[1] ?? anchor.match(/^\w+/)?.[0];
     const page = moved[anchor] ?? moved[room] ?? room;
-    if (rooms.has(page)) location.replace(`api/${page}.html#${anchor}`);
+    return rooms.has(page) ? `api/${page}.html#${anchor}` : null;
+  };
+  window.addressOf = addressOf; // for the tests, which ask for all anchors at once
+  const sendOn = () => {
+    const address = addressOf(location.hash.slice(1));
+    if (address) location.replace(address);
   };
   addEventListener("hashchange", sendOn);
   sendOn();

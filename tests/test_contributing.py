@@ -410,13 +410,11 @@ def test_the_numbers_of_the_methods_in_the_readme():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| ([^|]+?) \| ([^|]+? ± [^|]+?) \| ([^|]+?) \| ([\d.]+) \|$", readme, flags=re.M)
     assert len(rows) > 3
+    of_row = [
+        {label(*key): part["avg_gap_refs"] for key, part in record.groupby(["method", "sampling"])}
+        for record in records
+    ]
     share = {label(*key): part["share"].item() for key, part in times.groupby(["method", "sampling"])}
     for name, *numbers in rows:
-        gaps = [
-            part["avg_gap_refs"]
-            for record in records
-            for key, part in record.groupby(["method", "sampling"])
-            if label(*key) == name
-        ]
-        means = ["{:.1f} ± {:.1f}".format(*gru.mean_interval(gap)) for gap in gaps]
+        means = ["{:.1f} ± {:.1f}".format(*gru.mean_interval(gaps[name])) for gaps in of_row]
         assert numbers == [*means, f"{share[name]:.2f}"], name

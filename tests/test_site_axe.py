@@ -25,9 +25,8 @@ def violations(page, name, width, themes):
     """What axe finds on one page: by all rules in the first theme, by those of colours in the next."""
     page.set_viewport_size({"width": width, "height": 900})
     open_page(page, SITE.as_uri() + "/" + name)
-    page.add_style_tag(
-        content="* { transition: none !important; }"
-    )  # a colour between two themes is neither's
+    # A colour between two themes is neither's.
+    page.add_style_tag(content="* { transition: none !important; }")
     page.evaluate(AXE)
     found = []
     for theme, rules in zip(themes, ([], COLOURS), strict=False):

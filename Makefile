@@ -83,7 +83,7 @@ units: .venv/.stamp ## the unit tests alone, on all cores (4 min on two; without
 	$(elapsed)
 
 smoke: .venv/.stamp ## execute every lesson twice in profile smoke; both must print the same (5 min on two cores)
-	$(PY) -m pytest tests -m lessons $(PARALLEL)
+	$(PY) -m pytest tests -m twice $(PARALLEL)
 	$(elapsed)
 
 claims: .venv/.stamp ## every checked claim under other arithmetics and seeds (hours; continues where it was stopped)

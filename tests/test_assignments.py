@@ -7,7 +7,6 @@ With NUMBERS=300 in the environment, these are tried with the data of so many st
 import copy
 import csv
 import importlib
-import itertools
 import json
 import os
 import re
@@ -27,8 +26,7 @@ ROOT = Path(__file__).parents[1]
 COURSE = ROOT / "assignments" / "course.py"
 NAMES = sorted(source.stem for source in COURSE.parent.glob("hw*.py"))
 OF = {name: importlib.import_module(f"mistakes.{name}") for name in NAMES}
-NUMBERS = range(int(os.environ.get("NUMBERS", 3)))
-ROUNDS = 2  # submissions full of mistakes that are graded as a whole
+NUMBERS = range(int(os.environ.get("NUMBERS", 2)))
 LIMIT = 10  # seconds that a cell of a submission that misbehaves may compute
 
 # A last cell that a right submission can't lose or gain a point by, and what is said of it.
@@ -122,12 +120,12 @@ def with_cells(notebook, *sources, replace=(), student=0):
     return notebook | {"cells": cells + added}
 
 
-def rounds(mistakes):
-    """Lists of mistakes, in which each is about another question."""
-    by_question = {}
+def one_of_each(mistakes):
+    """The first mistake about each question."""
+    first = {}
     for mistake in mistakes.values():
-        by_question.setdefault(next(iter(mistake[1])), []).append(mistake)
-    return list(itertools.zip_longest(*by_question.values()))
+        first.setdefault(next(iter(mistake[1])), mistake)
+    return list(first.values())
 
 
 def course(*words):
@@ -196,12 +194,11 @@ def test_grading(name, built, tmp_path):
         "another number": (points, []),
         "starter": (dict.fromkeys(points, 0), nothing),
     }
-    for number, mistakes in enumerate(rounds(OF[name].MISTAKES)[:ROUNDS]):
-        mistakes = [mistake for mistake in mistakes if mistake]
-        cells = [cell for cell, _, _ in mistakes]
-        submissions[f"mistakes {number}"] = with_cells(solution, *cells, replace=quick, student=2 + number)
-        left = {question: least for _, left, _ in mistakes for question, least in left.items()}
-        expected[f"mistakes {number}"] = points | left, [said for _, _, said in mistakes]
+    mistakes = one_of_each(OF[name].MISTAKES)
+    cells = [cell for cell, _, _ in mistakes]
+    submissions["mistakes"] = with_cells(solution, *cells, replace=quick, student=2)
+    left = {question: least for _, left, _ in mistakes for question, least in left.items()}
+    expected["mistakes"] = points | left, [said for _, _, said in mistakes]
     rows = graded(tmp_path / name, submissions, built)
     wrong = differences(rows, expected, name)
     assert not wrong, wrong

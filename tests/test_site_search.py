@@ -62,8 +62,9 @@ def status(page):
 
 
 def test_words_find_what_they_should(page, base):
-    wrong = []
-    for words, wanted in FINDS.items():
+    """All words from disk; over http, where the same script answers, the first few."""
+    wrong, n = [], len(FINDS) if base.startswith("file:") else 3
+    for words, wanted in list(FINDS.items())[:n]:
         found = search(page, base, words)
         missing = [end for end in wanted if not any(address.endswith(end) for _, address, _ in found)]
         wrong += [f"{words}: no {end} among {len(found)}" for end in missing]

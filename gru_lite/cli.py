@@ -116,7 +116,8 @@ def _prepare(options, arguments):
     from . import data
 
     how = {"image_size": options.image_size}
-    how |= {"target": options.target} if options.dataset else {"view": options.model is not None}
+    about = {"target": options.target, "sensitive": options.sensitive}
+    how |= about if options.dataset else {"view": options.model is not None}
     data.prepare(options.dataset, options.root, options.manifest, **how)
     return 0
 
@@ -153,6 +154,6 @@ def _command(command, arguments):
     kept = ["gru-lite", command]
     for before, word in zip(["", *words], words, strict=False):
         if not {before, word} & {"--out", "--record", "--scheduler"}:
-            is_path = before in ("--manifest", "--forget", "--configs", "--root")
+            is_path = before in ("--manifest", "--table", "--forget", "--configs", "--root")
             kept.append(Path(word).name if is_path else word)
     return shlex.join(kept)

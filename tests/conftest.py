@@ -106,14 +106,6 @@ def trained(model, bench, config):
     return gru.fit(model, bench.train, config=config, seed=0)
 
 
-@pytest.fixture(scope="module")
-def small_forests():
-    """Forests of the paper's attack with a few trees: they take most of the time of a score."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gru_lite.scores.attacks.FOREST_SIZES", (2, 5))
-        yield
-
-
 @pytest.fixture
 def few_critic_steps(monkeypatch):
     """MIU's critics begin with three steps in the place of a hundred, which are most of its time."""

@@ -8,13 +8,18 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 
 import gru_lite as gru
+from gru_lite.scores.attacks import forest_votes
 
 
-@pytest.mark.parametrize("seed, steps", [(0, 4), (1, 4), (2, 10**6)])  # many equal losses, and none
-def test_paper_attack_is_six_forests(seed, steps):
+# Many equal losses; none; and many that are too close to be divided.
+@pytest.mark.parametrize(
+    "seed, unit, steps", [(0, 1, 4), (1, 1, 4), (2, 1, 10**6), (3, 3e-7, 10**9), (4, 1e-6, 10**8)]
+)
+def test_paper_attack_is_six_forests(seed, unit, steps):
     rng = np.random.default_rng(seed)
     member, outside, forget = (
-        np.round(rng.exponential(scale, n) * steps) / steps for scale, n in ((1, 60), (2, 40), (1.5, 30))
+        np.round(rng.exponential(scale, n) * unit * steps) / steps
+        for scale, n in ((1, 60), (2, 40), (1.5, 30))
     )
     losses, label = np.concatenate([member, outside])[:, None], np.repeat([1, 0], [60, 40])
     shares = []
@@ -22,7 +27,9 @@ def test_paper_attack_is_six_forests(seed, steps):
         for trees in (20, 50, 100):
             forest = RandomForestClassifier(trees, criterion=criterion, random_state=seed).fit(losses, label)
             shares.append(100 * np.mean(forest.predict(forget[:, None]) == 0))
-    assert gru.paper_attack(member, outside, forget, seed, n_jobs=1 + seed % 2) == max(shares)
+    votes = np.stack([tree.predict_proba(np.float32(forget[:, None])).T for tree in forest.estimators_])
+    np.testing.assert_allclose(forest_votes(member, outside, forget, seed, 100), votes, atol=1e-12)
+    assert gru.paper_attack(member, outside, forget, seed) == max(shares)
 
 
 def test_paper_attack_on_what_it_can_tell():

@@ -86,7 +86,7 @@ def test_bad_input(refused, generated_once):
             (f"{BENCHMARK} --seeds 0", "--seeds 0"),
             (f"{BENCHMARK} --first-seed -1", "--first-seed -1"),
             (f"{BENCHMARK} --jobs 0", "--jobs 0"),
-            (f"{BENCHMARK} --image-size 16", "--image-size is for a manifest"),
+            (f"{BENCHMARK} --image-size 16", "--image-size is for images on a disk"),
             (f"{BENCHMARK} --model resnet18", "--model has no meaning for a benchmark"),
             (f"{BENCHMARK} --reweight topup", "did you mean 'top_up'"),
             (f"{BENCHMARK} --missing-group ignore", "--missing-group 'ignore'"),
@@ -221,7 +221,7 @@ def test_help_lists_every_option_method_and_data_set(capsys):
         shown = capsys.readouterr().out
         flags = {f"--{option.name.replace('_', '-')}" for option in fields(options_class)}
         named = set(DATASETS) if command == "prepare" else {*gru.METHODS, *BENCHMARKS}
-        named |= set(DATASETS) if command == "run" else set()
+        named |= set(DATASETS) if command != "prepare" else set()
         missing = [word for word in flags | named if not re.search(rf"(?<![\w-]){word}(?![\w-])", shown)]
         assert not missing, f"{command}: {missing}"
 
@@ -247,7 +247,7 @@ def test_run(few, capsys, tmp_path):
 
 
 @pytest.mark.slow
-def test_own_pictures_for_a_large_model(few, capsys, tmp_path, small_forests):
+def test_own_pictures_for_a_large_model(few, capsys, tmp_path):
     """Prepared once, kept whole, cropped at random, and trained like Waterbirds."""
     given = ["--manifest", str(few), "--model", "resnet18", "--image-size", "32"]
     words = ["run", *given, "--groups", "1,0", "--weights", "none", "--methods", "finetune", "--epochs", "1"]
@@ -275,7 +275,7 @@ def test_own_pictures_for_a_large_model(few, capsys, tmp_path, small_forests):
 
 
 @pytest.mark.slow
-def test_a_data_set_from_its_download(capsys, tmp_path, monkeypatch, small_forests, few_critic_steps):
+def test_a_data_set_from_its_download(capsys, tmp_path, monkeypatch, few_critic_steps):
     """Prepared and run as the paper does it, on a tiny tree in Waterbirds' format and with a small model."""
     monkeypatch.setitem(models.ARCHITECTURES, "resnet18", lambda n, weights: models._small_resnet(n))
     write_example_tree(tmp_path, counts=((12, 4), (6, 8)), val_count=3, test_count=4)

@@ -307,7 +307,6 @@ def mounted():
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("small_forests")
 def test_a_run_continues_from_a_mounted_folder(manifest, mounted, tmp_path, monkeypatch, capsys):
     options = gru.RunOptions(
         manifest=manifest, groups=("1,0",), methods=(), seeds=1, epochs=1, jobs=1, out=mounted / "run"

@@ -64,8 +64,6 @@ for name, call in json.load(sys.stdin).items():
     said[name] = {"code": code, "out": out.getvalue(), "err": err.getvalue()}
 json.dump(said, sys.stdout)
 """
-# Two trees instead of a hundred: the attack is no concern of the examples.
-QUICK = "import gru_lite.scores.attacks as attacks; attacks.FOREST_SIZES = (2,)"
 METHODS = "import gru_lite as gru; print(*gru.METHODS, gru.METHODS['neggrad_plus'][1]())"
 # The method against its docstring, on features without augmentation: one step by hand.
 BY_HAND = """
@@ -153,7 +151,6 @@ def said(manifest, tmp_path_factory):
         change(folder / f"{number}" / "shapes")
         calls[mistake] = shlex.split(f"prepare --dataset shapes --root {number}")
     calls |= {
-        "quick": QUICK,
         "methods": METHODS,
         "by hand": BY_HAND,
         "compare": shlex.split(compared),
@@ -212,7 +209,6 @@ def test_files_that_the_pages_name_exist():
 
 def test_the_readme_in_python(bench, capsys, monkeypatch):
     """The block as it stands, with a small benchmark and one epoch."""
-    monkeypatch.setattr("gru_lite.scores.attacks.FOREST_SIZES", (2,))
     (code,) = blocks(PAGES[0].read_text(encoding="utf-8"), "python")
     short = functools.partial(gru.fit, config=gru.TrainConfig(epochs=1, warmup_epochs=0))
     unlearn = functools.partial(gru.unlearn, config=gru.METHODS["finetune"][1](epochs=1))

@@ -764,8 +764,9 @@ def test_published_counts():
         "celeba-blond_hair": [162770, 19867, 19962],
         "multinli": [206175, 82462, 123712],
     }
-    (faces,) = (about.sizes for about in sources if about.sizes)
+    faces, people = (about.sizes for about in sources if about.sizes)
     assert faces == {"celeba-attractive": {"train": 162770, "val": 19867, "test": 19962}}
+    assert sum(people["adult"].values()) == 48842 and people["adult"]["test"] == 16281
 
 
 def test_bad_preparations(capsys):
@@ -777,7 +778,7 @@ def test_bad_preparations(capsys):
             "unknown data set 'waterbird': did you mean 'waterbirds'",
         ),
         (["--dataset", "celeba", "--manifest", "x.csv"], "either --dataset"),
-        (["--manifest", "x.csv", "--root", "x"], "--root and --target belong"),
+        (["--manifest", "x.csv", "--root", "x"], "--root, --target and --sensitive are for a --dataset"),
         (
             ["--dataset", "waterbirds", "--root", "none"],
             f"none lacks {FOLDER}/metadata.csv of waterbirds: unpack https://",

@@ -22,8 +22,6 @@ from gru_lite.experiment.table import Results, make_table
 from gru_lite.methods.finetune import FinetuneConfig
 from gru_lite.recipes.configs import Recipe
 
-pytestmark = pytest.mark.usefixtures("small_forests")
-
 TRAINED = {"original-s0", "retrain-r0.5-s0", "retrain-replacement-r0.5-s0", "ceiling-replacement-r0.5-s0"}
 LATER = {"original-r0.5-s0", "finetune-r0.5-s0", "finetune-replacement-r0.5-s0"}
 METRICS = ["RA", "UA", "TA", "MIA", "EO", "GA"]
@@ -37,7 +35,7 @@ def options(manifest):
 
 
 @pytest.fixture(scope="module")
-def finished(options, small_forests, tmp_path_factory):
+def finished(options, tmp_path_factory):
     """(folder, table) of one finished run; copy the folder to change it."""
     out = tmp_path_factory.mktemp("finished") / "out"
     return out, table_of(replace(options, out=out))
@@ -476,14 +474,6 @@ def test_a_kill_while_scoring_loses_no_training(copied, options, monkeypatch):
     assert file.is_file()
     gru.run(replace(options, out=copied), progress=False)
     assert not file.exists()
-
-
-def test_more_jobs_than_cores(options, tmp_path, monkeypatch):
-    """The scores of a run then take one core, not none."""
-    monkeypatch.setattr(plan.joblib, "cpu_count", lambda: 2)
-    for jobs, cores in ((1, 2), (2, 1), (4, 1)):
-        with plan.planned(replace(options, out=tmp_path / str(jobs), jobs=jobs), []) as (planned, _):
-            assert planned.n_jobs == cores
 
 
 # What is said of a table, and kept of it.

@@ -35,8 +35,6 @@ from gru_lite.recipes.published import hyperparameters
 from gru_lite.scores import GAP_METRICS
 from gru_lite.train import fitting
 
-pytestmark = pytest.mark.usefixtures("small_forests")
-
 GROUPS = {"one group": (), "any": (), "9 groups": ("9",), "25 groups": ("25",)}
 DATA = ["--dataset", "waterbirds", "--root", "DATA"]
 
@@ -165,7 +163,7 @@ def test_what_the_table_lacks():
 # Ours.
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("dataset", [name for name in DATASETS if source(name).published])
 def test_the_corrected_preset(dataset):
     model = source(dataset).models[0]
     retrain = corrected_config(dataset, model, "retrain")
@@ -208,13 +206,25 @@ def test_bad_flags(refused, monkeypatch):
                 (f"run --benchmark waterdigits --{name} {value}", f"--{name} has no meaning for a benchmark")
                 for name, value in (
                     ("root", "x"),
-                    ("target", "x"),
                     ("preset", "paper"),
                     ("model", "resnet18"),
                     ("weights", "none"),
                 )
             ),
-            (f"{waterbirds} --target Attractive", "--target is for celeba"),
+            (f"{waterbirds} --target Attractive", "--target is for celeba or a --table"),
+            ("run --benchmark waterdigits --target x", "--target is for celeba or a --table"),
+            (f"{waterbirds} --sensitive sex", "--sensitive is for adult or a --table"),
+            ("run --dataset adult --sensitive race", "unknown --sensitive 'race': did you mean 'sex_race'?"),
+            ("run --dataset adult --preset paper", "nothing is published for adult"),
+            ("run --dataset adult --preset papers", "did you mean 'paper'"),
+            ("run --dataset adult --model mlp", "--model has no meaning for a benchmark or records"),
+            ("run --dataset adult --image-size 16", "--image-size is for images on a disk"),
+            ("run --table t.csv --target y", "--table needs --sensitive COLUMN"),
+            ("run --table t.csv --target y --sensitive s", "--table needs --groups TARGET,SENSITIVE"),
+            (
+                "tune --dataset waterbirds --root DATA --methods miu",
+                "known for small models alone, as of adult",
+            ),
             (
                 "run --dataset celeba --root x --target attractive",
                 "unknown --target 'attractive': did you mean 'Attractive'?",
@@ -398,7 +408,7 @@ def test_sets_of_groups(tmp_path, monkeypatch, dataset):
 # From files in the formats of the downloads to the table.
 
 TINY = {"counts": ((12, 4), (6, 8)), "val_count": 3, "test_count": 4}  # a step an epoch
-TRIAL = ["--weights", "none", "--epochs", "1", "--seeds", "1", "--jobs", "1"]
+TRIAL = ["--epochs", "1", "--seeds", "1", "--jobs", "1"]
 
 
 def tiny_bert(n_classes, **_):
@@ -433,6 +443,13 @@ FROM_FILES = {  # what writes the files; {flags: what is said at the end}
         lambda root: trees.write_multinli(root, (120, 30, 30)),
         {"--preset paper --methods l1_sparse scrub": "the paper's first version has no numbers of multinli."},
     ),
+    "adult": (
+        lambda root: trees.write_adult(root, 400, 200),
+        {
+            "--methods all": "the paper's first version has no numbers of adult.",
+            "--sensitive sex_race --groups 1,9 --methods eu_k": "has no numbers of adult.",
+        },
+    ),
 }
 
 
@@ -447,7 +464,9 @@ def test_from_files_to_the_table(name, tmp_path, capsys, monkeypatch, few_critic
     write(tmp_path)
     for number, (more, said) in enumerate(commands.items()):
         out = tmp_path / f"out{number}"
-        words = ["--dataset", name, "--root", str(tmp_path), *TRIAL, *more.split(), "--out", str(out)]
+        scratch = [] if source(name).is_of_records else ["--weights", "none"]
+        words = ["--dataset", name, "--root", str(tmp_path), *TRIAL, *scratch, *more.split()]
+        words += ["--out", str(out)]
         assert cli.main(["run", *words]) == 0
         output = capsys.readouterr()
         assert said in output.out and output.out.startswith("Forgetting 50% of group ")
@@ -483,6 +502,8 @@ def test_killed_at_any_moment(tmp_path):
             "--image-size",
             "16",
             *TRIAL,
+            "--weights",
+            "none",
             "--jobs",
             jobs,
         ]

@@ -174,7 +174,7 @@ def test_every_sample_is_predicted_once(trained, bench, split):
     counting = Counting(trained.backbone, trained.head)
     got = gru.score(counting, bench, split)
     assert Counting.seen == 200 + 80 + 120
-    again = gru.score(gru.predictions(trained, bench), bench, split, n_jobs=2)
+    again = gru.score(gru.predictions(trained, bench), bench, split)
     assert got.flat() == again.flat()
 
 

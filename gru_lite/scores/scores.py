@@ -92,9 +92,7 @@ def predictions(
     return Predictions(*(predict(model, part, threads=threads, precision=precision) for part in parts))
 
 
-def score(
-    model: Classifier | Predictions, bench: DatasetParts, split: ForgetSplit, seed: int = 0, n_jobs: int = 1
-) -> Scores:
+def score(model: Classifier | Predictions, bench: DatasetParts, split: ForgetSplit, seed: int = 0) -> Scores:
     """Return the Scores of a model after a request.
 
     Args:
@@ -102,7 +100,6 @@ def score(
         bench: DatasetParts.
         split: ForgetSplit of its train set.
         seed: of the attacks.
-        n_jobs: CPU cores of the attacks; the scores do not depend on it.
 
     Raises:
         DivergedError: outputs that are not finite.
@@ -122,7 +119,7 @@ def score(
     )  # fmt: skip
     return Scores(
         **found,
-        MIA=paper_attack(loss["train"][split.retain], loss["val"], loss["train"][split.forget], seed, n_jobs),
+        MIA=paper_attack(loss["train"][split.retain], loss["val"], loss["train"][split.forget], seed),
         EO_worst=equalized_odds(*test, aggregate="worst"),
         EO_paper=equalized_odds(*test, variant="paper", groups=split.groups),
         worst_group=float(np.nanmin(table)),

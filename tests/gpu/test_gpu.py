@@ -9,7 +9,6 @@ import gc
 from collections import Counter
 from dataclasses import replace
 
-import joblib
 import numpy as np
 import pytest
 import torch
@@ -22,7 +21,6 @@ from gru_lite.experiment import plan as plan_module
 from gru_lite.methods.finetune import retain_sampler
 from gru_lite.methods.miu import gradient_length
 from gru_lite.models import BasicBlock, _Bert
-from gru_lite.scores import scores as scores_module
 from gru_lite.train import Sampler, Training, fitting, prediction
 from gru_lite.train import device as device_module
 
@@ -252,8 +250,8 @@ def test_a_small_gradient_does_not_underflow_in_float16(gpu):
 
 
 def test_every_row_of_an_experiment_is_scored_on_the_gpu(tmp_path, monkeypatch):
-    """`original`, too, whose model is read from a file. The attack has all cores, and no data stays there."""
-    seen, kept, cores, outputs = Counter(), [], set(), prediction.outputs
+    """`original`, too, whose model is read from a file. No data stays there."""
+    seen, kept, outputs = Counter(), [], prediction.outputs
 
     def watched(model, *args, **kwargs):
         seen[next(model.parameters()).device] += 1
@@ -267,14 +265,13 @@ def test_every_row_of_an_experiment_is_scored_on_the_gpu(tmp_path, monkeypatch):
 
     monkeypatch.setattr(prediction, "outputs", watched)
     monkeypatch.setattr(plan_module, "load", load)
-    monkeypatch.setattr(scores_module, "paper_attack", lambda *args: cores.add(args[4]) or 50.0)
     options = {"seeds": 1, "epochs": 1, "ratio": ("0.5",), "methods": ("finetune",), "out": tmp_path / "out"}
     with imitated_gpu():
         table = gru.run(gru.RunOptions(benchmark="waterdigits", **options), progress=False).table
         gc.collect()
         assert max(kept) > 0 and not len(device_module.UPLOADED)
     assert "original" in set(table.method) and set(table.status) == {"ok"}
-    assert seen == {GPU: 3 * len(table)} and cores == {joblib.cpu_count()}
+    assert seen == {GPU: 3 * len(table)}
 
 
 def test_images_that_do_not_fit_are_streamed():

@@ -112,7 +112,8 @@ def _row(record, records, reference):
         if first and first["scores"]:
             row["avg_gap"] = average_gap(scores, first["scores"])
             row["tow"] = tug_of_war(scores, first["scores"])
-            row["share"] = round(record["seconds"] / first["seconds"], 4)
+            if first["seconds"]:  # a training of a few records takes 0.00 s
+                row["share"] = round(record["seconds"] / first["seconds"], 4)
         # The yardstick of avg_gap_refs: all references but, for a reference, itself; the ceiling is held out.
         yardstick = [
             other["scores"]

@@ -10,10 +10,13 @@ import argparse
 import statistics
 import time
 
+import numpy as np
 import torch
+from sklearn.ensemble import RandomForestClassifier
 
 import gru_lite as gru
 from gru_lite.experiment.store import provenance
+from gru_lite.scores.attacks import FOREST_SIZES
 from gru_lite.train import device_data
 
 BATCH, SHIFT = 64, 2
@@ -88,6 +91,22 @@ def main():
     table(
         "predictions for all scores",
         {"one pass (ours)": lambda: gru.predictions(model, bench), "a pass for each": five_passes},
+        min(3, rounds),
+    )
+
+    rng = torch.Generator().manual_seed(0)
+    n_losses = {"retain": len(split.retain), "val": len(bench.val), "forget": len(split.forget)}
+    losses = [torch.empty(n).exponential_(generator=rng).numpy() for n in n_losses.values()]
+
+    def forests():
+        train, is_member = np.concatenate(losses[:2])[:, None], np.repeat([1, 0], [*map(len, losses[:2])])
+        for criterion in ("gini", "entropy"):
+            forest = RandomForestClassifier(max(FOREST_SIZES), criterion=criterion, random_state=0)
+            forest.fit(train, is_member).predict_proba(losses[2][:, None])
+
+    table(
+        "the paper's attack, " + ", ".join(f"{n} {name}" for name, n in n_losses.items()),
+        {"nearest losses (ours)": lambda: gru.paper_attack(*losses), "two forests of 100 trees": forests},
         min(3, rounds),
     )
 

@@ -15,6 +15,7 @@ _NAMES = {
     "groups": "ForgetSplit forget_split group_weights reweight effective_sample_size draw_pass",
     "data": "GroupedDataset DatasetParts View load",
     "data.manifest": "load_manifest",
+    "data.records": "load_table",
     "data.waterdigits": "waterdigits",
     "models": "Classifier build_model load_model save",
     "train": "TrainConfig fit predict extract_features",

@@ -216,6 +216,8 @@ plots.show()
 #   random forest calls "not a member". The forest learns from the losses of $R$ (members) and of validation images
 #   (non-members), so it steps into the trap. Six forests of different sizes and split rules are tried, and the
 #   largest share is kept, which makes it too high. We keep all that, because the paper's numbers are made with it.
+#   (A tree that sees the loss alone only finds the nearest loss among those it has drawn. So the split rule doesn't
+#   matter, six forests are three, and the package grows none of them.)
 # - `MIA_auc` is the {term}`balanced attack`: how well a low loss tells $F$ from unseen images *of the same group*. It
 #   is an area under a curve (AUC), which you can read as a chance: take a forgotten image and an unseen one, and it
 #   says how often the forgotten one has the lower loss. 50 is guessing. Its interval is a *bootstrap*. We resample

@@ -171,6 +171,14 @@ def test_adult_from_the_packaged_table(uci, tmp_path, capsys, monkeypatch):
     assert f"adult-complete: {len(rows)} samples\n" in capsys.readouterr().out
 
 
+@pytest.mark.skipif(adult.packaged() is None, reason="needs the extra `people`")
+def test_the_people_that_the_package_carries():
+    bench = gru.load("adult")
+    counts = sum(part.group_counts for part in (bench.train, bench.val, bench.test))
+    assert counts.tolist() == [13026, 20988, 1669, 9539] and counts.sum() == 45222
+    assert bench.train.features.shape == (25626, 87)
+
+
 def test_bad_adult(uci, tmp_path, monkeypatch):
     monkeypatch.setattr(adult, "packaged", lambda: None)
 

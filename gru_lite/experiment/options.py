@@ -136,6 +136,7 @@ class Options:
     def __post_init__(self):
         """Check what needs no data, so that nothing is loaded or written for a slip of the pen."""
         self._check_data()
+        self._check_model()
         if self.forget is not None and (self.groups or self.ratio):
             raise InputError("--forget lists the samples itself: leave out --groups and --ratio")
         own = "--manifest" if self.manifest is not None else "--table" if self.table is not None else None
@@ -203,6 +204,9 @@ class Options:
         """Whether the data are records, whose columns are features."""
         return self.table is not None or (self.dataset is not None and source(self.dataset).is_of_records)
 
+    def _check_model(self):
+        """That the flags about the model belong to it, and what was left open."""
+
     def _set(self, **values):
         """Put what was left open, or was written in another way, into a frozen field."""
         for name, value in values.items():
@@ -254,21 +258,6 @@ class RunOptions(Options):
     save_models: bool = flag(False, "Keep every trained model, not only the originals.")
 
     def __post_init__(self):
-        self._check_data()
-        if self.preset is not None:
-            if self.dataset is None:
-                raise InputError(
-                    "--preset has no meaning for a benchmark or your own files: it is for --dataset"
-                )
-            check_choice(self.preset, ("paper", "corrected"), "--preset")
-            if self.preset == "paper" and not source(self.dataset).published:
-                raise InputError(
-                    f"--preset paper: nothing is published for {self.dataset}; leave out --preset"
-                )
-        if self.dataset is not None and not self.is_of_records:
-            self._check_dataset()
-        else:
-            self._check_model()
         super().__post_init__()
         self._add_ablations()
         if self.compare_with is not None:
@@ -288,7 +277,30 @@ class RunOptions(Options):
                 raise InputError(f"--ablate {part}: no method of --methods has that part; add {those}")
             self._set(methods=tuple(dict.fromkeys((*self.methods, *variants))))
 
-    def _check_dataset(self):
+    def _check_model(self):
+        if self.preset is not None:
+            if self.dataset is None:
+                raise InputError(
+                    "--preset has no meaning for a benchmark or your own files: it is for --dataset"
+                )
+            check_choice(self.preset, ("paper", "corrected"), "--preset")
+            if self.preset == "paper" and not source(self.dataset).published:
+                raise InputError(
+                    f"--preset paper: nothing is published for {self.dataset}; leave out --preset"
+                )
+        if self.dataset is not None and not self.is_of_records:
+            self._check_model_of_dataset()
+        elif self.model is not None:
+            self._check_model_of_manifest()
+        elif self.weights is not None:
+            raise InputError("--weights has no meaning for a benchmark or a small network: name a --model")
+        if self.image_size not in (None, 224) and self.model == "vit_b_16":
+            raise InputError(
+                f"--image-size {self.image_size}: vit_b_16 takes only 224; leave out --image-size, "
+                "or take resnet18"
+            )
+
+    def _check_model_of_dataset(self):
         about = source(self.dataset)
         usual = {"preset": "corrected", "model": about.models[0], "weights": "imagenet"}
         self._set(**{name: value for name, value in usual.items() if getattr(self, name) is None})
@@ -297,7 +309,6 @@ class RunOptions(Options):
             check_choice(getattr(self, name), allowed, f"--{name}")
         if self.image_size is not None and self.model == "bert":
             raise InputError("--image-size is for images: multinli has none")
-        self._check_size()
         if self.preset == "paper" and self.configs is not None:
             raise InputError(
                 "--preset paper has values of its own: leave out --configs, or use --preset corrected"
@@ -307,13 +318,7 @@ class RunOptions(Options):
                 "--preset paper samples with replacement: leave out --reweight, or use --preset corrected"
             )
 
-    def _check_model(self):
-        if self.model is None:
-            if self.weights is not None:
-                raise InputError(
-                    "--weights has no meaning for a benchmark or a small network: name a --model"
-                )
-            return
+    def _check_model_of_manifest(self):
         if self.manifest is None:
             raise InputError(
                 "--model has no meaning for a benchmark or records: it is for pictures and text on a disk"
@@ -321,14 +326,6 @@ class RunOptions(Options):
         check_choice(self.model, IMAGE_MODELS, "--model")
         self._set(weights=self.weights or "imagenet")
         check_choice(self.weights, ("imagenet", "none"), "--weights")
-        self._check_size()
-
-    def _check_size(self):
-        if self.image_size not in (None, 224) and self.model == "vit_b_16":
-            raise InputError(
-                f"--image-size {self.image_size}: vit_b_16 takes only 224; leave out --image-size, "
-                "or take resnet18"
-            )
 
 
 @dataclass(frozen=True)
@@ -366,14 +363,16 @@ class TuneOptions(Options):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.dataset is not None and not self.is_of_records:
-            raise InputError(
-                f"--dataset {self.dataset}: what is worth trying is known for small models alone, as of adult"
-            )
         if not self.methods:
             raise InputError("--methods needs what to tune: one or more methods, or all")
         if len(self.reweight) > 1:
             raise InputError("--reweight: a tuning samples in one way, replacement or top_up")
+
+    def _check_model(self):
+        if self.dataset is not None and not self.is_of_records:
+            raise InputError(
+                f"--dataset {self.dataset}: what is worth trying is known for small models alone, as of adult"
+            )
 
 
 @dataclass(frozen=True)

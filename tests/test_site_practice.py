@@ -153,6 +153,9 @@ def test_a_long_table_begins_short_on_a_phone(page, base):
     assert all(row.is_visible() for row in rows)
     first_hidden = rows[seen.index(False)]
     assert page.evaluate("row => document.activeElement === row", first_hidden)  # nobody is lost
+    assert button.inner_text() == "Fewer rows" and button.get_attribute("aria-expanded") == "true"
+    button.click()
+    assert [row.is_visible() for row in rows] == seen and button.inner_text() == f"All {len(rows)} rows"
     assert not page.troubles
 
 

@@ -56,7 +56,7 @@
     });
   }
 
-  // A narrow screen shows the first rows of a long table, and a button for the others.
+  // A narrow screen shows the first rows of a long table, and a button for the others and back.
   function shortenTables() {
     each('.numbers.folds', table => {
       const rows = table.querySelectorAll('tbody tr');
@@ -64,13 +64,20 @@
       table.classList.add('long');
       const button = document.createElement('button');
       button.className = 'all-rows';
-      button.textContent = `All ${rows.length} rows`;
+      const told = () => {
+        const isLong = table.classList.contains('long');
+        button.textContent = isLong ? `All ${rows.length} rows` : 'Fewer rows';
+        button.ariaExpanded = String(!isLong);
+      };
+      told();
       button.addEventListener('click', () => {
         const next = [...rows].find(row => !row.checkVisibility());
-        table.classList.remove('long');
-        button.remove();
-        next.tabIndex = -1;
-        next.focus();
+        table.classList.toggle('long');
+        told();
+        if (next) {  // the first of the new rows, so that nobody has to look for it
+          next.tabIndex = -1;
+          next.focus();
+        } else table.scrollIntoView({block: 'nearest'});
       });
       table.after(button);
     });

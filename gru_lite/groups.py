@@ -99,6 +99,11 @@ def parse_group(group: str | Sequence, target_names: Sequence, sensitive_names: 
         target_names: Y names.
         sensitive_names: S names.
     """
+    if isinstance(group, str):
+        for y, target in enumerate(target_names):  # first: a name may hold a comma
+            for s, sensitive in enumerate(sensitive_names):
+                if group.strip("() ") in (f"{target},{sensitive}", f"{target}, {sensitive}"):
+                    return y, s
     parts = [part.strip() for part in group.strip("() ").split(",")] if isinstance(group, str) else group
     if not isinstance(parts, (list, tuple, np.ndarray)) or len(parts) != 2:
         raise InputError(f"group {group!r} is not a pair: give target,sensitive, such as 1,0")

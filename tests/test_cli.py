@@ -54,8 +54,8 @@ def test_bad_input(refused, generated_once):
     refused(
         [
             ("run --benchmark waterdigit", "unknown benchmark 'waterdigit': did you mean 'waterdigits'?"),
-            ("run", "--benchmark waterdigits or --manifest FILE"),
-            (f"{BENCHMARK} --manifest x.csv", "either --benchmark"),
+            ("run", "--benchmark waterdigits, or --manifest FILE"),
+            (f"{BENCHMARK} --manifest x.csv", "name the data once: --benchmark"),
             (f"{BENCHMARK} --methods fintune", "unknown method 'fintune': did you mean 'finetune'?"),
             *((f"{BENCHMARK} --ratio {ratio}", f"--ratio {ratio}") for ratio in ("0", "1.5", "-0.5")),
             *(
@@ -181,7 +181,7 @@ def test_bad_manifests(manifest, refused, tmp_path):
             (f"run --manifest {lacking} --groups 1,0", "group (1, 0) has no sample in test"),
             (
                 f"run --manifest {manifest} --forget {listed}",
-                "line 1: 'test0.png' is not a path of a train row",
+                "line 1: 'test0.png' is not the path of an image that",
             ),
         ]
     )

@@ -201,7 +201,7 @@ def test_bad_flags(refused, monkeypatch):
         [
             ("run --dataset waterbird --root x", "unknown data set 'waterbird': did you mean 'waterbirds'?"),
             ("run --dataset waterbirds", "--dataset waterbirds needs --root DIR"),
-            (f"{waterbirds} --benchmark waterdigits", "--manifest FILE or --dataset NAME"),
+            (f"{waterbirds} --benchmark waterdigits", "name the data once"),
             *(
                 (f"run --benchmark waterdigits --{name} {value}", f"--{name} has no meaning for a benchmark")
                 for name, value in (
@@ -223,7 +223,7 @@ def test_bad_flags(refused, monkeypatch):
             ("run --table t.csv --target y --sensitive s", "--table needs --groups TARGET,SENSITIVE"),
             (
                 "tune --dataset waterbirds --root DATA --methods miu",
-                "known for small models alone, as of adult",
+                "of the data sets only adult can be tuned",
             ),
             (
                 "run --dataset celeba --root x --target attractive",

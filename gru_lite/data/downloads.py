@@ -23,7 +23,8 @@ def check_download(about: registry.Source, root: str | Path | None) -> Path:
     """Return `root` as a Path, or say in one line what is missing in it and where to get it."""
     if root is None:
         raise InputError(
-            f"{about.name} lies on disk: name the folder of the download with root (flag --root)"
+            f"{about.name} lies on disk: name the folder of the download with root (flag --root): "
+            f"{about.origin}"
         )
     root = Path(root)
     exists = {path: Path.is_dir if path.endswith("/") else Path.is_file for path in about.files}
@@ -86,18 +87,19 @@ def in_parts(
     return DatasetParts(name, **parts, default_groups=default_groups)
 
 
-def _published(name):
+def _published(bench):
     """{split: published samples of each group and then of all}; None where a number is not published."""
+    name, n_groups = bench.name, len(bench.group_names)
     found = {}
     for about in map(registry.source, registry.DATASETS):
-        found |= {split: (*[None] * 4, size) for split, size in about.sizes.get(name, {}).items()}
+        found |= {split: (*[None] * n_groups, size) for split, size in about.sizes.get(name, {}).items()}
         found |= {split: (*counts, sum(counts)) for split, counts in about.counts.get(name, {}).items()}
     return found
 
 
 def group_table(bench: DatasetParts) -> str:
     """Return the samples of each group and split, as text, beside the published ones where they are known."""
-    published = _published(bench.name)
+    published = _published(bench)
     names = [f"{divmod(g, bench.train.n_sensitive)} {group}" for g, group in enumerate(bench.group_names)]
     names.append("all")
     width, beside = max(map(len, names)) + 1, f"{'published':>11}" if published else ""
@@ -120,7 +122,7 @@ def warn_of_counts(bench: DatasetParts) -> None:
     """Say on stderr where the groups, or all samples, are not as many as published."""
     other = [
         split
-        for split, counts in _published(bench.name).items()
+        for split, counts in _published(bench).items()
         if any(theirs not in (None, ours) for ours, theirs in zip(_counts(bench, split), counts))
     ]
     if other:

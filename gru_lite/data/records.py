@@ -13,9 +13,9 @@ from .dataset import DatasetParts
 from .downloads import in_parts
 from .rows import SPLITS, by_split, numbers_of, read_table
 
-SPLIT = "split"
+SPLIT, WHERE = "split", "where"
 SHARES = (0.6, 0.15, 0.25)  # of train, val and test, where no column says the split
-MISSING = ("", "?", "NA", "NaN", "nan", "null")
+MISSING = ("", "?", "-", "na", "n/a", "<na>", "nan", "null", "none")  # in small letters
 MOST_CLASSES = 50
 
 
@@ -27,51 +27,58 @@ def load_table(file: str | Path, target: str, sensitive: str) -> DatasetParts:
     values in train. Write numbers that are names, such as postal codes, with a letter.
 
     Args:
-        file: CSV with a header. A column `split` says train, val or test; without it, 60% of the rows, drawn
-            once for all seeds, are train, 15% val and 25% test.
+        file: CSV with a header, its fields separated by commas. A column `split` says train, val or test;
+            without it, 60% of the rows, drawn once for all seeds, are train, 15% val and 25% test.
         target: column that the model learns, of 2 to 50 values.
         sensitive: column of the sensitive attribute, of 2 to 50 values.
 
     Returns:
         DatasetParts with float32 features (N, D). Targets and sensitive values are numbered in the order of
-        their names, numbers by size.
+        their names, numbers by size. The source of a sample is its row in the file, the first after the
+        header being 2.
 
     Raises:
         InputError: names the file and the column or row (as a spreadsheet counts: the header is row 1): a
-            column that is not there, or has one value, or is no class; a value that is missing, not finite,
-            or a category that no row of train has.
+            column that is not there, is there twice, or has one value or too many; a value that is missing,
+            not finite, no number among numbers, or a category that no row of train has.
     """
     file = Path(file)
     if not file.is_file():
         raise InputError(f"{file} is no file: give a CSV with a header and one record a row")
-    rows = read_table(file)
+    rows = _read(file)
+    columns = [name for name in rows if name != WHERE]
     for column, flag in ((target, "--target"), (sensitive, "--sensitive")):
-        if column not in rows.columns[:-1]:
-            raise InputError(f"{file} has no column {column!r} for {flag}: its columns are {_names(rows)}")
+        if column not in columns:
+            hint = "" if len(columns) > 1 else " (separate them with commas)"
+            raise InputError(
+                f"{file} has no column {column!r} for {flag}: its columns are {', '.join(columns)}{hint}"
+            )
     if target == sensitive or SPLIT in (target, sensitive):
         raise InputError(
             f"--target {target} and --sensitive {sensitive} must be two columns, neither of them {SPLIT}"
         )
-    check_complete(rows, str(file))
+    if rows.empty:
+        raise InputError(f"{file} has a header but no rows: a record a row is needed")
+    _check_complete(rows[columns], rows[WHERE])
     classes = {column: _classes(rows[column], file, column) for column in (target, sensitive)}
     codes = {name: {value: i for i, value in enumerate(values)} for name, values in classes.items()}
-    if SPLIT in rows:
+    if SPLIT in columns:
         split = numbers_of(rows, SPLIT, {name: i for i, name in enumerate(SPLITS)})
     else:
         split = drawn_splits(len(rows), SHARES)
-    features = rows.drop(columns=[target, "where", *([SPLIT] if SPLIT in rows else [])])
-    rows = rows[["where"]].assign(
+    features = rows[[name for name in columns if name not in (target, SPLIT)]]
+    labels = rows[[WHERE]].assign(
+        source=rows.index + 2,
         target=numbers_of(rows, target, codes[target]),
         sensitive=numbers_of(rows, sensitive, codes[sensitive]),
         split=split,
     )
-    for column in (target, sensitive):
-        what = "target" if column == target else "sensitive"
-        absent = set(range(len(classes[column]))) - set(rows.loc[split == 0, what])
+    for column, what in ((target, "target"), (sensitive, "sensitive")):
+        absent = set(range(len(classes[column]))) - set(labels.loc[split == 0, what])
         if absent:
             value = classes[column][min(absent)]
             raise InputError(f"{file}: {column} {value!r} is in no row of train: put some of its rows there")
-    return parts_of(rows, features, tuple(classes.values()), name=file.stem)
+    return parts_of(labels, features, tuple(classes.values()), name=file.stem)
 
 
 def parts_of(
@@ -80,7 +87,7 @@ def parts_of(
     """Return the three parts of records.
 
     Args:
-        rows: where, target, sensitive and split (0, 1, 2), in any order.
+        rows: where, target, sensitive, split (0, 1, 2) and source, in any order.
         features: of the same rows, columns of texts or of numbers.
         names: (target_names, sensitive_names).
         categories: {column: values} of columns whose values are known; of others, those of train count.
@@ -89,38 +96,41 @@ def parts_of(
     is_train = rows["split"].to_numpy() == 0
     blocks = []
     for name, column in features.items():
-        if categories is None or name not in categories:
-            numbers = pd.to_numeric(column, errors="coerce")
-            if numbers.notna().all():
-                blocks.append(_standardised(numbers.to_numpy(float), name, rows["where"], is_train)[:, None])
-                continue
-        values = (categories or {}).get(name) or sorted(set(column[is_train]))
+        known = (categories or {}).get(name)
+        numbers = pd.to_numeric(column, errors="coerce") if known is None else None
+        if known is None and _is_numeric(column, numbers, rows[WHERE]):
+            blocks.append(_standardised(numbers.to_numpy(float), name, rows[WHERE], is_train)[:, None])
+            continue
+        values = known or sorted(set(column[is_train]))
         unseen = ~column.isin(values).to_numpy()
         if unseen.any():
             first = int(np.argmax(unseen))
             raise InputError(
-                f"{rows['where'].iloc[first]}: {name} {column.iloc[first]!r} is in no row of train (rows of "
-                f"val and test like that: {unseen.sum()}): write one value, such as 'other', for rare ones"
+                f"{rows[WHERE].iloc[first]}: {name} {column.iloc[first]!r} is in no row of train: write one "
+                f"value, such as 'other', for all rare ones (here in {unseen.sum()} of {len(rows)} rows)"
             )
         blocks.append(column.to_numpy()[:, None] == np.array(values, object))
+    if not blocks:
+        raise InputError(f"{about['name']} has no column that could be a feature")
     inputs = np.concatenate(blocks, axis=1).astype(np.float32)
     order = by_split(rows.assign(place=np.arange(len(rows))), about["name"])
-    arrays = {"features": inputs[order["place"].to_numpy()]}
+    arrays = {"features": inputs[order["place"].to_numpy()], "source": order["source"].to_numpy()}
     return in_parts(order, names, arrays, joint=", ", **about)
 
 
-def check_complete(rows: pd.DataFrame, name: str) -> None:
-    """Refuse records with a missing value, and say how many there are of the column that has most."""
-    missing = rows.isin(MISSING)
-    counts = missing.sum()
-    if counts.any():
-        column = counts.idxmax()
-        where = rows.loc[missing[column].idxmax(), "where"]
-        raise InputError(
-            f"{name} lacks {counts.sum():,} values in {missing.any(axis=1).sum():,} of {len(rows):,} rows, "
-            f"{counts.max():,} of them of {column} (first: {where}): drop these rows, or fill in a number, "
-            "or a category such as 'unknown'"
-        )
+def _read(file):
+    """The rows as texts without blanks around them, and a column that names each."""
+    rows = read_table(file)
+    header = pd.read_csv(file, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0].str.strip()
+    for number, name in enumerate(header, 1):
+        if not name or name.lower() in (WHERE, SPLIT) and name != SPLIT:
+            wrong = "has no name" if not name else f"is called {name!r}, which means something else here"
+            raise InputError(f"{file}: column {number} {wrong}: name it in another way, or leave it out")
+    again = header[header.duplicated()]
+    if len(again):
+        raise InputError(f"{file} has two columns {again.iloc[0]!r}: name one of them in another way")
+    rows.columns = [*header, WHERE]
+    return rows.apply(lambda column: column.str.strip())
 
 
 def drawn_splits(n: int, shares: tuple[float, ...]) -> np.ndarray:
@@ -130,12 +140,41 @@ def drawn_splits(n: int, shares: tuple[float, ...]) -> np.ndarray:
     return np.searchsorted(ends, np.argsort(order), side="right")
 
 
+def _check_complete(rows, where):
+    missing = rows.apply(lambda column: column.str.lower().isin(MISSING))
+    if not missing.any(axis=None):
+        return
+    at = int(missing.any(axis=1).to_numpy().argmax())
+    name = missing.columns[missing.iloc[at].to_numpy().argmax()]
+    n = int(missing.any(axis=1).sum())
+    raise InputError(
+        f"{where.iloc[at]}: {name} is missing. {n:,} of {len(rows):,} rows lack a value. Drop these rows, or "
+        "write a number, or a category such as 'unknown'"
+    )
+
+
+def _is_numeric(column, numbers, where):
+    """Whether a column is one of numbers. A few cells that are none are a slip."""
+    odd = numbers.isna().to_numpy()
+    if odd.any() and odd.mean() < 0.5:
+        first = int(odd.argmax())
+        raise InputError(
+            f"{where.iloc[first]}: {column.name} {column.iloc[first]!r} is not a number, but "
+            f"{(~odd).sum():,} of its {len(odd):,} values are"
+        )
+    return not odd.any()
+
+
 def _standardised(values, name, where, is_train):
-    if not np.isfinite(values).all():
-        first = int(np.argmin(np.isfinite(values)))
-        raise InputError(f"{where.iloc[first]}: {name} is not finite")
-    spread = values[is_train].std()
-    return (values - values[is_train].mean()) / (spread or 1)
+    train = values[is_train]
+    if np.isfinite(values).all():
+        with np.errstate(over="ignore", invalid="ignore"):
+            spread = train.std() if np.ptp(train) else 1.0  # constant: rounding would leave a spread
+            scaled = (values - train.mean()) / spread
+            if np.isfinite(spread) and np.isfinite(scaled.astype(np.float32)).all():
+                return scaled
+    first = int(np.argmax(np.abs(np.nan_to_num(values, nan=np.inf))))
+    raise InputError(f"{where.iloc[first]}: {name} {values[first]:g} is too large, or not finite")
 
 
 def _classes(column, file, name):
@@ -144,12 +183,10 @@ def _classes(column, file, name):
         raise InputError(f"{file}: {name} is {values[0]!r} in every row: at least two values are needed")
     if len(values) > MOST_CLASSES:
         raise InputError(
-            f"{file}: {name} has {len(values):,} different values and is no class: divide it into a few, "
-            "such as 'low' and 'high'"
+            f"{file}: {name} has {len(values):,} different values, and a class may have {MOST_CLASSES} at "
+            "most: divide its range into a few, such as 'low' and 'high'"
         )
     numbers = pd.to_numeric(pd.Series(values), errors="coerce")
-    return sorted(values, key=float) if numbers.notna().all() else values
-
-
-def _names(rows):
-    return ", ".join(rows.columns[:-1])
+    if numbers.notna().all() and numbers.nunique() == len(values):
+        return sorted(values, key=float)
+    return values

@@ -1,15 +1,16 @@
 """What data sets there are. A new one is one file beside this and one line here; nothing is imported before
 it is named.
 
-The file of a data set defines `ABOUT`, its `Source`, and the function `load(root, image_size=None,
-**options)`. The file of an embedded benchmark defines a function of the benchmark's name, which generates it
-from a seed.
+The file of a data set defines `ABOUT`, its `Source`, and the function `load(root, **options)`; and
+`packaged()`, where an installed package may carry it: the folder, or None. The file of an embedded benchmark
+defines a function of the benchmark's name, which generates it from a seed.
 """
 
 from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
 
 from ..errors import check_choice
@@ -66,6 +67,12 @@ def module_of(name: str) -> ModuleType:
     """Return the module of a data set or of an embedded benchmark."""
     check_choice(name, (*BENCHMARKS, *DATASETS), "benchmark")
     return importlib.import_module(f"{__package__}.{BENCHMARKS.get(name, name)}")
+
+
+def packaged_root(name: str) -> Path | None:
+    """Return the folder in which an installed package carries a data set; None where there is none."""
+    packaged = getattr(module_of(name), "packaged", None)
+    return packaged() if packaged else None
 
 
 def source(name: str) -> Source:

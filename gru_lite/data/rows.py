@@ -27,12 +27,12 @@ def read_table(file: str | Path, columns: Sequence[str] | None = None) -> pd.Dat
     except pd.errors.EmptyDataError:
         header = ",".join(columns or ["the names of its columns"])
         raise InputError(f"{file} is empty: its first row must be {header}") from None
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} is not a readable CSV: save it as UTF-8 ({str(error).strip()})") from None
+    except pd.errors.ParserError as error:
         raise InputError(f"{file} is not a readable CSV: {str(error).strip()}") from None
     if not isinstance(rows.index, pd.RangeIndex):
-        raise InputError(
-            f"{file}: its rows have more fields than its header: quote a path that holds a comma"
-        )
+        raise InputError(f"{file}: its rows have more fields than its header: quote what holds a comma")
     columns = list(rows.columns if columns is None else columns)
     missing = [column for column in columns if column not in rows.columns]
     if missing:

@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import ClassVar
 
-from ..data.registry import BENCHMARKS, DATASETS, IMAGE_MODELS, source
+from ..data.registry import BENCHMARKS, DATASETS, IMAGE_MODELS, packaged_root, source
 from ..errors import InputError, check_choice
 from ..groups import MISSING_GROUP
 from ..methods import base_of, method_names, variants_of
@@ -75,8 +75,8 @@ class Options:
     )
     forget: Path | None = flag(
         None,
-        "File that lists the train samples to forget, one a line: numbers, or paths for a manifest. It "
-        "replaces --groups and --ratio.",
+        "File that lists the train samples to forget, one a line: numbers; paths for a manifest; row numbers "
+        "for a table (the header is row 1). It replaces --groups and --ratio.",
     )
     ratio: tuple[str, ...] = flag((), "Shares of each group to forget, each in (0, 1]. Default: 0.5.")
     methods: tuple[str, ...] = flag(
@@ -139,7 +139,7 @@ class Options:
         self._check_model()
         if self.forget is not None and (self.groups or self.ratio):
             raise InputError("--forget lists the samples itself: leave out --groups and --ratio")
-        own = "--manifest" if self.manifest is not None else "--table" if self.table is not None else None
+        own = next((f"--{name}" for name in ("manifest", "table") if getattr(self, name) is not None), None)
         if own and not self.groups and self.forget is None:
             raise InputError(
                 f"{own} needs --groups TARGET,SENSITIVE: which group asks to be forgotten? (or --forget FILE)"
@@ -171,16 +171,17 @@ class Options:
         """That the data are named once, and that the flags about them belong to them."""
         if [self.benchmark, self.manifest, self.table, self.dataset].count(None) != 3:
             raise InputError(
-                "name the data: either --benchmark waterdigits or --manifest FILE or --dataset NAME --root "
-                "DIR or --table FILE --target COLUMN --sensitive COLUMN"
+                "name the data once: --benchmark waterdigits, or --manifest FILE, or --dataset NAME --root "
+                "DIR, or --table FILE --target COLUMN --sensitive COLUMN"
             )
         if self.benchmark is not None:
             check_choice(self.benchmark, BENCHMARKS, "benchmark")
         about = source(self.dataset) if self.dataset is not None else None
         if about is None and self.root is not None:
             raise InputError("--root has no meaning for a benchmark or your own files: it is for --dataset")
-        if about and self.root is None and not about.is_of_records:
-            raise InputError(f"--dataset {self.dataset} needs --root DIR, the folder that holds it")
+        if about and self.root is None and packaged_root(self.dataset) is None:
+            hint = f": {about.origin}" if about.is_of_records else ""
+            raise InputError(f"--dataset {self.dataset} needs --root DIR, the folder that holds it{hint}")
         for name, among in (("target", "targets"), ("sensitive", "sensitives")):
             value, choices = getattr(self, name), getattr(about, among, ())
             if self.table is not None:
@@ -371,7 +372,7 @@ class TuneOptions(Options):
     def _check_model(self):
         if self.dataset is not None and not self.is_of_records:
             raise InputError(
-                f"--dataset {self.dataset}: what is worth trying is known for small models alone, as of adult"
+                f"--dataset {self.dataset}: of the data sets only adult can be tuned, whose model is small"
             )
 
 
@@ -410,7 +411,7 @@ class PrepareOptions:
             raise InputError("name the data: either --dataset NAME --root DIR or --manifest FILE")
         if self.manifest is not None and any((self.root, self.target, self.sensitive)):
             raise InputError(
-                "--root, --target and --sensitive are for a --dataset: a manifest's paths are relative to it"
+                "--root, --target and --sensitive are for a --dataset: leave them out for a --manifest"
             )
         if self.dataset is not None and self.model is not None:
             raise InputError("--model is for a manifest: a data set is prepared for all of its models")
@@ -418,7 +419,7 @@ class PrepareOptions:
             check_choice(self.model, IMAGE_MODELS, "--model")
         if self.dataset is not None:
             check_choice(self.dataset, DATASETS, "data set")
-            if self.root is None and not source(self.dataset).is_of_records:
+            if self.root is None and packaged_root(self.dataset) is None:
                 raise InputError(f"--dataset {self.dataset} needs --root DIR: the folder of the download")
 
 

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 
 from .. import __version__
-from ..data import DatasetParts, load, module_of, source
+from ..data import DatasetParts, load, source
 from ..data.downloads import VIEW, warn_of_counts
 from ..data.manifest import load_manifest, train_positions
 from ..data.records import load_table
-from ..data.registry import RECORD_MODELS
+from ..data.registry import RECORD_MODELS, packaged_root
 from ..errors import InputError
 from ..groups import ForgetSplit, forget_split, reweight
 from ..methods import base_of
@@ -176,7 +176,8 @@ def _plan(options, runs, progress):
     if options.scheduler:
         connect(options.scheduler).close()
     bench = place.load(options.first_seed)
-    warn_of_counts(bench)
+    if options.dataset:
+        warn_of_counts(bench)
     if options.scored_on == "val":
         bench = replace(bench, test=bench.val)  # a tuning looks at no test set, its digest included
     listed = _listed(options, bench) if options.forget else None
@@ -220,7 +221,7 @@ def _place(options):
     given = {name: getattr(options, name, None) for name in ("image_size", "target", "sensitive")}
     given = tuple((name, value) for name, value in given.items() if value is not None)
     if options.dataset:
-        root = options.root or module_of(options.dataset).packaged()
+        root = options.root or packaged_root(options.dataset)
         return Place(options.dataset, root and Path(root), given)
     if options.table:
         return Place(None, Path(options.table), given)
@@ -249,15 +250,20 @@ def _groups(options):
 def _listed(options, bench):
     """The train samples that --forget lists."""
     try:
-        return _read_list(Path(options.forget), options.manifest, bench)
+        return _read_list(Path(options.forget), options, bench)
     except InputError as error:
         raise InputError(f"--forget {options.forget}: {error}") from None
 
 
-def _read_list(file, manifest, bench):
+def _read_list(file, options, bench):
     if not file.is_file():
         raise InputError("it does not exist: give a file that lists train samples, one a line")
-    positions = train_positions(manifest) if manifest else None
+    positions, own, what = None, options.manifest or options.table, "the path of an image"
+    if options.manifest:
+        positions = train_positions(options.manifest)
+    elif options.table:
+        positions = {str(row): i for i, row in enumerate(bench.train.source)}
+        what = "the number of a row (the header is row 1)"
     try:
         lines = file.read_text().splitlines()
     except UnicodeDecodeError:
@@ -269,7 +275,7 @@ def _read_list(file, manifest, bench):
             continue
         if positions is not None:
             if text not in positions:
-                raise InputError(f"line {number}: {text!r} is not a path of a train row of {manifest}")
+                raise InputError(f"line {number}: {text!r} is not {what} that {own} has in train")
             indices.append(positions[text])
         elif text.isascii() and text.isdigit():
             indices.append(int(text))
@@ -326,6 +332,8 @@ def _shared(options, plan, data, groups):
         shared |= {"images": plan.content, "image_size": options.image_size, "weights": plan.weights}
     if options.dataset and not options.is_of_records:
         shared |= {"preset": options.preset, "weights": plan.weights, "image_size": options.image_size}
+    if options.table:
+        shared |= {"target": options.target, "sensitive": options.sensitive}
     if options.dataset or options.table:
         shared["content"] = plan.content
     if options.forget:

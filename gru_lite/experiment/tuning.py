@@ -101,10 +101,13 @@ def tune(options: TuneOptions, progress: bool = True) -> pd.DataFrame:
         InputError: before anything is written.
     """
     seeds, ratios = requests(options)
-    sampling, n = options.reweight[0], options.trials
+    sampling, n, images = options.reweight[0], options.trials, not options.is_of_records
     searches = [
         Search(
-            method, how, space_of(method), _limited(first_points(method, n, options.search), options.steps)
+            method,
+            how,
+            space_of(method, images),
+            _limited(first_points(method, n, options.search, images), options.steps),
         )
         for method in options.methods
         for how in ((sampling, "none") if retains(method) else ("none",))

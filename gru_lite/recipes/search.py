@@ -19,14 +19,17 @@ from ..seeding import stream
 EDGE = 0.1  # a value in the outer tenth of a range lies at its edge
 
 
-def space_of(method: str) -> dict[str, tuple]:
-    """Return a method's search space. Raises InputError where it has none."""
+def space_of(method: str, images: bool = True) -> dict[str, tuple]:
+    """Return a method's search space, without what is for images alone unless they are. Raises InputError
+    where it has none.
+    """
     space = getattr(find_method(method)[1], "SPACE", {})
     if not space:
         raise InputError(f"{method} has nothing to tune: its config defines no SPACE")
     for kind, *_ in space.values():
         check_choice(kind, ("log", "linear", "choice"), "kind of search space")
-    return {field: what for field, what in space.items() if field not in fixed_fields(method)}
+    left_out = {*fixed_fields(method), *(() if images else ("shift",))}
+    return {field: what for field, what in space.items() if field not in left_out}
 
 
 def points(method: str, space: dict[str, tuple], n: int, search: int = 1, part: int = 0) -> list[dict]:
@@ -53,9 +56,9 @@ def points(method: str, space: dict[str, tuple], n: int, search: int = 1, part: 
     ]
 
 
-def first_points(method: str, n: int, search: int = 1) -> list[dict]:
+def first_points(method: str, n: int, search: int = 1, images: bool = True) -> list[dict]:
     """Return the n trials that a search begins with. The first trial of search 1 has the defaults."""
-    space = space_of(method)
+    space = space_of(method, images)
     if search > 1:
         return points(method, space, n, search)
     defaults = asdict(default_config(method))

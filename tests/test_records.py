@@ -162,9 +162,6 @@ def test_a_table_is_run(table, tmp_path, capsys, monkeypatch):
 
 def test_a_table_is_tuned(table, tmp_path):
     """Without what is for images."""
-    people = "x,s,y\n" + "".join(
-        f"{i % 17},{'ab'[i % 2]},{'no yes'.split()[i % 3 == 0]}\n" for i in range(90)
-    )
     options = gru.TuneOptions(
         table=table(text=PEOPLE), target="y", sensitive="s", groups=("yes,a",), methods=("gradient_ascent",),
         trials=2, seeds=1, references=1, jobs=1, out=tmp_path / "out",

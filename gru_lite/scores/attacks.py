@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.ensemble import RandomForestClassifier
 
 from ..errors import InputError
 from ..seeding import stream
 
 FOREST_SIZES = (20, 50, 100)
-CRITERIA = ("gini", "entropy")
+CLOSE = np.float32(1e-7)  # scikit-learn's trees don't divide two values that are this close
 
 
 def paper_attack(
-    member_loss: np.ndarray,
-    nonmember_loss: np.ndarray,
-    forget_loss: np.ndarray,
-    seed: int = 0,
-    n_jobs: int = 1,
+    member_loss: np.ndarray, nonmember_loss: np.ndarray, forget_loss: np.ndarray, seed: int = 0, n_jobs: int = 1
 ) -> float:
     """Return the share of F that the paper's attacker calls "not a member", in percent (paper, section 5).
 
@@ -26,26 +21,44 @@ def paper_attack(
     most of F non-member is kept. That is a weak attacker, chosen on the very samples it is judged on, and it
     does not correct for there being more members than non-members: read it beside `balanced_attack`.
 
+    No tree is grown. A full tree of one number finds the nearest loss that its bootstrap has drawn, whatever
+    its criterion, so six forests are three. The share is that of scikit-learn's forests, and is there a
+    hundred times sooner.
+
     Args:
         member_loss: (n,) finite losses of R.
         nonmember_loss: (n,) of validation.
         forget_loss: (n,) of F.
-        seed: of the forests.
-        n_jobs: CPU cores; the share does not depend on it.
+        seed: integer >= 0 of the forests.
     """
-    train = np.concatenate([member_loss, nonmember_loss])[:, None]
-    is_member = np.repeat([1, 0], [len(member_loss), len(nonmember_loss)])
-    highest, forgotten = 0.0, np.float32(forget_loss[:, None])
-    common = {"random_state": seed, "n_jobs": n_jobs}
-    for criterion in CRITERIA:
-        # With one random state the trees of a smaller forest are the first of a larger one: three in one.
-        forest = RandomForestClassifier(max(FOREST_SIZES), criterion=criterion, **common)
-        forest.fit(train, is_member)
-        votes = np.stack([tree.predict_proba(forgotten) for tree in forest.estimators_])
-        for size in FOREST_SIZES:
-            # a forest averages probabilities and gives a tie to the first class: non-member
-            highest = max(highest, float(np.mean(votes[:size].mean(axis=0).argmax(axis=1) == 0)))
-    return 100 * highest
+    votes = forest_votes(member_loss, nonmember_loss, forget_loss, seed, max(FOREST_SIZES))
+    # With one random state the trees of a smaller forest are the first of a larger one. A forest averages
+    # shares, and gives a tie to the first class: non-member.
+    shares = [votes[:size].mean(axis=0) for size in FOREST_SIZES]
+    return 100 * max(float(np.mean(outside >= member)) for outside, member in shares)
+
+
+def forest_votes(
+    member_loss: np.ndarray, nonmember_loss: np.ndarray, asked: np.ndarray, seed: int, n_trees: int
+) -> np.ndarray:
+    """Return what RandomForestClassifier(n_trees, random_state=seed), fitted to tell members' losses from
+    non-members', says of other losses, tree by tree: (n_trees, 2, n) shares of non-members and members.
+    """
+    loss = np.concatenate([member_loss, nonmember_loss]).astype(np.float32)
+    order = np.argsort(loss, kind="stable")
+    loss, is_outside = loss[order], order >= len(member_loss)
+    forest, votes = np.random.RandomState(seed), []
+    for _ in range(n_trees):
+        tree = np.random.RandomState(forest.randint(np.iinfo(np.int32).max))
+        times = np.bincount(tree.randint(0, len(loss), len(loss), dtype=np.int32), minlength=len(loss))[order]
+        drawn = np.flatnonzero(times)
+        values, times, outside = loss[drawn], times[drawn], is_outside[drawn]
+        # A leaf holds the losses that are too close to be divided; it ends halfway to the next.
+        first = np.flatnonzero(np.r_[True, values[1:] > values[:-1] + CLOSE])
+        counts = np.add.reduceat(np.stack([times * outside, times * ~outside]), first, axis=1)
+        ends = values[first[1:] - 1].astype(float) / 2 + values[first[1:]].astype(float) / 2
+        votes.append((counts / counts.sum(axis=0))[:, np.searchsorted(ends, np.float32(asked))])
+    return np.stack(votes)
 
 
 def balanced_attack(

@@ -825,10 +825,12 @@ if full:
 # %% [markdown]
 # ## Summary
 #
+# The figure to remember is {numref}`fig-budgets`.
+#
 # - A comparison needs the same steps, a search for every row, a no-op, a ceiling, several references, paired tests,
 #   and the smallest difference that it could have shown.
-# - {numref}`fig-budgets`: a fortieth of retraining's steps is enough to be nearer than doing nothing, no method leads at
-#   every budget, and a larger search is worth more than more steps.
+# - A fortieth of retraining's steps is enough to be nearer than doing nothing. No method leads at every budget, and a
+#   larger search is worth more than more steps.
 # - Search everything twice. Here the second search moved a row by 1.4 points on average, and two rows of a table
 #   differ by 1.0 and 1.5. The order of the methods didn't survive it.
 # - In both tables every method is nearer to retraining with REWEIGHT than doing nothing is, and no row is shown to be

@@ -825,8 +825,6 @@ if full:
 # %% [markdown]
 # ## Summary
 #
-# The figure to remember is {numref}`fig-budgets`.
-#
 # - A comparison needs the same steps, a search for every row, a no-op, a ceiling, several references, paired tests,
 #   and the smallest difference that it could have shown.
 # - A fortieth of retraining's steps is enough to be nearer than doing nothing. No method leads at every budget, and a
@@ -842,6 +840,8 @@ if full:
 #   gives it 80%.
 # - In the paper's Waterbirds table between none and three methods are where a perfect one would be, depending on how
 #   far two references differ. Without a ceiling you can't see that.
+#
+# The figure to remember is {numref}`fig-budgets`.
 #
 # ## Questions
 #

@@ -61,13 +61,13 @@ def packaged() -> Path | None:
 def load(root: str | Path | None = None, sensitive: str = "sex") -> DatasetParts:
     """Return train, val and test, of features; see `gru_lite.load`."""
     check_choice(sensitive, ABOUT.sensitives, "sensitive attribute of adult")
-    root = root or packaged() or check_download(ABOUT, root)
-    is_packaged = (Path(root) / PACKAGED).is_file()
+    root = root or packaged()
+    is_packaged = root is not None and (Path(root) / PACKAGED).is_file()
     rows = _of_package(Path(root) / PACKAGED) if is_packaged else _of_uci(check_download(ABOUT, root))
-    sexes = numbers_of(rows, "sex", {name: i for i, name in enumerate(SEXES)})
+    sexes = numbers_of(rows, "sex", SEXES)
     names = SEXES
     if sensitive == "sex_race":
-        sexes = len(RACES) * sexes + numbers_of(rows, "race", {name: i for i, name in enumerate(RACES)})
+        sexes = len(RACES) * sexes + numbers_of(rows, "race", RACES)
         names = tuple(f"{sex} {race}" for sex in SEXES for race in RACES)
     features = rows[COLUMNS].drop(columns=LEFT_OUT)
     for name in NUMBERS:
@@ -76,9 +76,7 @@ def load(root: str | Path | None = None, sensitive: str = "sex") -> DatasetParts
         features[name] = np.log1p(features[name])
     categories = {name: sorted(set(rows[name])) for name in features.columns.difference(NUMBERS)}
     labels = rows[["where", "split"]].assign(
-        source=np.arange(len(rows)),
-        target=numbers_of(rows, "salary", {name: i for i, name in enumerate(INCOMES)}),
-        sensitive=sexes,
+        source=np.arange(len(rows)), target=numbers_of(rows, "salary", INCOMES), sensitive=sexes
     )
     name = ("adult-complete" if is_packaged else "adult") + ("-sex_race" if sensitive == "sex_race" else "")
     groups = ((1, SEXES.index("Female")),) if sensitive == "sex" else ((1, RACES.index("Black")),)

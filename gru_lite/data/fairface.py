@@ -50,11 +50,10 @@ def load(root: str | Path, image_size: int | None = None) -> DatasetParts:
             drawn = stream(0, "fairface", "validation").permutation(np.flatnonzero(kept))
             split[:] = 0
             split[drawn[: len(drawn) // 10]] = 1
-        ages, races = ({text: i for i, text in enumerate(names)} for names in (AGES, RACES))
         rows = rows.assign(
             path=rows["file"],
-            target=numbers_of(rows, "age", ages),
-            sensitive=numbers_of(rows, "race", races),
+            target=numbers_of(rows, "age", AGES),
+            sensitive=numbers_of(rows, "race", RACES),
             split=split,
         )
         tables.append(rows[kept])

@@ -61,16 +61,15 @@ def load_table(file: str | Path, target: str, sensitive: str) -> DatasetParts:
         raise InputError(f"{file} has a header but no rows: a record a row is needed")
     _check_complete(rows[columns], rows[WHERE])
     classes = {column: _classes(rows[column], file, column) for column in (target, sensitive)}
-    codes = {name: {value: i for i, value in enumerate(values)} for name, values in classes.items()}
     if SPLIT in columns:
-        split = numbers_of(rows, SPLIT, {name: i for i, name in enumerate(SPLITS)})
+        split = numbers_of(rows, SPLIT, SPLITS)
     else:
         split = drawn_splits(len(rows), SHARES)
     features = rows[[name for name in columns if name not in (target, SPLIT)]]
     labels = rows[[WHERE]].assign(
         source=rows.index + 2,
-        target=numbers_of(rows, target, codes[target]),
-        sensitive=numbers_of(rows, sensitive, codes[sensitive]),
+        target=numbers_of(rows, target, classes[target]),
+        sensitive=numbers_of(rows, sensitive, classes[sensitive]),
         split=split,
     )
     for column, what in ((target, "target"), (sensitive, "sensitive")):
@@ -96,12 +95,13 @@ def parts_of(
     is_train = rows["split"].to_numpy() == 0
     blocks = []
     for name, column in features.items():
-        known = (categories or {}).get(name)
-        numbers = pd.to_numeric(column, errors="coerce") if known is None else None
-        if known is None and _is_numeric(column, numbers, rows[WHERE]):
-            blocks.append(_standardised(numbers.to_numpy(float), name, rows[WHERE], is_train)[:, None])
-            continue
-        values = known or sorted(set(column[is_train]))
+        values = (categories or {}).get(name)
+        if values is None:
+            numbers = pd.to_numeric(column, errors="coerce")
+            if _is_numeric(column, numbers, rows[WHERE]):
+                blocks.append(_standardised(numbers.to_numpy(float), name, rows[WHERE], is_train)[:, None])
+                continue
+            values = sorted(set(column[is_train]))
         unseen = ~column.isin(values).to_numpy()
         if unseen.any():
             first = int(np.argmax(unseen))
@@ -142,14 +142,14 @@ def drawn_splits(n: int, shares: tuple[float, ...]) -> np.ndarray:
 
 def _check_complete(rows, where):
     missing = rows.apply(lambda column: column.str.lower().isin(MISSING))
-    if not missing.any(axis=None):
+    lacking = missing.any(axis=1).to_numpy()
+    if not lacking.any():
         return
-    at = int(missing.any(axis=1).to_numpy().argmax())
+    at = int(lacking.argmax())
     name = missing.columns[missing.iloc[at].to_numpy().argmax()]
-    n = int(missing.any(axis=1).sum())
     raise InputError(
-        f"{where.iloc[at]}: {name} is missing. {n:,} of {len(rows):,} rows lack a value. Drop these rows, or "
-        "write a number, or a category such as 'unknown'"
+        f"{where.iloc[at]}: {name} is missing. {lacking.sum():,} of {len(rows):,} rows lack a value. "
+        "Drop these rows, or write a number, or a category such as 'unknown'"
     )
 
 

@@ -45,8 +45,12 @@ def read_table(file: str | Path, columns: Sequence[str] | None = None) -> pd.Dat
     return rows[(rows[columns] != "").any(axis=1)]
 
 
-def numbers_of(rows: pd.DataFrame, column: str, codes: dict[str, int]) -> np.ndarray:
-    """Return the int64 codes of a column of texts; `codes` maps every text that may stand there."""
+def numbers_of(rows: pd.DataFrame, column: str, codes: dict[str, int] | Sequence[str]) -> np.ndarray:
+    """Return the int64 codes of a column of texts; `codes` maps every text that may stand there, or lists
+    them in the order of their numbers.
+    """
+    if not isinstance(codes, dict):
+        codes = {text: number for number, text in enumerate(codes)}
     found = rows[column].map(codes)
     if found.isna().any():
         row = rows.iloc[int(np.argmax(found.isna()))]

@@ -161,14 +161,18 @@ def test_a_table_is_run(table, tmp_path, capsys, monkeypatch):
 
 
 def test_a_table_is_tuned(table, tmp_path):
-    """Without what is for images."""
+    """Without what is for images, and with no more blocks than its network has."""
     options = gru.TuneOptions(
-        table=table(text=PEOPLE), target="y", sensitive="s", groups=("yes,a",), methods=("gradient_ascent",),
-        trials=2, seeds=1, references=1, jobs=1, out=tmp_path / "out",
+        table=table(text=PEOPLE), target="y", sensitive="s", groups=("yes,a",), methods=("gradient_ascent", "eu_k"),
+        trials=6, seeds=1, references=1, jobs=1, out=tmp_path / "out",
     )  # fmt: skip
     log = gru.tune(options, progress=False)
-    configs = [json.loads(text) for text in log.loc[log["method"] == "gradient_ascent", "config"]]
-    assert len(configs) >= 2 and all("lr" in config and "shift" not in config for config in configs)
+    tried = {
+        method: [json.loads(text) for text in log["config"][log["method"] == method]]
+        for method in options.methods
+    }
+    assert all("lr" in config and "shift" not in config for config in sum(tried.values(), []))
+    assert {config["blocks"] for config in tried["eu_k"]} == {0, 1}
 
 
 # ---------------------------------------------------------------- Adult

@@ -17,19 +17,22 @@ from ..methods import method as find_method
 from ..seeding import stream
 
 EDGE = 0.1  # a value in the outer tenth of a range lies at its edge
+# What records have in the place of a range for images. Nothing is shifted, and their network has one block.
+OF_RECORDS = {"shift": None, "blocks": ("choice", (0, 1))}
 
 
 def space_of(method: str, images: bool = True) -> dict[str, tuple]:
-    """Return a method's search space, without what is for images alone unless they are. Raises InputError
-    where it has none.
+    """Return a method's search space, for records without what is for images alone. Raises InputError where
+    it has none.
     """
     space = getattr(find_method(method)[1], "SPACE", {})
     if not space:
         raise InputError(f"{method} has nothing to tune: its config defines no SPACE")
     for kind, *_ in space.values():
         check_choice(kind, ("log", "linear", "choice"), "kind of search space")
-    left_out = {*fixed_fields(method), *(() if images else ("shift",))}
-    return {field: what for field, what in space.items() if field not in left_out}
+    if not images:
+        space = space | {field: what for field, what in OF_RECORDS.items() if field in space}
+    return {field: what for field, what in space.items() if what and field not in fixed_fields(method)}
 
 
 def points(method: str, space: dict[str, tuple], n: int, search: int = 1, part: int = 0) -> list[dict]:

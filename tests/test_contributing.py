@@ -297,8 +297,8 @@ def test_the_score_by_hand(said):
 def lesson(tmp_path, monkeypatch):
     import test_lessons
 
-    path = tmp_path / "10_effective_samples.py"
-    path.write_text(example("notebooks/10_effective_samples.py"), encoding="utf-8")
+    path = tmp_path / "90_effective_samples.py"
+    path.write_text(example("notebooks/90_effective_samples.py"), encoding="utf-8")
     monkeypatch.setattr(test_lessons.lessons, "NOTEBOOKS", tmp_path)
     return path
 

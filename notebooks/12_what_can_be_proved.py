@@ -2,7 +2,7 @@
 # # What can be proved
 #
 # **Result.** From the retain set and one count for each group, retraining reaches the reference. Without the counts no
-# method can: in our example every method is off by 10 points or more in one of two cases. For a *fixed* model, the 18
+# method can: in our example every method is off by 0.10 or more in one of two cases. For a *fixed* model, the 18
 # images that are left of 180 tell the group's error to within 30 points. For a model that was trained on them, such a
 # bound promises nothing.
 #
@@ -117,7 +117,7 @@ for errors, colour, marker in ((90, plots.RETRAIN, "v"), (18, plots.REWEIGHT, "o
     curve = [100 * exact(180, n, errors) for n in left]
     axis.plot(left, curve, marker=marker, color=colour, label=f"exact, {errors} of 180 wrong")
 axis.set(xlabel="images of the group that are left", ylabel="distance (points)", ylim=(0, None))
-axis.legend()
+axis.legend(frameon=False)
 plots.show()
 
 # %% tags=["claim"]
@@ -191,15 +191,14 @@ axis.plot(sizes, [g.mean() for g in gaps.values()], "o-", color=plots.REWEIGHT, 
 axis.axhline(90, color=plots.INK, ls="--", lw=1)
 axis.annotate("memorised: the ratio", (1, 90), (0, -12), textcoords="offset points", fontsize=9)
 axis.set(xlabel="models to choose from", ylabel="distance (points)", xscale="log", ylim=(-3, 100))
-axis.legend(loc="center right", bbox_to_anchor=(1, 0.7))
+axis.legend(loc="lower right", frameon=False)
 plots.show()
 
 # %% tags=["claim"]
 for M, bound in zip(sizes, bounds):
     assert (np.abs(gaps[M]) <= bound).mean() >= 0.95, f"Theorem 2 does not hold for {M} models"
 if profile == "full":
-    gru.check_claim("best of 10,000: more than 30 points off, margin", gaps[10_000] - 30)
-    gru.check_claim("best of 100: more than 20 points off, margin", gaps[100] - 20)
+    assert abs(gaps[100].mean() - 26) < 2 and abs(gaps[10_000].mean() - 38) < 2
     assert abs(gaps[1].mean()) < 3, "one model is off on average"
 
 # %% [markdown]
@@ -249,7 +248,7 @@ fig, axis = plots.figure(6.5, 3.0)
 axis.plot(steps, apart[10], color=plots.REWEIGHT, marker="o", ms=4, label="10 features: can't fit all")
 axis.plot(steps, apart[200], color=plots.RETRAIN, marker="v", ms=4, label="200 features: fits all")
 axis.set(xlabel="gradient steps", ylabel="distance", xscale="log", ylim=(0, None))
-axis.legend()
+axis.legend(frameon=False)
 plots.show()
 
 # %% tags=["claim"]
@@ -339,7 +338,7 @@ axis.set(xscale="log", yscale="log", xlabel="images of the group", ylabel="error
 axis.set_xticks([18, 60, 180, 600], ["18", "60", "180", "600"])
 axis.set_yticks([5, 10, 20, 50], ["5", "10", "20", "50"])
 axis.minorticks_off()
-axis.legend()
+axis.legend(frameon=False)
 plots.show()
 
 # %%
@@ -427,6 +426,7 @@ tables.show(swapped, "What two critics read, and the information (nats).", digit
 
 # %% tags=["claim"]
 assert np.allclose(swapped["fresh critic"], swapped["I(Z; G)"])
+assert swapped.round(2).to_numpy().tolist() == [[0.37] * 3, [-1.39, 0.37, 0.37]]
 assert swapped.loc["features swapped", "critic kept"] < 0 < swapped.loc["features swapped", "I(Z; G)"]
 
 # %% [markdown]
@@ -437,7 +437,7 @@ assert swapped.loc["features swapped", "critic kept"] < 0 < swapped.loc["feature
 
 # %%
 rng = stream(seed, "pinsker")
-draws = 600 if profile == "full" else 30
+draws = 300 if profile == "full" else 30
 spikiness = 10 ** rng.uniform(-1.5, 1.5, draws)
 joint = np.array([rng.dirichlet(np.full(24, s)) for s in spikiness]).reshape(-1, 6, 4) + 1e-12
 joint /= joint.sum(axis=(1, 2), keepdims=True)
@@ -446,7 +446,7 @@ product = joint.sum(axis=2, keepdims=True) * p_g
 information = (joint * np.log(joint / product)).sum(axis=(1, 2))
 advantage = joint.max(axis=2).sum(axis=1) - p_g.max(axis=(1, 2))
 
-# %% mystnb={"image": {"alt": "A cloud of dots, the advantage of the best rule against the information from 0 to 1.4 nats. All dots lie below a rising dashed curve, and a solid curve of the coin example touches it near zero."}, "figure": {"caption": "How much more often the best rule guesses the group from the features than from nothing, against I(Z; G): 600 random laws, the coin example, and the bound of Theorem 5 (b).", "name": "fig-pinsker"}}
+# %% mystnb={"image": {"alt": "A cloud of dots, the advantage of the best rule against the information from 0 to 1.4 nats. All dots lie below a rising dashed curve, and a solid curve of the coin example touches it near zero."}, "figure": {"caption": "How much more often the best rule guesses the group from the features than from nothing, against I(Z; G): 300 random laws, the coin example, and the bound of Theorem 5 (b).", "name": "fig-pinsker"}}
 fig, axis = plots.figure(6.5, 3.4)
 axis.scatter(information, 100 * advantage, s=8, color=plots.CEILING, alpha=0.6, label="random laws")
 e = np.linspace(1e-6, 0.5, 200)
@@ -454,7 +454,7 @@ axis.plot(np.log(2) - entropy(e), 100 * (0.5 - e), color=plots.REWEIGHT, label="
 nats = np.linspace(0, 1.4, 200)
 axis.plot(nats, 100 * np.sqrt(nats / 2), color=plots.INK, ls="--", label="bound (b)")
 axis.set(xlabel="I(Z; G) (nats)", ylabel="advantage (points)", xlim=(0, 1.4), ylim=(0, 85))
-axis.legend(loc="upper left")
+axis.legend(loc="upper left", frameon=False)
 plots.show()
 
 # %% tags=["claim"]
@@ -563,7 +563,8 @@ for name, of in squares.items():
     gru.check_claim(f"{name} is further from the reference than the floor", of - variance)
 
 # %% [markdown]
-# The floor is 2.0 points of GA, and every row lies above it. The ceiling is a second draw, so its squared distance is
+# The floor is 2.0 points of GA, and no row lies below it. Each interval alone excludes the floor (eight rows, not
+# corrected). The ceiling is a second draw, so its squared distance is
 # twice the floor: 2.8 points. A method that always hit the *mean* of the references would come nearer than the ceiling.
 # So "above the ceiling" is possible, and no sign of a mistake. A distance to the mean of several references has a
 # lower floor.
@@ -682,8 +683,8 @@ tables.show(chebyshev, "Distance in points.", file="chebyshev")
 assert chebyshev.iloc[0, 0] < chebyshev.iloc[0, 1] and chebyshev.iloc[1, 0] > chebyshev.iloc[1, 1]
 
 # %% [markdown]
-# At 0.05 they are close, and Chebyshev's is a little smaller. At 0.001 it is twice as large as (1), because it falls with
-# $1/\sqrt\delta$ and (1) with $\sqrt{\log(2/\delta)}$. Chebyshev needs the error on all 180, which is what you want to know.
+# At 0.05 they are equal to half a point. At 0.001 Chebyshev's is five times as large, and says nothing. It grows with
+# $1/\sqrt\delta$, and (1) with $\sqrt{\log(2/\delta)}$. Chebyshev needs the error on all 180, which is what you want to know.
 #
 # :::{answer-end}
 # :::

@@ -53,12 +53,13 @@ def main():
     )
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--trial", action="store_true", help="few images, one epoch: not to be recorded")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="keeps what is finished")
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
     if options.trial and options.out == OUT:
         parser.error("a trial run must not replace the record: give --out")
     trial = ("waterdigits_small", 1) if options.trial else ("waterdigits", 15)
-    row = joblib.Memory("runs/group_size", verbose=0).cache(one_training)
+    row = joblib.Memory(options.runs / "group_size", verbose=0).cache(one_training)
     rows = []
     for left in LEFT:
         for seed in range(options.seeds):

@@ -12,7 +12,7 @@
 #
 # - bound what one request does to the error of a fixed model, from the counts alone;
 # - say what changes when the model was chosen on the images that are left, and why weights can stop mattering;
-# - fit how a group's error falls with the number of its images, and test the fit on sizes that it has not seen;
+# - measure how a group's error falls with the number of its images, and test the line on sizes that it hasn't seen;
 # - say what a lowered lower bound of information promises, and what a small information promises;
 # - prove with two worlds that no method can reach the reference, and say what would let it.
 #
@@ -258,8 +258,8 @@ assert apart[10][-1] > 0.05, "weights faded in the model that can't fit all"
 # %% [markdown]
 # With 200 features the weights change the way, and not the end. {cite:t}`byrd2019` report the same for deep networks.
 # Theorem 3 says nothing about networks, weight decay or a training that stops early. On our benchmark the weights
-# haven't faded after 15 epochs: over twenty seeds REWEIGHT gives 22.9 points back. Yet the model is right on all 18 images
-# that stayed (lesson 3, one seed).
+# haven't faded after 15 epochs: over twenty seeds REWEIGHT gives 22.9 points back. Yet the model is right on nearly all
+# images of the group that stayed: on each of 9, and on 59 of 60 or more, in ten seeds.
 
 # %% tags=["claim"]
 records = [gru.read_record(f"waterdigits_{name}")[0] for name in ("requests", "fresh_seeds")]
@@ -267,6 +267,8 @@ twenty = pd.concat(records)
 gains = [gru.select(twenty, "retrain", "0.9", way)["GA"] for way in ("replacement", "none")]
 gru.check_claim("REWEIGHT gives accuracy back at ratio 0.9", gains[0] - gains[1])
 assert round((gains[0] - gains[1]).mean(), 1) == 22.9
+size, _ = gru.read_record("waterdigits_group_size")  # two more sizes, ten seeds
+assert (size["stayed"] >= np.where(size["left"] == 9, 100, 98.3)).all()
 
 # %% [markdown]
 # ## A tenth of the images makes three times the errors, and no bound explains the rate
@@ -303,6 +305,7 @@ for n, ratio in ((162, "0.1"), (90, "0.5"), (18, "0.9")):
     error[n] = 100 - gru.select(twenty, "retrain", ratio, "replacement")["GA"]
 plain = 100 - gru.select(twenty, "retrain", "0.9", "none")["GA"]
 large, _ = gru.read_record("waterdigits_large_methods")
+error |= dict((100 - size.pivot(index="seed", columns="left", values="GA")).items())
 of_large = {60: 100 - gru.select(large, "retrain", "0.9", "replacement")["GA"]}
 of_large[600] = 100 - gru.select(large, "original", "0.9")["GA"]
 
@@ -320,11 +323,11 @@ tables.show(frame, caption, digits=2, intervals={"c": "±"}, file="exponents")
 
 # %% [markdown]
 # :::{predict}
-# The line through 18 and 180 images predicts the error at 90, half of the images. Will ten seeds tell the prediction from
-# the measured error? The larger benchmark has 60 of 600 images left. Does its error lie on the line of the smaller one?
+# The line through 18 and 180 images predicts the errors at 9, 60, 90 and 162. Will ten seeds show it wrong somewhere? The
+# larger benchmark has 60 of 600 images left. Is its error that of 60 of 180?
 # :::
 
-# %% mystnb={"image": {"alt": "Error of the group against the number of its images on two logarithmic axes. Four means with intervals at 18, 90, 162 and 180 images lie close to a falling line. The two means of the larger benchmark, at 60 and 600 images, lie below that line."}, "figure": {"caption": "Error on new images of the group after retraining with REWEIGHT against the images left: mean and 95% interval over seeds. The line goes through 18 and 180.", "name": "fig-group-law"}}
+# %% mystnb={"image": {"alt": "Error of the group against the number of its images on two logarithmic axes. Six means with intervals, from 9 to 180 images, lie close to a falling line, the one at 9 somewhat below it. The two means of the larger benchmark, at 60 and 600 images, lie below that line."}, "figure": {"caption": "Error on new images of the group after retraining with REWEIGHT against the images left: mean and 95% interval over seeds. The line goes through 18 and 180.", "name": "fig-group-law"}}
 fig, axis = plots.figure(6.5, 3.6)
 for points, colour, marker, name in (
     (error, plots.REWEIGHT, "o", "of 180 images"),
@@ -332,56 +335,57 @@ for points, colour, marker, name in (
 ):
     means, halves = zip(*(gru.mean_interval(v) for v in points.values()))
     axis.errorbar(list(points), means, halves, fmt=marker, color=colour, capsize=4, label=name)
-n = np.array([15, 700])
+n = np.array([7, 700])
 axis.plot(n, error[180].mean() * (180 / n) ** c.mean(), color=plots.INK, lw=1, ls="--", label="line")
 axis.set(xscale="log", yscale="log", xlabel="images of the group", ylabel="error of the group (%)")
-axis.set_xticks([18, 60, 180, 600], ["18", "60", "180", "600"])
+axis.set_xticks([9, 18, 60, 180, 600], ["9", "18", "60", "180", "600"])
 axis.set_yticks([5, 10, 20, 50], ["5", "10", "20", "50"])
 axis.minorticks_off()
 axis.legend(frameon=False)
 plots.show()
 
 # %%
-rows = {}
-for n in (90, 162):
-    on_line = error[180] * (180 / n) ** c
-    measured = error[n].loc[:9]
-    rows[f"{n} of 180"] = [
-        on_line.loc[:9].mean(),
-        measured.mean(),
-        *gru.paired_test(measured, on_line.loc[:9])[:2],
-    ]
-on_line = error[180] * 3**c
-welch = stats.ttest_ind(of_large[60], on_line, equal_var=False).confidence_interval()
-middle, half = (welch.high + welch.low) / 2, (welch.high - welch.low) / 2
-rows["60 of 600"] = [on_line.mean(), of_large[60].mean(), middle, half]
-columns = ["on the line", "measured", "measured minus line", "±"]
-checked = pd.DataFrame(rows, index=columns).T
-caption = "Error of the group (%) on the line through 18 and 180 images, and as measured."
-tables.show(checked, caption, signed=columns[2:3], intervals={columns[2]: "±"}, file="line")
+between = (9, 60, 90, 162)
+line = {n: (error[180] * (180 / n) ** c).loc[:9] for n in between}
+tests = gru.paired_tests({n: error[n].dropna().loc[:9] - line[n] for n in between})
+checked = tests[["mean", "half", "p", "p_holm"]]
+checked.columns = ["measured minus line", "±", "p", "p (Holm)"]
+checked.insert(0, "measured", [error[n].loc[:9].mean() for n in between])
+checked.index = [f"{n} images" for n in between]
+caption = "Error of the group (%), and how far it is from the line through 18 and 180 of the same ten seeds (points)."
+digits = {"p": 2, "p (Holm)": 2}
+shown = {"signed": ["measured minus line"], "intervals": {"measured minus line": "±"}}
+tables.show(checked, caption, digits, **shown, file="line")
+
+welch = stats.ttest_ind(of_large[60], error[60].dropna(), equal_var=False).confidence_interval()
+print(f"60 of 600 minus 60 of 180: {welch.low:+.1f} to {welch.high:+.1f} points")
 
 # %% [markdown]
 # - **With REWEIGHT $c$ is 0.48 ± 0.04** over twenty seeds. A tenth of the images makes three times the errors.
 # - **The first ten seeds say 0.52 and ten fresh ones 0.45.** The difference is undecided: its interval goes from -0.01 to
 #   0.16.
 # - **Without weights $c$ is larger**, by 0.18 ± 0.03. REWEIGHT makes the loss of images less steep.
-# - **The line is not shown to be wrong between its ends.** At 90 images the measured error is 0.9 ± 2.1 points below it, at
-#   162 it is 0.3 ± 1.5 above. Both intervals contain 0, and exclude misses of more than 3 points.
-# - **The number alone doesn't decide.** With 60 of 600 images the error is 5.5 ± 1.8 points below the line of 180. There the
-#   group is drawn more often, and we did not separate that from other differences between the benchmarks.
+# - **The line is undecided.** At 9 images the error is 7.9 ± 6.5 points below it, and at 60 it is 3.1 ± 2.6 below. After
+#   Holm's correction for four sizes neither is shown. At 90 and 162 a miss of more than 3 points is excluded. Somewhere
+#   the line has to fail, since no error exceeds 100%.
+# - **The number alone doesn't decide.** With 60 of 600 images the error is 19.9%, and with 60 of 180 it is 22.5%. The
+#   difference is -2.6 (-4.8 to -0.5). In the larger group the 60 have another weight, and are drawn more often. We did not
+#   separate the two.
 #
 # The exponent of (2) is 0.5, too. That is no explanation, since the bound is empty here. It also has other exponents: if some
 # model of the class makes no error at all, the same proof with $(1-\varepsilon)^n \le e^{-\varepsilon n}$ gives $n^{-1}$.
 
 # %% tags=["claim"]
 assert frame["c"].round(2).tolist() == [0.52, 0.45, 0.48, 0.66, 0.53], frame
-between = stats.ttest_ind(c.loc[:9], c.loc[10:]).confidence_interval()
-assert between.low < 0 < between.high < 0.17, "the two sets of seeds differ"
+apart_by = stats.ttest_ind(c.loc[:9], c.loc[10:]).confidence_interval()
+assert apart_by.low < 0 < apart_by.high < 0.17, "the two sets of seeds differ"
 gru.check_claim("without weights the exponent is larger", exponents["no weights, all twenty"] - c)
+assert tests["verdict"].eq("undecided").all(), "the line is off at one of the sizes"
+alone = tests.loc[[9, 60]]
+assert (alone["mean"] + alone["half"] < 0).all(), "the line isn't above what is measured"
 for n in (90, 162):
-    mean, half = checked.loc[f"{n} of 180", columns[2:]]
-    assert abs(mean) < half and abs(mean) + half < 3, f"{n} images are off the line"
-assert welch.high < -3.5, "60 of 600 are on the line of 180"
+    assert abs(tests.loc[n, "mean"]) + tests.loc[n, "half"] < 3.1, f"{n} images are off the line"
+assert welch.high < 0, "60 of 600 are not told from 60 of 180"
 
 # %% [markdown]
 # ## A lowered lower bound promises nothing, and a small information promises a little

@@ -287,14 +287,10 @@ assert (size["stayed"] >= np.where(size["left"] == 9, 100, 98.3)).all()
 # $\varepsilon_n$ more often on the $n$ than on new samples {cite:p}`shalev2014`. $\square$
 #
 # Two limits. Training minimises the risk of everyone, and not that of the group. And for our network (2) is empty: it has
-# 77,500 numbers of 32 bits, so $\log M \approx 1.7 \cdot 10^6$.
-
-# %%
-log_M = 32 * 77_500 * np.log(2)
-print(f"the bound (2) at n = 18: {100 * np.sqrt((log_M + np.log(2 / 0.05)) / 36):,.0f} points")
-
-# %% [markdown]
-# So the rate has to be measured. If the error is $b\, n^{-c}$, then each seed gives its exponent from two sizes, all 180
+# 77,500 numbers of 32 bits, so $\log M \approx 1.7 \cdot 10^6$. At $n = 18$ the bound is 21,852
+# points.
+#
+# So the rate has to be measured. If the error is $b\, n^{-c}$, each seed gives its exponent from two sizes, all 180
 # images (the original) and the 18 that are left at ratio 0.9:
 #
 # $$c = \log\frac{\text{error}(18)}{\text{error}(180)} \Big/ \log 10.$$
@@ -376,6 +372,8 @@ print(f"60 of 600 minus 60 of 180: {welch.low:+.1f} to {welch.high:+.1f} points"
 # model of the class makes no error at all, the same proof with $(1-\varepsilon)^n \le e^{-\varepsilon n}$ gives $n^{-1}$.
 
 # %% tags=["claim"]
+empty = 100 * np.sqrt((32 * 77_500 * np.log(2) + np.log(2 / 0.05)) / 36)
+assert round(empty) == 21_852
 assert frame["c"].round(2).tolist() == [0.52, 0.45, 0.48, 0.66, 0.53], frame
 apart_by = stats.ttest_ind(c.loc[:9], c.loc[10:]).confidence_interval()
 assert apart_by.low < 0 < apart_by.high < 0.17, "the two sets of seeds differ"
@@ -437,7 +435,7 @@ assert swapped.loc["features swapped", "critic kept"] < 0 < swapped.loc["feature
 # The kept critic falls from 0.37 to -1.39 nats, and the information stays at 0.37. A fresh critic sees that. Its value is
 # a lower bound, too. So a fresh critic can show that information is there, and never that it is gone.
 #
-# On the benchmark, too, fresh critics are what tells. The record of lesson 6 has ten seeds of MIU, and the references.
+# The record of lesson 6 has fresh critics for ten seeds of MIU, and for the references.
 
 # %%
 mechanism, _ = gru.read_record("waterdigits_large_mechanism")
@@ -524,7 +522,7 @@ assert 0.99 < 0.05 / np.sqrt(nearly / 2) <= 1, "the coin example is not tight"
 # $(s(m) - s(\text{ref}))^2$ is $\operatorname{Var}(s(\text{ref}))$ plus that of $(s(m) - \mathbb{E}\, s(\text{ref}))^2$.
 # $\square$
 #
-# (This is Le Cam's argument with two points {cite:p}`yu1997`.) For (b) take a model that is a single number, the mean
+# (This is Le Cam's two-point argument {cite:p}`yu1997`.) For (b) take a model that is a single number, the mean
 # label. Of the people in $R$, 60 of group $a$ say 0 and 10 of group $b$ say 1. The two requests come from group $b$.
 
 # %%
@@ -557,15 +555,15 @@ assert np.maximum(*(abs(m - r) for r in references.values())).min() >= d / 2 - 1
 
 # %% [markdown]
 # Both originals are 0.2, and the references are 0.25 and 0.45. So a method that sees only $R$ and the original is off by
-# 0.10 or more in one world. Now add what the methods of this book may see.
+# 0.10 or more in one world. What else may a method see?
 #
 # - **The counts of each group**: (a) applies, and the reference can be reached.
 # - **$F$ with its group labels**: the counts can be read from it. The *content* of $F$ adds nothing to the target, because
 #   the reference does not depend on it.
 # - **The size of $F$ alone**: not enough ({ref}`an exercise <ex-only-the-size>`).
 #
-# So Theorem 6 is no excuse for the methods of lessons 6 and 7. They may see the counts. But
-# (a) retrains, and they have a part of its steps. We know no theorem on how near a budget lets you come. Lesson 8
+# The methods of lessons 6 and 7 may see the counts. But (a) retrains, and
+# they have a part of its steps. We know no theorem on how near a budget lets you come. Lesson 8
 # measures it.
 #
 # ### Even the best method is two points from one reference
@@ -598,9 +596,8 @@ for name, of in squares.items():
 # %% [markdown]
 # The floor is 2.0 points of GA, and no row lies below it. Each interval alone excludes the floor (eight rows, not
 # corrected). The ceiling is a second draw, so its squared distance is
-# twice the floor: 2.8 points. A method that always hit the *mean* of the references would come nearer than the ceiling.
-# So "above the ceiling" is possible, and no sign of a mistake. A distance to the mean of several references has a
-# lower floor.
+# twice the floor: 2.8 points. A method that always hit the *mean* of the references would come nearer. So "above
+# the ceiling" is possible, and no sign of a mistake.
 #
 # ## Summary
 #
@@ -632,23 +629,6 @@ for name, of in squares.items():
 # - [ ] It is at most 12 points, as the model makes few errors.
 #
 #   The exact distance uses the errors on all 180, which nobody knows. And the model isn't fixed.
-# :::
-#
-# :::{quiz}
-# A network reaches zero loss on $R$, with REWEIGHT and without. The two models differ on new images. Does that contradict
-# Theorem 3?
-#
-# - [ ] Yes: at zero loss the weights don't matter.
-#
-#   All weights share the same *set* of minimisers. Two trainings may end at different points of it.
-#
-# - [x] No: it is about linear models with independent samples.
-#
-#   There the limit is a single point. For networks the theorem doesn't say which minimiser is found.
-#
-# - [ ] No: the weights always matter, for every model.
-#
-#   With 200 features they faded completely.
 # :::
 #
 # :::{quiz}
@@ -781,5 +761,4 @@ assert 0.5 < least < 0.55
 #
 # ## Next
 #
-# Choose a sentence of a paper that you like, and ask of it what this lesson asks of ours. Which theorem or which
-# experiment would it need?
+# Take a sentence of a paper that you like. Which theorem or which experiment would it need?

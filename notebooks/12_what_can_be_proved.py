@@ -190,7 +190,7 @@ axis.plot(
 axis.plot(sizes, [g.mean() for g in gaps.values()], "o-", color=plots.REWEIGHT, label="mean")
 axis.axhline(90, color=plots.INK, ls="--", lw=1)
 axis.annotate("memorised: the ratio", (1, 90), (0, -12), textcoords="offset points", fontsize=9)
-axis.set(xlabel="models to choose from", ylabel="distance (points)", xscale="log", ylim=(-3, 100))
+axis.set(xlabel="models to choose from", ylabel="distance (points)", xscale="log", ylim=(-40, 100))
 axis.legend(loc="lower right", frameon=False)
 plots.show()
 

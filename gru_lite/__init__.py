@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 _NAMES = {
     "errors": "InputError DivergedError",
     "seeding": "further_seed",
-    "groups": "ForgetSplit forget_split group_weights reweight effective_sample_size draw_pass",
+    "groups": "ForgetSplit forget_split group_weights reweight effective_sample_size request_bound draw_pass",
     "data": "GroupedDataset DatasetParts View load",
     "data.manifest": "load_manifest",
     "data.records": "load_table",

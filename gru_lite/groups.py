@@ -305,6 +305,48 @@ def effective_sample_size(weights: Sequence) -> float:
     return float(weights.sum() ** 2 / (weights**2).sum())
 
 
+def request_bound(
+    n_train: Sequence, n_retain: Sequence, width: float = 1.0, delta: float = 0.05
+) -> np.ndarray:
+    """Return how far a group's mean over R can be from its mean over D, when the request was drawn uniformly.
+
+    Take one value of each sample, fixed before the request, such as 0 or 1 for right or wrong under a fixed
+    model. For each group, with probability 1 - delta or more over the draw of F, the two means differ by at
+    most
+
+        width sqrt(V log(2 / delta) / 2) / n_R,    V = sum over k = 1..n_R of ((n_D - n_R) / (n_D - k))^2.
+
+    It is Hoeffding's inequality for the martingale S_k / (n_D - k) of the centred partial sums. Serfling
+    (Annals of Statistics, 1974) goes on and bounds V by n_R - n_R (n_R - 1) / n_D. Lesson 12 has the proof.
+    No draw is further off than width (n_D - n_R) / n_D, which is returned where it is smaller.
+
+    Args:
+        n_train: (K,) whole numbers, samples of each group in D.
+        n_retain: (K,) those in R.
+        width: > 0, largest minus smallest value that a sample can have; the bound has its unit.
+        delta: in (0, 1), probability of one group to be further off. For a statement on m groups or on m
+            models at once, take delta / m.
+
+    Returns:
+        (K,) float64; 0 for a group that forgets nothing, NaN for one without samples.
+
+    Raises:
+        InputError: counts that `group_weights` refuses, such as a group that is forgotten whole; a width or a
+            delta out of its range.
+    """
+    group_weights(n_train, n_retain)  # checks the counts
+    if not 0 < width < np.inf:
+        raise InputError(f"width {width} is not a finite number above 0: give the range of the values")
+    if not 0 < delta < 1:
+        raise InputError(f"delta {delta} is outside (0, 1): give a probability, such as 0.05")
+    bounds = []
+    for n, kept in zip(np.asarray(n_train, dtype=int), np.asarray(n_retain, dtype=int)):
+        gone = n - kept
+        spread = ((gone / np.arange(gone, n)) ** 2).sum() if gone else 0.0
+        bounds.append(min(np.sqrt(spread * np.log(2 / delta) / 2) / kept, gone / n) if n else np.nan)
+    return width * np.array(bounds)
+
+
 def pass_length(
     n: int, weights: np.ndarray | None = None, group: np.ndarray | None = None, sampling: str = "replacement"
 ) -> int:

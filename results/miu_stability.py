@@ -8,8 +8,8 @@ The published configuration of Waterbirds at ratio 0.5, on a generated tree of 5
     part "critic"  the 101 steps in which phi is tuned first, alone, on the same features and batches, for ten
                    initial critics: as released, and with one thing changed. `step` is where the loss was no
                    longer finite (empty: nowhere), `worst` the largest absolute loss before.
-    part "method"  all of MIU, as released and with one field changed: `step` is the epoch that diverged,
-                   TA and UA are those of the last epoch.
+    part "method"  all of MIU, as released and with one of its fields as we correct it, or with all of them:
+                   `step` is the epoch that diverged, TA and UA are those of the last epoch.
 
 `length` is the mean squared length of the features.
 """
@@ -27,6 +27,7 @@ import gru_lite as gru
 from gru_lite.data.waterbirds import write_example_tree
 from gru_lite.experiment.store import record
 from gru_lite.information import Critic, MovingAverage, exact_terms, sampled_terms
+from gru_lite.methods.miu import MIUConfig
 from gru_lite.recipes.configs import paper_config
 from gru_lite.train import Sampler, Training, watching
 
@@ -45,9 +46,10 @@ ALONE = {
 }
 WHOLE = {
     "as released": {},
-    "average as a logarithm": {"arithmetic": "log"},
-    "exact marginal": {"marginal": "exact"},
+    **{f"but {name}": {name: value} for name, value in MIUConfig.CORRECTED.items() if "steps" not in name},
     "half the learning rate": {"critic_lr": PRESET.critic_lr / 2},
+    "no forgetting": {"forget_epochs": 0},
+    "all corrected": MIUConfig.CORRECTED,
 }
 
 

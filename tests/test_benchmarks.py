@@ -33,7 +33,7 @@ def run(monkeypatch, capsys):
 
     run.module = module
     yield run
-    for name in ("cache", "pipeline", "training", "miu_traps", "miu_mechanism", "repeats"):
+    for name in ("cache", "pipeline", "training", "miu_traps", "miu_mechanism", "repeats", "group_size"):
         sys.modules.pop(name, None)
 
 
@@ -84,3 +84,16 @@ def test_the_variants_of_the_traps(run):
             assert differing(name, f"{base}as released") - tuned == {field} - tuned
     assert {name for name, (_, _, reweight) in variants.items() if not reweight} == {"no REWEIGHT"}
     assert len(variants) == 2 + 12 + 6 + 4 and run.module("results/repeats").REPEATS == 4
+
+
+def test_the_sizes_of_a_group(run, tmp_path):
+    """A trial writes a record, goes on where it was stopped, and never replaces the record of the book."""
+    trial = f"--trial --seeds 1 --runs {tmp_path}"
+    said = run("results/group_size", f"{trial} --out {tmp_path / 'sizes.csv'}")
+    lines = (tmp_path / "sizes.csv").read_text().splitlines()
+    assert lines[0].startswith("# command: python results/group_size.py")
+    # 60 of the group: floor(.95 * 60) = 57 leave, then 2 / 3
+    assert [line.split(",")[:3] for line in lines[-2:]] == [["3", "0.95", "0"], ["20", "2/3", "0"]]
+    assert run("results/group_size", f"{trial} --out {tmp_path / 'again.csv'}") == said
+    with pytest.raises(SystemExit):
+        run("results/group_size", trial)

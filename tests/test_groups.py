@@ -1,5 +1,6 @@
 """Groups, forget requests and REWEIGHT: weights, effective sample size, and the two ways to sample."""
 
+import itertools
 import re
 from decimal import Decimal
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from refusals import accepted
+from scipy import stats
 
 import gru_lite as gru
 from gru_lite.errors import check_choice
@@ -259,6 +261,59 @@ def test_counts_and_weights_that_are_refused():
     assert not accepted(gru.group_weights, cases)
     weights = [[], [0, 0], [1, -1], [1, np.nan], [np.inf], [[1, 1]]]
     assert not accepted(gru.effective_sample_size, [(values, "weights") for values in weights])
+
+
+# How far a request can move a group's mean
+
+
+def test_request_bound_by_hand():
+    # 2 of 4 stay: V = (2 / 3)^2 + (2 / 2)^2 = 13 / 9. At delta = 2 / e, log(2 / delta) = 1, so the bound
+    # is sqrt(13 / 18) / 2 = .4249. 1 of 2 stays: sqrt(1 / 2) = .71, but no draw is further off than 1 / 2.
+    bounds = gru.request_bound([4, 2, 3, 0], [2, 1, 3, 0], delta=2 / np.e)
+    assert bounds == pytest.approx([0.424918, 0.5, 0, np.nan], abs=1e-6, nan_ok=True)
+    assert gru.request_bound([4], [2], width=10, delta=2 / np.e) == pytest.approx([4.24918], abs=1e-5)
+
+
+@pytest.mark.parametrize("delta", [0.5, 0.2, 0.05])
+def test_request_bound_against_all_requests(delta):
+    """Of all ways to keep n of 10 samples, whatever their values, a share of delta at most is further off."""
+    cases = [np.arange(10) == 0, np.arange(10) < 5, np.arange(10) / 9, np.linspace(0, 1, 10) ** 4]
+    for values, kept in itertools.product(cases, range(1, 10)):
+        stay = np.array(list(itertools.combinations(range(10), kept)))
+        off = abs(values[stay].mean(axis=1) - values.mean())
+        (bound,) = gru.request_bound([10], [kept], delta=delta)
+        assert (off > bound + 1e-12).mean() <= delta
+        assert off.max() <= (10 - kept) / 10 + 1e-12
+
+
+def test_request_bound_where_errors_are_counted():
+    """How many errors stay is hypergeometric: the tail is below delta for every number of errors."""
+    for n, kept in [(180, 18), (180, 90), (56, 6), (600, 60)]:
+        (bound,) = gru.request_bound([n], [kept])
+        errors, stay = np.arange(n + 1)[:, None], np.arange(kept + 1)
+        far = abs(stay / kept - errors / n) > bound + 1e-12
+        tail = (stats.hypergeom.pmf(stay, n, errors, kept) * far).sum(axis=1)
+        assert tail.max() <= 0.05 and far.any()
+
+
+@given(st.integers(2, 2000).flatmap(lambda n: st.tuples(st.just(n), st.integers(1, n))))
+def test_request_bound_is_not_above_serflings(counts):
+    n, kept = counts
+    (bound,) = gru.request_bound([n], [kept])
+    serfling = np.sqrt((1 - (kept - 1) / n) * np.log(2 / 0.05) / (2 * kept))
+    assert bound <= serfling * (1 + 1e-9) and bound <= 1 - kept / n + 1e-12
+
+
+def test_bounds_that_are_refused():
+    cases = [
+        ([3], [4], 1, 0.05, "4 retained samples but only 3"),
+        ([3, 3], [0, 3], 1, 0.05, "group 0 is forgotten whole"),
+        ([3], [2], 0, 0.05, "width 0 is not a finite number above 0"),
+        ([3], [2], np.nan, 0.05, "width nan"),
+        ([3], [2], 1, 0, r"delta 0 is outside \(0, 1\)"),
+        ([3], [2], 1, 1.5, "delta 1.5"),
+    ]
+    assert not accepted(gru.request_bound, cases)
 
 
 # Draws

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import gru_lite as gru
 from gru_lite import observed
+from gru_lite.data.waterdigits import _edges, as_edges
 from gru_lite.observed import MISSING, flips
 
 # WaterDigits in expectation: 90% of the group (1, 0) are forgotten
@@ -177,3 +178,19 @@ def test_other_mistakes_are_named():
     one_value = np.where(np.arange(100) < 5, 0, MISSING)
     with pytest.raises(gru.InputError, match="all 5 known labels are 0"):
         observed.infer(train.features, train.target, one_value, 2)
+
+
+def test_edges_of_a_picture_by_hand():
+    bench = gru.load("waterdigits_small")
+    made = as_edges(bench)
+    assert made.train.features.shape == (480, 131) and made.name == "waterdigits_small_edges"
+    assert (made.test.sensitive == bench.test.sensitive).all()
+    assert np.allclose(made.train.features.mean(axis=0), 0, atol=1e-4)
+    assert np.allclose(made.train.features.std(axis=0), 1, atol=1e-3)
+    # Left half black, right half white: the grey values beside columns 15 and 16 differ by 1, so cells of the
+    # columns 12-15 and 16-19 have one edge in four pixels of a row. Nothing changes from row to row.
+    picture = np.zeros((1, 3, 32, 32), np.uint8)
+    picture[..., 16:] = 255
+    across, down, colour = np.split(_edges(picture)[0], [64, 128])
+    assert np.allclose(across.reshape(8, 8), np.tile([0, 0, 0, 0.25, 0.25, 0, 0, 0], (8, 1)), atol=1e-6)
+    assert np.allclose(down, 0) and np.allclose(colour, 0.5)

@@ -124,7 +124,7 @@ def infer(
     """Return the sensitive attributes with those that are MISSING read off a model's features.
 
     With some known, a logistic regression on the standardised features and the target learns from them, as in
-    pseudo-labelling (Nam et al., 2022, *Spread Spurious Attribute*). With none, the samples of each target
+    pseudo-labelling (*Spread Spurious Attribute*, ICLR 2022). With none, the samples of each target
     are split into S clusters, a Gaussian mixture on eight principal components, after Sohoni et al. (2020,
     *No subclass left behind*). Clusters are numbered by size within a target: they have no names, and
     REWEIGHT needs none.

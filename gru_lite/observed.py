@@ -207,10 +207,9 @@ def corrected_group_weights(n_train: np.ndarray, n_retain: np.ndarray, confusion
     """Return what a retained sample of each *seen* group weighs, so that the *true* groups are drawn as in D.
 
     The weights of a target solve C v = w, where w = n_D / n_R is the ratio of the estimated true counts.
-    Where a solution has a negative weight no sampling restores the groups: then v >= 0 minimises the squared
-    error |C v - w|, and is scaled so that the target is drawn as often as in D. For two values of s and w =
-    1 of the group that did not ask, that happens from P(seen as the group | not of it) / P(seen as it | of
-    it) > 1 / w on.
+    Where a solution has a negative weight no sampling restores the groups. Then v >= 0 minimises the squared
+    error of C v, and is scaled so that the target is drawn as often as in D. For two values of s, one of
+    which did not ask, one exists while P(seen in the group, not of it) / P(seen in it, of it) <= 1 / w.
 
     Args:
         n_train: (K,) samples of each seen group in D.

@@ -36,7 +36,7 @@ _NAMES = {
 _HOME = {name: room for room, names in _NAMES.items() for name in names.split()}
 _ROOMS = {
     "errors", "files", "seeding", "groups", "data", "models", "train", "information", "methods", "scores",
-    "recipes", "experiment", "labels", "plots", "tables", "checks", "cli",
+    "recipes", "experiment", "observed", "labels", "plots", "tables", "checks", "cli",
 }  # fmt: skip
 __all__ = [*_HOME, "checks", "labels", "plots", "tables"]
 

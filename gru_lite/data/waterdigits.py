@@ -81,6 +81,37 @@ def drawn_again(dataset: GroupedDataset, background: np.ndarray, seed: int, part
     )
 
 
+def as_edges(bench: DatasetParts) -> DatasetParts:
+    """Return the benchmark with 131 numbers in the place of each picture, for an `mlp` that trains fast.
+
+    They are the mean strength of horizontal and of vertical edges on a grid of 8 x 8 (the absolute difference
+    of the grey values on both sides of a pixel), and the mean of red, green and blue. Each is standardised by
+    its mean and standard deviation in train.
+
+    Args:
+        bench: of `waterdigits`, or the large or small one.
+
+    Returns:
+        the same samples with `features` float32 (N, 131), named after the benchmark: "waterdigits_edges".
+    """
+    parts = {name: _edges(getattr(bench, name).images) for name in ("train", "val", "test")}
+    mean, spread = parts["train"].mean(axis=0), parts["train"].std(axis=0)
+    made = {
+        name: replace(getattr(bench, name), images=None, features=(numbers - mean) / spread)
+        for name, numbers in parts.items()
+    }
+    return replace(bench, name=f"{bench.name}_edges", **made)
+
+
+def _edges(images):
+    pixels = images.astype(np.float32) / 255
+    grey = np.pad(pixels.mean(axis=1), ((0, 0), (1, 1), (1, 1)), mode="edge")
+    across, down = grey[:, 1:-1, 2:] - grey[:, 1:-1, :-2], grey[:, 2:, 1:-1] - grey[:, :-2, 1:-1]
+    pooled = [np.abs(each).reshape(-1, 8, 4, 8, 4).mean(axis=(2, 4)) for each in (across, down)]
+    numbers = [each.reshape(len(each), -1) for each in pooled]
+    return np.concatenate([*numbers, pixels.mean(axis=(2, 3))], axis=1)
+
+
 def _scans():
     """scikit-learn's 1,797 scanned digits, float (N, 8, 8) in [0, 1], and which digit each is."""
     digits = load_digits()

@@ -1,10 +1,12 @@
-"""What missing and wrong group labels cost: writes results/group_labels.csv.
+"""What missing and wrong group labels cost: writes results/group_labels.csv, or group_labels_network.csv.
 
     python results/group_labels.py --seeds 10
+    python results/group_labels.py --seeds 10 --network
 
 Whole curves take hundreds of retrainings, so the model is small: one hidden layer of 64 units (`mlp`), which
 reads the pictures of waterdigits_large as 131 numbers: the strength of horizontal and of vertical edges on a
-grid of 8 x 8, and the mean colour. A retraining takes less than a second. Group (1, 0), ratio 0.9.
+grid of 8 x 8, and the mean colour. A retraining takes less than a second. --network trains the network of the
+other lessons on the pictures of waterdigits, for a few kinds of labels. Group (1, 0), ratio 0.9.
 
 A row for each method, kind of labels and seed. Scores use the true groups; training, weights and MIU's
 critics use those that are seen.
@@ -36,8 +38,7 @@ from gru_lite.data.waterdigits import as_edges
 from gru_lite.experiment.store import record
 from gru_lite.seeding import further_seed
 
-BENCHMARK, RATIO, GROUP = "waterdigits_large", "0.9", 2
-CONFIG = gru.TrainConfig(shift=0)
+RATIO, GROUP = "0.9", 2
 OUT = Path(__file__).with_name("group_labels.csv")
 SCORES = ["RA", "UA", "TA", "EO", "GA"]
 FLIPPED = [("flipped", rate) for rate in (0.02, 0.05, 0.1, 0.2, 0.3)]
@@ -53,18 +54,28 @@ POINTS = {
 }
 
 
+NETWORK = {
+    "original": [("none", 0)],
+    "retrain": [("none", 0), *TRUE, ("flipped", 0.1), ("corrected", 0.1), ("inferred", 0.05)],
+}
+
+
 @cache
-def start(seed):
-    """Return (benchmark, split, model before any training, original) of one seed."""
-    bench = as_edges(gru.load(BENCHMARK, seed=seed))
+def start(seed, network):
+    """Return (benchmark, split, config, model before any training, original) of one seed."""
+    if network:
+        bench, config = gru.load("waterdigits", seed=seed), gru.TrainConfig()
+        fresh = gru.build_model("small_resnet", bench.train.n_targets, seed)
+    else:
+        bench, config = as_edges(gru.load("waterdigits_large", seed=seed)), gru.TrainConfig(shift=0)
+        fresh = gru.build_model("mlp", bench.train.n_targets, seed, n_features=bench.train.features.shape[1])
     split = gru.forget_split(bench.train, bench.default_groups, RATIO, seed)
-    fresh = gru.build_model("mlp", bench.train.n_targets, seed, n_features=bench.train.features.shape[1])
-    return bench, split, fresh, gru.fit(fresh, bench.train, config=CONFIG, seed=seed)
+    return bench, split, config, fresh, gru.fit(fresh, bench.train, config=config, seed=seed)
 
 
-def seen_as(labels, quality, seed):
+def seen_as(labels, quality, seed, network):
     """Return (train set as it is seen, request in it, weights)."""
-    bench, split, _, original = start(seed)
+    bench, split, _, _, original = start(seed, network)
     seen = bench.train
     if labels == "inferred":
         known = observed.hide(seen.sensitive, quality, seed)
@@ -89,17 +100,17 @@ def quality_of(train, split, seen):
     return 100 * np.mean(true == guess), 100 * np.mean(true[as_group] == 0) if as_group.any() else np.nan
 
 
-def one_run(method, labels, quality, seed):
+def one_run(method, labels, quality, seed, network):
     """Return the row of one model."""
-    bench, split, fresh, model = start(seed)
-    seen, request, weights = seen_as(labels, quality, seed)
+    bench, split, config, fresh, model = start(seed, network)
+    seen, request, weights = seen_as(labels, quality, seed, network)
     if method == "retrain":
-        options = {"indices": split.retain, "weights": weights, "config": CONFIG}
+        options = {"indices": split.retain, "weights": weights, "config": config}
         number = quality if labels == "true" else 0
         model = gru.fit(fresh, seen, seed=further_seed(seed, number), **options)
     elif method != "original":
-        function, config = gru.METHODS[method]
-        model = function(model, seen, request, config(), weights=weights, sampling="replacement", seed=seed)
+        function, defaults = gru.METHODS[method]
+        model = function(model, seen, request, defaults(), weights=weights, sampling="replacement", seed=seed)
     asked = split.group[split.retain] == GROUP
     drawn = 100 * (asked.mean() if weights is None else weights[asked].sum() / weights.sum())
     right, precision = quality_of(bench.train, split, seen)
@@ -120,28 +131,26 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--methods", nargs="+", default=list(POINTS), choices=list(POINTS))
     parser.add_argument("--first-seed", type=int, default=0, help="the first of them")
-    parser.add_argument(
-        "--work", type=Path, default=Path("runs") / "group_labels", help="keeps finished seeds"
-    )
-    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--network", action="store_true", help="the network, on pictures")
+    parser.add_argument("--work", type=Path, default=Path("runs"), help="keeps finished seeds")
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    options.work.mkdir(parents=True, exist_ok=True)
+    out = options.out or (OUT.with_stem(f"{OUT.stem}_network") if options.network else OUT)
+    work = options.work / out.stem
+    work.mkdir(parents=True, exist_ok=True)
     parts = []
-    for method in options.methods:
-        for seed in range(options.first_seed, options.first_seed + options.seeds):
-            file = options.work / f"{method}-s{seed}.csv"
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
+        for method, points in (NETWORK if options.network else POINTS).items():
+            file = work / f"{method}-s{seed}.csv"
             if not file.is_file():
-                rows = [one_run(method, *point, seed) for point in POINTS[method]]
+                rows = [one_run(method, *point, seed, options.network) for point in points]
                 pd.DataFrame(rows).to_csv(file, index=False)
                 print(f"{method}, seed {seed}", flush=True)
             parts.append(pd.read_csv(file, dtype={"ratio": str}))
     table = with_gap(pd.concat(parts, ignore_index=True))
     command = f"python results/group_labels.py --seeds {options.seeds}"
-    if options.methods != list(POINTS):
-        command += f" --methods {' '.join(options.methods)}"
-    record(table, options.out, command)
+    record(table, out, command + (" --network" if options.network else ""))
     means = table.groupby(["method", "labels", "quality"], sort=False)
     print(means[["drawn", "right", "precision", "GA", "EO", "TA", "gap"]].mean().round(1).to_string())
 

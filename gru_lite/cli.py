@@ -1,4 +1,4 @@
-"""`gru-lite prepare | run | tune | plan`: flags are the fields of a dataclass; an error is one line, and code 2."""
+"""`gru-lite prepare | run | tune | plan`: flags are fields of a dataclass, an error is a line and code 2."""
 
 from __future__ import annotations
 

@@ -2,11 +2,11 @@
 
     python results/stream.py --seeds 10 --first-seed 10
 
-90% of hole on land asks to be forgotten, in ten pieces in random order. When a piece comes, its images leave the
-data for good: a method sees the new piece as F and what is left as R, and starts from the model that the piece
-before left behind. REWEIGHT restores the groups as they were before the first piece. The model is an mlp, and an
-image is what is left of it in 8 x 8 pixels, so that a seed takes seconds; `--model small_resnet` takes the images
-as they are, and an hour and more. A row for each way and seed:
+90% of hole on land asks to be forgotten, in ten pieces in random order. When a piece comes, its images leave
+the data for good: a method sees the new piece as F and what is left as R, and starts from the model that the
+piece before left behind. REWEIGHT restores the groups as they were before the first piece. The model is an
+mlp, and an image is what is left of it in 8 x 8 pixels, so that a seed takes seconds; `--model small_resnet`
+takes the images as they are, and an hour and more. A row for each way and seed:
 
     no-op, reference, ceiling   the unchanged original, and two retrainings with REWEIGHT without all pieces
     once                        one call with all pieces, a sixth of retraining's optimiser steps
@@ -15,9 +15,10 @@ as they are, and an hour and more. A row for each way and seed:
     once, ten times the work    one call with the steps of ten
     retrain at 5                a retraining after five pieces, then five calls
 
-The last three are of fine-tuning alone. `calls`, `steps` and `seconds` (of a CPU core) are sums over the stream,
-without the original's training. `avg_gap` is to the reference of the seed. The methods have the packaged values
-but a learning rate of 0.05: of 0.01, 0.05 and 0.1 it was the best of "once" for both, on seed 0 of the mlp.
+The last three are of fine-tuning alone. `calls`, `steps` and `seconds` (of a CPU core) are sums over the
+stream, without the original's training. `avg_gap` is to the reference of the seed. The methods have the
+packaged values but a learning rate of 0.05: of 0.01, 0.05 and 0.1 it was the best of "once" for both, on
+seed 0 of the mlp.
 """
 
 import argparse

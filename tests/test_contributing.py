@@ -88,7 +88,8 @@ print(max((a - b).abs().max().item() for a, b in zip(expected, ours.parameters()
 # Every command of the pages is read by the command line's own parser.
 UNDERSTAND = """
 from gru_lite import cli
-classes = {"prepare": cli.PrepareOptions, "run": cli.RunOptions, "tune": cli.TuneOptions, "plan": cli.PlanOptions}
+classes = {"prepare": cli.PrepareOptions, "run": cli.RunOptions, "tune": cli.TuneOptions}
+classes["plan"] = cli.PlanOptions
 for command, *words in LINES:
     classes[command](**cli._values(cli._parser(command, classes[command]), words))
 """

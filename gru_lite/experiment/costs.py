@@ -78,7 +78,7 @@ class Batch:
         """
         arrivals = np.asarray(arrivals, dtype=np.float64)
         if self.days is not None:
-            served = np.ceil(arrivals / self.days) * self.days
+            served = np.ceil(arrivals / self.days).clip(1) * self.days
         else:
             last = np.arange(len(arrivals)) // self.requests * self.requests + self.requests - 1
             served = np.append(arrivals, np.inf)[np.minimum(last, len(arrivals))]
@@ -107,7 +107,7 @@ def read_requests(file: str | Path) -> tuple[np.ndarray, float]:
     """Read time stamps, one a line, such as 2026-11-29 or 2026-11-29T14:05.
 
     Returns:
-        (n,) days since the first midnight, ascending, and the length of the stream in days, to the last midnight.
+        (n,) days since the first midnight, ascending, and the length of the stream, whole days.
 
     Raises:
         InputError: there is no such file, no request in it, or a line that is no time stamp.
@@ -184,35 +184,49 @@ class Costs:
     checked: tuple[str, float, float] | None
 
     def __str__(self):
-        lines = [f"{'one call':<34}{'steps':>7}{'fixed s':>9}{'s a step':>10}{'seconds':>10}{'MB':>8}"]
-        for way, rate in self.rates.items():
-            if math.isnan(rate.seconds):
-                lines.append(f"{way:<34}{rate.steps:>7}  diverged in a few steps: its configuration is off")
-                continue
-            memory = "n/a" if math.isnan(rate.memory) else f"{rate.memory:.0f}"
-            cells = f"{rate.steps:>7}{rate.fixed:>9.2f}{rate.per_step:>10.4f}{rate.seconds:>10.1f}{memory:>8}"
-            lines.append(f"{way:<34}{cells}")
+        lines = self._calls()
         if self.checked:
             way, predicted, measured = self.checked
-            off = 100 * (predicted / measured - 1)
             lines += [
-                f"Check: a whole call of {way} took {measured:.1f} s; predicted were {predicted:.1f} ({off:+.0f}%)."
+                f"Check: a whole call of {way} took {measured:.1f} s, {predicted:.1f} s were predicted "
+                f"({100 * (predicted / measured - 1):+.0f}%)."
             ]
         else:
-            lines += ["Check: none, because a whole call takes more than a minute."]
-        lines += ["", f"{self.stream}", ""]
-        width = max(map(len, self.batches.index)) + 2
-        lines += [f"{'':<34}" + "".join(f"{name:>{width}}" for name in self.batches.index)]
-        for name in self.batches.columns:
-            form = "{:.1f}".format if "wait" in name else "{:,.0f}".format
-            lines += [f"{name:<34}" + "".join(f"{form(value):>{width}}" for value in self.batches[name])]
-        lines += ["hours of computing:"]
+            lines += [f"No check: a whole call would take more than {CHECKED_BELOW:.0f} s."]
+        return "\n".join([*lines, "", *self._stream()])
+
+    def _calls(self):
+        """The rates, a line a way."""
+        first = max(map(len, self.rates)) + 2
+        lines = [f"{'one call':<{first}}{'steps':>7}{'fixed, s':>10}{'s a step':>10}{'seconds':>10}{'MB':>8}"]
+        for way, rate in self.rates.items():
+            if math.isnan(rate.seconds):
+                lines.append(f"{way:<{first}}{rate.steps:>7}  diverged within a few steps")
+                continue
+            numbers = f"{rate.fixed:>10.2f}{rate.per_step:>10.4f}{rate.seconds:>10.1f}"
+            memory = "n/a" if math.isnan(rate.memory) else f"{rate.memory:.0f}"
+            lines.append(f"{way:<{first}}{rate.steps:>7}{numbers}{memory:>8}")
+        return lines
+
+    def _stream(self):
+        """The batches and their costs, a column a batch."""
+        names = list(self.batches.index)
+        first = max(map(len, self.hours.index)) + 2
+        width = max(10, *map(len, names)) + 2
+        lines = [self.stream, "", " " * first + "".join(f"{name:>{width}}" for name in names)]
+        for column in self.batches:
+            places = 1 if "wait" in column else 0
+            unit = ", days" if "wait" in column else ""
+            cells = "".join(f"{value:>{width},.{places}f}" for value in self.batches[column])
+            lines.append(f"{column + unit:<{first}}{cells}")
+        lines.append("hours of computing")
         for way, values in self.hours.iterrows():
-            texts = [f"{value:,.2f}" + "!" * (self.busy.loc[way, name] > 1) for name, value in values.items()]
-            lines += [f"  {way:<32}" + "".join(f"{text:>{width}}" for text in texts)]
+            late = ["!" if self.busy.loc[way, name] > 1 else "" for name in names]
+            cells = [f"{value:,.2f}{mark}" for value, mark in zip(values, late, strict=True)]
+            lines.append(f"{way:<{first}}" + "".join(f"{cell:>{width}}" for cell in cells))
         if (self.busy > 1).any(axis=None):
-            lines += ["! more hours than the stream has: this machine can't keep up."]
-        return "\n".join(lines)
+            lines.append("! more hours than the stream has: this machine can't keep up")
+        return lines
 
 
 def plan(options: PlanOptions) -> Costs:
@@ -253,8 +267,7 @@ def hours_of(rates: dict[str, Rate], calls: pd.Series, retrain_every: int) -> pd
     Args:
         rates: {way: Rate}; the retrainings among them begin with "retrain".
         calls: of each batch over the whole stream.
-        retrain_every: k. Every method has a second row, in which each k-th call is a retraining with
-            REWEIGHT.
+        retrain_every: k; each method has a second row, in which one call in k is a retraining with REWEIGHT.
     """
     exact = rates[label("retrain", "replacement")].seconds
     rows = {}
@@ -262,7 +275,7 @@ def hours_of(rates: dict[str, Rate], calls: pd.Series, retrain_every: int) -> pd
         rows[way] = calls * rate.seconds / 3600
         if not way.startswith("retrain") and retrain_every > 1:
             mixed = (1 - 1 / retrain_every) * rate.seconds + exact / retrain_every
-            rows[f"{way}, retrain each {retrain_every}th"] = calls * mixed / 3600
+            rows[f"{way}, 1 in {retrain_every} retrained"] = calls * mixed / 3600
     return pd.DataFrame(rows).T
 
 
@@ -278,13 +291,13 @@ def measure(options: PlanOptions) -> tuple[dict[str, Rate], tuple[str, float, fl
     start = build_model(whole.recipe.model, bench.train.n_targets, seed, **more)
     rates = {}
     for run in runs:
-        name = label(run.method, "replacement" if run.sampling != "none" else "none")
-        rates[name] = _rate(whole, run, start, bench, split)
-    run = runs[2] if len(runs) > 2 else runs[1]
-    name = label(run.method, "replacement" if run.sampling != "none" else "none")
-    if not rates[name].seconds < CHECKED_BELOW:
-        return rates, None
-    return rates, (name, rates[name].seconds, _call(whole, run, start, bench, split, 0))
+        rates[label(run.method, run.sampling)] = _rate(whole, run, start, bench, split)
+    # The first method, or retraining where there is none: none that diverges, and none that takes long.
+    for run in [*runs[2:], runs[1]]:
+        name = label(run.method, run.sampling)
+        if rates[name].seconds < CHECKED_BELOW:
+            return rates, (name, rates[name].seconds, _call(whole, run, start, bench, split, 0))
+    return rates, None
 
 
 def total_steps(run: Run, split: ForgetSplit, config: TrainConfig) -> int:

@@ -496,12 +496,13 @@ def _ratio(text):
 
 def _rate(text):
     """Requests a day as a positive number, written plainly."""
+    right = "give a number above 0, such as 3 or 0.1"
     try:
         number = float(text)
     except ValueError:
         number = float("nan")
+    if number == 0:
+        raise InputError(f"--requests-per-day 0 is a stream without requests: {right}")
     if not 0 < number < float("inf"):
-        raise InputError(
-            f"--requests-per-day {text} is a stream without requests: give a number above 0, such as 3 or 0.1"
-        )
+        raise InputError(f"--requests-per-day {str(text).strip()!r} is not a rate: {right}")
     return f"{number:g}"

@@ -159,9 +159,8 @@ def test_a_plan(people, capsys, tmp_path, monkeypatch):
     words = f"plan {' '.join(flags)} --methods finetune --requests log.txt --batch 1 2d --retrain-every 2"
     assert cli.main(words.split()) == 0
     said = capsys.readouterr().out
-    assert (
-        "3 requests of log.txt in 5 days:" in said and "Check: a whole call of fine-tune + REWEIGHT" in said
-    )
+    assert "\n3 requests of log.txt in 5 days:\n" in said
+    assert "Check: a whole call of fine-tune + REWEIGHT" in said
     for row in ("retrain", "retrain + REWEIGHT", "fine-tune + REWEIGHT, 1 in 2 retrained"):
         assert re.search(rf"^{re.escape(row)} +\d", said, re.MULTILINE), row
     assert re.search(r"^calls +3 +2$", said, re.MULTILINE)  # days 0, 1 and 4: served on days 2 and 4

@@ -30,7 +30,7 @@ SESSIONS = (
     ("Information, and a method made from it", (4, 5), ""),
     ("Seven methods, line by line", (6, 7), "assignment 1 due, 2 out"),
     ("A fair table", (8,), ""),
-    ("Full scale, and what to believe", (9,), "assignment 2 due, 3 out"),
+    ("Full scale, and what to believe", (9, 13), "assignment 2 due, 3 out"),
 )
 TARGET = "slides/"
 # What goes on a slide: more than this stays in the lesson.

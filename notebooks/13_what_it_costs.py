@@ -233,7 +233,8 @@ print(costs)
 #   The columns assume that requests come independently, as a {term}`Poisson stream`.
 # - **Hours.** A row *1 in 10 retrained* replaces one call in ten by a retraining, to be clean again.
 #
-# The page was made on a busy machine. So look at the shares, and measure your own seconds.
+# The page was made on a machine that did other things as well, so its seconds are too many, and the check is off by
+# more than on an idle one. Look at the shares here, and measure your own seconds.
 
 # %% tags=["claim"]
 if full:

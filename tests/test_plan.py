@@ -160,8 +160,9 @@ def test_a_plan(people, capsys, tmp_path, monkeypatch):
     assert cli.main(words.split()) == 0
     said = capsys.readouterr().out
     assert "\n3 requests of log.txt in 5 days:\n" in said
-    assert "Check: a whole call of fine-tune + REWEIGHT" in said
-    for row in ("retrain", "retrain + REWEIGHT", "fine-tune + REWEIGHT, 1 in 2 retrained"):
+    assert "Check: fine-tune + REWEIGHT, a whole call: " in said
+    assert max(map(len, said.splitlines())) < 90
+    for row in ("retrain", "retrain + REWEIGHT", "fine-tune + REWEIGHT", "  1 in 2 retrained"):
         assert re.search(rf"^{re.escape(row)} +\d", said, re.MULTILINE), row
     assert re.search(r"^calls +3 +2$", said, re.MULTILINE)  # days 0, 1 and 4: served on days 2 and 4
     assert sorted(tmp_path.iterdir()) == before

@@ -63,8 +63,8 @@ class Batch:
 
     def __str__(self):
         if self.days is not None:
-            return f"every {self.days:g} days" if self.days != 1 else "every day"
-        return f"every {self.requests} requests" if self.requests > 1 else "at once"
+            return f"{self.days:g} days" if self.days != 1 else "daily"
+        return f"{self.requests} requests" if self.requests > 1 else "at once"
 
     def serve(self, arrivals: Sequence[float], days: float) -> tuple[np.ndarray, np.ndarray]:
         """Serve a stream.
@@ -188,8 +188,8 @@ class Costs:
         if self.checked:
             way, predicted, measured = self.checked
             lines += [
-                f"Check: a whole call of {way} took {measured:.1f} s, {predicted:.1f} s were predicted "
-                f"({100 * (predicted / measured - 1):+.0f}%)."
+                f"Check: {way}, a whole call: {predicted:.1f} s predicted, {measured:.1f} s measured "
+                f"({100 * (predicted / measured - 1):+.0f}%)"
             ]
         else:
             lines += [f"No check: a whole call would take more than {CHECKED_BELOW:.0f} s."]
@@ -211,7 +211,9 @@ class Costs:
     def _stream(self):
         """The batches and their costs, a column a batch."""
         names = list(self.batches.index)
-        first = max(map(len, self.hours.index)) + 2
+        # The second row of a method stands below its first, and needs no name.
+        rows = [re.sub(r".*, (1 in \d+ retrained)$", r"  \1", way) for way in self.hours.index]
+        first = max(map(len, (*rows, "longest wait, days"))) + 2
         width = max(10, *map(len, names)) + 2
         lines = [self.stream, "", " " * first + "".join(f"{name:>{width}}" for name in names)]
         for column in self.batches:
@@ -220,10 +222,10 @@ class Costs:
             cells = "".join(f"{value:>{width},.{places}f}" for value in self.batches[column])
             lines.append(f"{column + unit:<{first}}{cells}")
         lines.append("hours of computing")
-        for way, values in self.hours.iterrows():
+        for row, (way, values) in zip(rows, self.hours.iterrows(), strict=True):
             late = ["!" if self.busy.loc[way, name] > 1 else "" for name in names]
             cells = [f"{value:,.2f}{mark}" for value, mark in zip(values, late, strict=True)]
-            lines.append(f"{way:<{first}}" + "".join(f"{cell:>{width}}" for cell in cells))
+            lines.append(f"{row:<{first}}" + "".join(f"{cell:>{width}}" for cell in cells))
         if (self.busy > 1).any(axis=None):
             lines.append("! more hours than the stream has: this machine can't keep up")
         return lines

@@ -289,9 +289,9 @@ def measure(options: PlanOptions) -> tuple[dict[str, Rate], tuple[str, float, fl
     more = {"n_features": bench.train.features.shape[1]} if bench.train.features is not None else {}
     more |= {"weights": whole.weights} if whole.weights else {}
     start = build_model(whole.recipe.model, bench.train.n_targets, seed, **more)
-    rates = {}
-    for run in runs:
-        rates[label(run.method, run.sampling)] = _rate(whole, run, start, bench, split)
+    rates = dict(
+        zip([label(run.method, run.sampling) for run in runs], _rates(whole, runs, start, bench, split))
+    )
     # The first method, or retraining where there is none: none that diverges, and none that takes long.
     for run in [*runs[2:], runs[1]]:
         name = label(run.method, run.sampling)
@@ -311,29 +311,47 @@ def total_steps(run: Run, split: ForgetSplit, config: TrainConfig) -> int:
     )
 
 
-def _rate(whole: Plan, run: Run, start, bench, split) -> Rate:
-    """The rate of one way, from runs with few steps and with more; all else in them is as in a whole call."""
-    steps = total_steps(run, split, whole.config(run))
-    long = min(LONG, steps)
-    short = min(SHORT, max(1, long // 4))
-    try:
-        _call(whole, run, start, bench, split, short)  # puts the data on the device, and warms up
-        times = {short: [], long: []}
-        for _ in range(REPEATS):  # in turn: what else the machine does meets both
-            for n in times:
-                times[n].append(_call(whole, run, start, bench, split, n))
-        with peak_memory() as peak:
-            _call(whole, run, start, bench, split, short)
-    except DivergedError:
-        return Rate(math.nan, math.nan, steps, math.nan)
-    low, high = (statistics.median(times[n]) for n in (short, long))
-    per_step = max(0.0, (high - low) / max(1, long - short))
-    fixed = max(0.0, high - long * per_step)
+def _rates(whole: Plan, runs: list[Run], start, bench, split) -> list[Rate]:
+    """The rate of each way, from calls with few steps and with more; all else in them is as in a whole call.
+
+    The ways take turns: what else the machine does meets all of them.
+    """
+    steps = [total_steps(run, split, whole.config(run)) for run in runs]
+    long = [min(LONG, n) for n in steps]
+    short = [min(SHORT, max(1, n // 4)) for n in long]
+    times, peaks = [([], []) for _ in runs], [math.nan] * len(runs)
+    for turn in range(1 + REPEATS):
+        for k, run in enumerate(runs):
+            if times[k] is None:
+                continue
+            try:
+                few = _call(whole, run, start, bench, split, short[k])
+                with contextlib.nullcontext(peaks) if turn else peak_memory() as peak:
+                    many = _call(whole, run, start, bench, split, long[k])
+            except DivergedError:
+                times[k] = None
+                continue
+            if turn:  # the first puts the data on the device, and warms up
+                times[k][0].append(few)
+                times[k][1].append(many)
+            else:
+                peaks[k] = peak[0]
+    looks = 0.0
     if whole.weights:  # large models are looked at on validation after every epoch of a retraining
         begun = time.perf_counter()
         predict(start, bench.val)
-        fixed += (run.method == "retrain") * whole.config(run).epochs * (time.perf_counter() - begun)
-    return Rate(fixed, per_step, steps, peak[0])
+        looks = time.perf_counter() - begun
+    rates = []
+    for k, run in enumerate(runs):
+        if times[k] is None:
+            rates.append(Rate(math.nan, math.nan, steps[k], math.nan))
+            continue
+        low, high = map(statistics.median, times[k])
+        per_step = max(0.0, (high - low) / max(1, long[k] - short[k]))
+        fixed = max(0.0, high - long[k] * per_step)
+        fixed += (run.method == "retrain") * whole.config(run).epochs * looks
+        rates.append(Rate(fixed, per_step, steps[k], peaks[k]))
+    return rates
 
 
 def _call(whole: Plan, run: Run, start, bench, split, steps: int) -> float:

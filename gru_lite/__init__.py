@@ -26,10 +26,11 @@ _NAMES = {
     "mean_interval paired_test paired_tests smallest_difference",
     "recipes.configs": "tuned",
     "recipes.published": "reported",
-    "experiment.options": "RunOptions TuneOptions",
+    "experiment.options": "RunOptions TuneOptions PlanOptions",
     "experiment.runs": "run",
     "experiment.table": "Results compare equivalence select",
     "experiment.store": "read_record",
+    "experiment.costs": "plan",
     "experiment.report": "summary",
     "experiment.tuning": "tune chosen",
 }

@@ -1,4 +1,4 @@
-"""`gru-lite prepare | run | tune`: flags are the fields of a dataclass; an error is one line, and code 2."""
+"""`gru-lite prepare | run | tune | plan`: flags are fields of a dataclass, an error is a line and code 2."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from . import __version__
 from .errors import InputError, check_choice
-from .experiment.options import PrepareOptions, RunOptions, TuneOptions
+from .experiment.options import PlanOptions, PrepareOptions, RunOptions, TuneOptions
 
 USAGE = """usage: gru-lite COMMAND [OPTIONS]
 
@@ -26,6 +26,8 @@ commands:
            for example: gru-lite run --benchmark waterdigits --ratio 0.5 --seeds 3
   tune     choose the methods' configurations on validation, for run --configs
            for example: gru-lite tune --benchmark waterdigits --methods all --first-seed 100
+  plan     measure what a call costs here, and say what a stream of requests will cost
+           for example: gru-lite plan --benchmark waterdigits --methods finetune miu --requests-per-day 3
 
 gru-lite COMMAND --help lists the options."""
 
@@ -52,6 +54,7 @@ def _main(arguments):
         "prepare": (PrepareOptions, _prepare),
         "run": (RunOptions, _run),
         "tune": (TuneOptions, _tune),
+        "plan": (PlanOptions, _plan),
     }
     try:
         command = check_choice(arguments[0], commands, "command")
@@ -145,6 +148,13 @@ def _tune(options, arguments):
     if options.record:
         store.record(log, options.record, _command("tune", arguments))
     return 1 if any(found.is_failed for found in tuning.results_of(log).values()) else 0
+
+
+def _plan(options, arguments):
+    from .experiment import costs
+
+    print(costs.plan(options))
+    return 0
 
 
 def _command(command, arguments):

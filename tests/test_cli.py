@@ -209,13 +209,20 @@ def test_commands(capsys):
         assert "usage: gru-lite COMMAND" in capsys.readouterr().out
     assert cli.main(["--version"]) == 0 and capsys.readouterr().out == f"{gru.__version__}\n"
     assert cli.main(["rnu"]) == 2
-    said = "gru-lite: error: unknown command 'rnu': did you mean 'run'? choose from prepare, run, tune\n"
+    said = (
+        "gru-lite: error: unknown command 'rnu': did you mean 'run'? choose from prepare, run, tune, plan\n"
+    )
     assert capsys.readouterr().err == said
 
 
 def test_help_lists_every_option_method_and_data_set(capsys):
     """By itself: an option is a field, a method a file, a data set a line of the registry."""
-    options = {"run": cli.RunOptions, "tune": cli.TuneOptions, "prepare": cli.PrepareOptions}
+    options = {
+        "run": cli.RunOptions,
+        "tune": cli.TuneOptions,
+        "plan": cli.PlanOptions,
+        "prepare": cli.PrepareOptions,
+    }
     for command, options_class in options.items():
         assert cli.main([command, "--help"]) == 0
         shown = capsys.readouterr().out

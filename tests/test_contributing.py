@@ -89,6 +89,7 @@ print(max((a - b).abs().max().item() for a, b in zip(expected, ours.parameters()
 UNDERSTAND = """
 from gru_lite import cli
 classes = {"prepare": cli.PrepareOptions, "run": cli.RunOptions, "tune": cli.TuneOptions}
+classes["plan"] = cli.PlanOptions
 for command, *words in LINES:
     classes[command](**cli._values(cli._parser(command, classes[command]), words))
 """

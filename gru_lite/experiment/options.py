@@ -28,6 +28,8 @@ LOWEST = {
     "epochs": 1,
     "jobs": 1,
     "image_size": 8,
+    "days": 1,
+    "retrain_every": 1,
 }
 
 
@@ -377,6 +379,58 @@ class TuneOptions(Options):
 
 
 @dataclass(frozen=True)
+class PlanOptions(RunOptions):
+    """Say what unlearning will cost: measure the rates here, and multiply them by the requests to come.
+
+    It times a few optimiser steps of retraining and of each method, which takes about a minute for a
+    benchmark, and trains nothing to the end but one call that checks the prediction. A call is taken to cost
+    what it costs for the request of --groups and --ratio, or --forget. Nothing is written.
+    """
+
+    scored_on: ClassVar[str] = "test"
+    seeds: ClassVar[int] = 1
+    references: ClassVar[int] = 1
+    jobs: ClassVar[None] = None
+    scheduler: ClassVar[None] = None
+    out: ClassVar[None] = None
+    record: ClassVar[None] = None
+    compare_with: ClassVar[None] = None
+    ablate: ClassVar[tuple] = ()
+    curves: ClassVar[bool] = False
+    save_models: ClassVar[bool] = False
+    requests_per_day: str | None = flag(
+        None, "Requests a day, on average, such as 3 or 0.1. They are taken to come independently (Poisson)."
+    )
+    days: int | None = flag(None, "Days that the requests come for. Default: 365.")
+    requests: Path | None = flag(
+        None, "Instead, a file with the requests that came: a time stamp a line, such as 2026-11-29T14:05."
+    )
+    batch: tuple[str, ...] = flag(
+        ("1", "10", "30d"),
+        "When requests are served together: as soon as there are N, or every D days, written 7d. 1 is at "
+        "once. Default: 1 10 30d.",
+    )
+    retrain_every: int = flag(
+        10, "Each so many calls a retraining takes the place of the method. 1 leaves that out. Default: 10."
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if len(self.ratio) > 1:
+            raise InputError("--ratio: a plan is for one request; name one share")
+        if (self.requests_per_day is None) == (self.requests is None):
+            raise InputError(
+                "name the stream once: --requests-per-day N, or --requests FILE with time stamps"
+            )
+        if self.requests is not None and self.days is not None:
+            raise InputError("--days is for --requests-per-day: a file says itself how long it lasts")
+        if self.requests is None:
+            self._set(requests_per_day=_rate(self.requests_per_day), days=self.days or 365)
+        if not self.batch:
+            raise InputError("--batch needs when to serve: a number of requests, or of days such as 7d")
+
+
+@dataclass(frozen=True)
 class PrepareOptions:
     """Check a download or the images of a manifest, decode them once into a cache, and print the groups.
 
@@ -438,3 +492,17 @@ def _ratio(text):
             f"--ratio {text} is outside (0, 1]: give the share of each group to forget, such as 0.5"
         )
     return format(number.normalize(), "f")
+
+
+def _rate(text):
+    """Requests a day as a positive number, written plainly."""
+    right = "give a number above 0, such as 3 or 0.1"
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if number == 0:
+        raise InputError(f"--requests-per-day 0 is a stream without requests: {right}")
+    if not 0 < number < float("inf"):
+        raise InputError(f"--requests-per-day {str(text).strip()!r} is not a rate: {right}")
+    return f"{number:g}"

@@ -168,6 +168,17 @@ def planned(options: Options, runs: list[Run], progress: bool = False) -> Iterat
 
 
 def _plan(options, runs, progress):
+    plan, bench, split = checked(options, runs, progress)
+    claim_folder(plan.out, _shared(options, plan, bench.name, split.groups))
+    return plan, _facts(options, split, bench)
+
+
+def checked(options: Options, runs: list[Run], progress: bool) -> tuple[Plan, DatasetParts, ForgetSplit]:
+    """Check everything that can be wrong before anything is written.
+
+    Returns:
+        the plan, and data and request of the first seed.
+    """
     place, recipe = _place(options), _recipe(options)
     for item in runs:
         recipe.config(item.method, item.ratio, item.sampling != "none", item.trial)
@@ -197,8 +208,7 @@ def _plan(options, runs, progress):
     split = _checked_split(options, plan)
     if weights == "imagenet":  # are downloaded by one process, or refused before anything is written
         build_model(recipe.model, bench.train.n_targets)
-    claim_folder(out, _shared(options, plan, bench.name, split.groups))
-    return plan, _facts(options, split, bench)
+    return plan, bench, split
 
 
 def on_main(function: Callable, *arguments):

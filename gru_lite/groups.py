@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from numbers import Real
 from typing import Protocol
 
 import numpy as np
@@ -240,6 +241,23 @@ def _smallest_ratio(n):
 # REWEIGHT
 
 
+def _checked_counts(n_train, n_retain):
+    n_train, n_retain = np.asarray(n_train), np.asarray(n_retain)
+    if n_train.shape != n_retain.shape or n_train.ndim != 1:
+        raise InputError(
+            f"group counts of D {n_train.shape} and R {n_retain.shape} are not two lists of one length"
+        )
+    for name, counts in (("D", n_train), ("R", n_retain)):
+        if not np.all(np.isfinite(counts)) or np.any(counts < 0) or np.any(counts != np.floor(counts)):
+            raise InputError(f"group counts of {name} are not whole numbers of 0 or more: {counts.tolist()}")
+    if np.any(n_retain > n_train):
+        g = int(np.argmax(n_retain > n_train))
+        raise InputError(f"group {g} has {n_retain[g]} retained samples but only {n_train[g]} train samples")
+    if not n_retain.any():
+        raise InputError("nothing is retained: there is no sample to weight")
+    return n_train, n_retain
+
+
 def group_weights(
     n_train: Sequence, n_retain: Sequence, missing_group: str = "error", group_names: Sequence | None = None
 ) -> np.ndarray:
@@ -261,19 +279,7 @@ def group_weights(
             group that was forgotten whole, unless missing_group is "renormalise".
     """
     check_choice(missing_group, MISSING_GROUP, "missing_group")
-    n_train, n_retain = np.asarray(n_train), np.asarray(n_retain)
-    if n_train.shape != n_retain.shape or n_train.ndim != 1:
-        raise InputError(
-            f"group counts of D {n_train.shape} and R {n_retain.shape} are not two lists of one length"
-        )
-    for name, counts in (("D", n_train), ("R", n_retain)):
-        if not np.all(np.isfinite(counts)) or np.any(counts < 0) or np.any(counts != np.floor(counts)):
-            raise InputError(f"group counts of {name} are not whole numbers of 0 or more: {counts.tolist()}")
-    if np.any(n_retain > n_train):
-        g = int(np.argmax(n_retain > n_train))
-        raise InputError(f"group {g} has {n_retain[g]} retained samples but only {n_train[g]} train samples")
-    if not n_retain.any():
-        raise InputError("nothing is retained: there is no sample to weight")
+    n_train, n_retain = _checked_counts(n_train, n_retain)
     missing = (n_retain == 0) & (n_train > 0)
     if missing.any() and missing_group == "error":
         g = int(np.argmax(missing))
@@ -331,16 +337,22 @@ def request_bound(
         (K,) float64; 0 for a group that forgets nothing, NaN for one without samples.
 
     Raises:
-        InputError: counts that `group_weights` refuses, such as a group that is forgotten whole; a width or a
-            delta out of its range.
+        InputError: counts that are no counts, or larger in R than in D; nothing in R, or nothing of a group;
+            a width or a delta out of its range.
     """
-    group_weights(n_train, n_retain)  # checks the counts
-    if not 0 < width < np.inf:
-        raise InputError(f"width {width} is not a finite number above 0: give the range of the values")
-    if not 0 < delta < 1:
-        raise InputError(f"delta {delta} is outside (0, 1): give a probability, such as 0.05")
+    n_train, n_retain = (counts.astype(int) for counts in _checked_counts(n_train, n_retain))
+    if not isinstance(width, Real) or not 0 < width < np.inf:
+        raise InputError(f"width {width!r} is not a finite number above 0: give the range of the values")
+    if not isinstance(delta, Real) or not 0 < delta < 1:
+        raise InputError(f"delta {delta!r} is outside (0, 1): give a probability, such as 0.05")
+    missing = (n_retain == 0) & (n_train > 0)
+    if missing.any():
+        g = int(np.argmax(missing))
+        raise InputError(
+            f"group {g} is forgotten whole: none of its {n_train[g]} samples is left to compare with them"
+        )
     bounds = []
-    for n, kept in zip(np.asarray(n_train, dtype=int), np.asarray(n_retain, dtype=int)):
+    for n, kept in zip(n_train, n_retain, strict=True):
         gone = n - kept
         spread = ((gone / np.arange(gone, n)) ** 2).sum() if gone else 0.0
         bounds.append(min(np.sqrt(spread * np.log(2 / delta) / 2) / kept, gone / n) if n else np.nan)

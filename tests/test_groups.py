@@ -307,7 +307,9 @@ def test_request_bound_is_not_above_serflings(counts):
 def test_bounds_that_are_refused():
     cases = [
         ([3], [4], 1, 0.05, "4 retained samples but only 3"),
-        ([3, 3], [0, 3], 1, 0.05, "group 0 is forgotten whole"),
+        ([3, 3], [0, 3], 1, 0.05, "group 0 is forgotten whole: none of its 3 samples is left to compare"),
+        ([0], [0], 1, 0.05, "nothing is retained"),
+        ([3], [2], "a", 0.05, "width 'a' is not"),
         ([3], [2], 0, 0.05, "width 0 is not a finite number above 0"),
         ([3], [2], np.nan, 0.05, "width nan"),
         ([3], [2], 1, 0, r"delta 0 is outside \(0, 1\)"),

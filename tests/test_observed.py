@@ -194,3 +194,5 @@ def test_edges_of_a_picture_by_hand():
     across, down, colour = np.split(_edges(picture)[0], [64, 128])
     assert np.allclose(across.reshape(8, 8), np.tile([0, 0, 0, 0.25, 0.25, 0, 0, 0], (8, 1)), atol=1e-6)
     assert np.allclose(down, 0) and np.allclose(colour, 0.5)
+    with pytest.raises(gru.InputError, match="waterdigits_small_edges has no pictures of 32 x 32 pixels"):
+        as_edges(made)

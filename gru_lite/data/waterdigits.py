@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from sklearn.datasets import load_digits
 
+from ..errors import InputError
 from ..seeding import stream, torch_stream
 from .dataset import DatasetParts, GroupedDataset
 
@@ -93,7 +94,14 @@ def as_edges(bench: DatasetParts) -> DatasetParts:
 
     Returns:
         the same samples with `features` float32 (N, 131), named after the benchmark: "waterdigits_edges".
+
+    Raises:
+        InputError: a benchmark without pictures of 32 x 32 pixels.
     """
+    if bench.train.images is None or bench.train.images.shape[1:] != (3, SIZE, SIZE):
+        raise InputError(
+            f"{bench.name} has no pictures of {SIZE} x {SIZE} pixels: give waterdigits, large or small"
+        )
     parts = {name: _edges(getattr(bench, name).images) for name in ("train", "val", "test")}
     mean, spread = parts["train"].mean(axis=0), parts["train"].std(axis=0)
     made = {
@@ -104,6 +112,7 @@ def as_edges(bench: DatasetParts) -> DatasetParts:
 
 
 def _edges(images):
+    """Pictures uint8 (N, 3, 32, 32) as float32 (N, 131)."""
     pixels = images.astype(np.float32) / 255
     grey = np.pad(pixels.mean(axis=1), ((0, 0), (1, 1), (1, 1)), mode="edge")
     across, down = grey[:, 1:-1, 2:] - grey[:, 1:-1, :-2], grey[:, 2:, 1:-1] - grey[:, :-2, 1:-1]

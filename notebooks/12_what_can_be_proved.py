@@ -200,7 +200,7 @@ axis.plot(sizes, [g.mean() for g in gaps.values()], "o-", color=plots.REWEIGHT, 
 axis.axhline(90, color=plots.INK, ls="--", lw=1)
 axis.annotate("memorised: the ratio", (1, 90), (0, -12), textcoords="offset points", fontsize=9)
 axis.set(xlabel="models to choose from", ylabel="distance (points)", xscale="log", ylim=(-5, 100))
-axis.legend(loc="lower right", frameon=False)
+axis.legend(loc="upper left", bbox_to_anchor=(0, 0.83), frameon=False)
 plots.show()
 
 # %% tags=["claim"]

@@ -11,12 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from docutils import nodes
+from sphinx import addnodes
 
 from gru_lite import plots, tables
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "book" / "_tools"))
 import lesson_pages
 import lessons
+import terms
 
 FRAME = pd.DataFrame(
     {"Avg. Gap": [90.125, 97.0, np.nan], "half": [1.25, 0.5, np.nan], "seeds": [10, 1200, 3]},
@@ -148,6 +150,13 @@ def test_the_bars_of_differences_share_a_range_with_zero():
     np.testing.assert_allclose(found["other"], [(0.5 / 9, 2.5 / 9, 1.5 / 9), (8 / 9, 1, 1.5 / 9)])
     above = tables._bars(frame + 10, [], {"change": "half"})["change"]
     assert all(zero is None for *_, zero in above)
+
+
+def test_the_note_of_a_term_shows_no_citation():
+    cited = addnodes.pending_xref("", nodes.inline("", "holm1979simple"), refdomain="cite")
+    texts = [nodes.Text("A correction of "), nodes.math("", "p"), nodes.Text(" for the number of tests ")]
+    paragraph = nodes.paragraph("", "", *texts, cited, nodes.Text(". Of five tests, ..."))
+    assert terms.first_sentence("Holm", paragraph) == "A correction of <em>p</em> for the number of tests."
 
 
 @pytest.mark.parametrize("path", sorted(lessons.EXECUTED.glob("*.ipynb")), ids=lambda path: path.stem)

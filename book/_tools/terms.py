@@ -36,6 +36,9 @@ def entries(env):
 def first_sentence(term, paragraph):
     kept = []
     for node in paragraph.children:
+        if isinstance(node, addnodes.pending_xref) and node.get("refdomain") == "cite":
+            kept[-1] = kept[-1].rstrip()  # a note has no references, and a raw key tells nobody anything
+            continue
         text = node.astext()
         if isinstance(node, nodes.math):
             if not re.fullmatch(r"[A-Za-z]", text):

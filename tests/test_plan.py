@@ -69,16 +69,22 @@ def test_expected_costs_are_those_of_poisson_streams(batch):
     rng, days, per_day = np.random.default_rng(1), 3000, 0.7
     arrivals = np.sort(rng.uniform(0, days, rng.poisson(per_day * days)))
     served, waits = batch.serve(arrivals, days)
-    calls, mean, longest = batch.expect(per_day, days)
+    calls, mean, longest, limit = batch.expect(per_day, days)
+    of_batches = pd.Series(waits).groupby((arrivals + waits).round(9)).max()
     assert len(served) == pytest.approx(calls, rel=0.1)
     assert waits.mean() == pytest.approx(mean, rel=0.1, abs=1e-12)
-    assert longest == {1: 0, 8: 10}.get(batch.requests, batch.days)  # seven others, at 0.7 a day
+    assert of_batches.mean() == pytest.approx(longest, rel=0.1, abs=1e-12)
+    if batch.requests == 8:  # seven others, at 0.7 a day; and no limit
+        assert longest == pytest.approx(10) and math.isnan(limit)
+    else:
+        assert waits.max() <= limit + 1e-9 and limit == (batch.days or 0)
 
 
 def test_a_day_with_and_without_requests():
-    calls, mean, _ = Batch(days=1).expect(math.log(2), 100)
+    calls, mean, longest, _ = Batch(days=1).expect(math.log(2), 100)
     assert calls == pytest.approx(50) and mean == 0.5  # half of the days have no request
-    assert Batch(days=30).expect(1, 10)[1:] == (5, 10)  # the stream ends before the period
+    assert longest == pytest.approx(2 - 1 / math.log(2))  # 1 - 1/r + 1/(e^r - 1)
+    assert Batch(days=30).expect(1, 10)[1::2] == (5, 10)  # the stream ends before the period
 
 
 def test_hours_by_hand():

@@ -89,18 +89,22 @@ class Batch:
             calls = np.unique(served)
         return calls, served - arrivals
 
-    def expect(self, per_day: float, days: float) -> tuple[float, float, float]:
-        """Return the expected (calls, mean wait, longest wait) of a Poisson stream; waits in days.
+    def expect(self, per_day: float, days: float) -> tuple[float, float, float, float]:
+        """Return the expected (calls, mean wait, mean longest wait, limit) of a Poisson stream; in days.
 
-        The longest is that of the first request of a batch of N, on average, or the whole period of D days.
-        An incomplete last batch counts as a part of a call.
+        The third is the longest wait in a batch, on average over the batches. No wait exceeds the limit; it
+        is NaN where batches by number have none. An incomplete last batch counts as a part of a call.
         """
         if self.days is not None:
             period = min(self.days, days)
-            return days / period * -math.expm1(-per_day * period), period / 2, period
+            empty = math.exp(-per_day * period)  # the probability of a period without a request
+            calls = days / period * -math.expm1(-per_day * period)
+            # The first request of a period comes after an exponential time, given that it comes.
+            longest = period - 1 / per_day + period * empty / -math.expm1(-per_day * period)
+            return calls, period / 2, longest, period
         # Uniform positions in a batch of N: the first waits for N - 1 others, the last for none.
         longest = (self.requests - 1) / per_day
-        return per_day * days / self.requests, longest / 2, longest
+        return per_day * days / self.requests, longest / 2, longest, 0.0 if self.requests == 1 else math.nan
 
 
 def read_requests(file: str | Path) -> tuple[np.ndarray, float]:
@@ -169,7 +173,8 @@ class Costs:
 
     Attributes:
         rates: {way: Rate}, "retrain + REWEIGHT" among them.
-        batches: a row a batch: calls, mean wait, longest wait.
+        batches: a row a batch: calls, mean wait, and for a Poisson stream the mean longest wait of a batch
+            and the limit that no wait exceeds (NaN: none); for time stamps the longest wait of all.
         hours: a row a way, a column a batch: hours of computing over the whole stream.
         busy: the same as a share of the stream's time; above 1 the machine can't keep up.
         stream: the requests in words.
@@ -213,13 +218,15 @@ class Costs:
         names = list(self.batches.index)
         # The second row of a method stands below its first, and needs no name.
         rows = [re.sub(r".*, (1 in \d+ retrained)$", r"  \1", way) for way in self.hours.index]
-        first = max(map(len, (*rows, "longest wait, days"))) + 2
+        first = max(map(len, (*rows, *(f"{column}, days" for column in self.batches)))) + 2
         width = max(10, *map(len, names)) + 2
         lines = [self.stream, "", " " * first + "".join(f"{name:>{width}}" for name in names)]
         for column in self.batches:
-            places = 1 if "wait" in column else 0
-            unit = ", days" if "wait" in column else ""
-            cells = "".join(f"{value:>{width},.{places}f}" for value in self.batches[column])
+            places, unit = (0, "") if column == "calls" else (1, ", days")
+            texts = [
+                "none" if math.isnan(value) else f"{value:,.{places}f}" for value in self.batches[column]
+            ]
+            cells = "".join(f"{text:>{width}}" for text in texts)
             lines.append(f"{column + unit:<{first}}{cells}")
         lines.append("hours of computing")
         for row, (way, values) in zip(rows, self.hours.iterrows(), strict=True):
@@ -248,15 +255,16 @@ def plan(options: PlanOptions) -> Costs:
         arrivals, days = read_requests(options.requests)
         served = [batch.serve(arrivals, days) for batch in batches]
         loads = [(len(calls), float(waits.mean()), float(waits.max())) for calls, waits in served]
-        n = len(arrivals)
+        n, columns = len(arrivals), ["calls", "mean wait", "longest wait"]
         stream = f"{n} request{'s' * (n != 1)} of {Path(options.requests).name} in {days:g} days:"
     else:
         per_day, days = float(options.requests_per_day), float(options.days)
         loads = [batch.expect(per_day, days) for batch in batches]
+        columns = ["calls", "mean wait", "mean longest wait", "limit"]
         stream = f"{per_day:g} requests a day for {days:g} days (Poisson, expected values):"
     rates, checked_call = measure(options)
     names = [str(batch) for batch in batches]
-    table = pd.DataFrame(loads, index=names, columns=["calls", "mean wait", "longest wait"])
+    table = pd.DataFrame(loads, index=names, columns=columns)
     hours = hours_of(rates, table["calls"], options.retrain_every)
     return Costs(rates, table, hours, hours / (24 * days), stream, checked_call)
 

@@ -90,10 +90,10 @@ class Batch:
         return calls, served - arrivals
 
     def expect(self, per_day: float, days: float) -> tuple[float, float, float, float]:
-        """Return the expected (calls, mean wait, mean longest wait, limit) of a Poisson stream; waits in days.
+        """Return the expected (calls, mean wait, mean longest wait, limit) of a Poisson stream; in days.
 
-        The third is the longest wait in a batch, on average over the batches. The limit is what nobody waits
-        longer than; NaN where batches by number have none. An incomplete last batch counts as a part of a call.
+        The third is the longest wait in a batch, on average over the batches. No wait exceeds the limit; it
+        is NaN where batches by number have none. An incomplete last batch counts as a part of a call.
         """
         if self.days is not None:
             period = min(self.days, days)
@@ -173,8 +173,8 @@ class Costs:
 
     Attributes:
         rates: {way: Rate}, "retrain + REWEIGHT" among them.
-        batches: a row a batch: calls, mean wait, and for a Poisson stream the mean longest wait of a batch and
-            the limit that no wait exceeds (NaN: none); for a stream of time stamps the longest wait of all.
+        batches: a row a batch: calls, mean wait, and for a Poisson stream the mean longest wait of a batch
+            and the limit that no wait exceeds (NaN: none); for time stamps the longest wait of all.
         hours: a row a way, a column a batch: hours of computing over the whole stream.
         busy: the same as a share of the stream's time; above 1 the machine can't keep up.
         stream: the requests in words.

@@ -236,7 +236,7 @@ def corrected_group_weights(
     if floor is None and is_lost.any():
         group = int(np.argmax(is_lost))
         raise InputError(
-            f"group {group} has an estimated {kept[group]:.1f} retained samples, and below 1 there is no weight: "
+            f"group {group} has an estimated {kept[group]:.1f} retained samples, too few for a weight: "
             "label more samples with care, or check the confusion matrix (floor=1 counts it as 1)"
         )
     kept = np.maximum(kept, floor or 1)

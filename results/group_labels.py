@@ -20,7 +20,7 @@ critics use those that are seen.
 gap is 100 minus the mean distance of RA, UA, TA, EO and GA from the mean of references 0 and 1; reference 2
 is the ceiling. drawn is the share of draws that come from the true group that asked, right the share of right
 labels among the retained samples of its target, precision that among those seen as the group, in percent.
-An estimated count of the correction below 1 is taken as 1: of waterdigits_large this is one draw, seed 7 at 0.3.
+The correction takes an estimated count below 1 as 1: in waterdigits_large that is one draw, seed 7 at 0.3.
 Methods have their default configurations. Finished parts are kept in --work, so the script continues where it
 was stopped.
 """

@@ -88,7 +88,9 @@ def test_an_estimated_count_below_1_is_refused_or_has_a_floor():
     with pytest.raises(gru.InputError, match="floor 0 must be above 0"):
         observed.corrected_group_weights(*seen, flips(0.05), floor=0)
     # a group that D lacks, too, isn't lost
-    assert np.allclose(observed.corrected_group_weights([20, 10, 30, 0], [20, 5, 30, 0], np.eye(2)), [1, 2, 1, 1])
+    assert np.allclose(
+        observed.corrected_group_weights([20, 10, 30, 0], [20, 5, 30, 0], np.eye(2)), [1, 2, 1, 1]
+    )
 
 
 def test_without_noise_the_correction_is_reweight():

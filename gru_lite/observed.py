@@ -203,29 +203,44 @@ def true_counts(n_seen: np.ndarray, confusion: np.ndarray) -> np.ndarray:
     return np.linalg.solve(matrix.T, n_seen.reshape(-1, len(matrix)).T).T.ravel()
 
 
-def corrected_group_weights(n_train: np.ndarray, n_retain: np.ndarray, confusion: np.ndarray) -> np.ndarray:
+def corrected_group_weights(
+    n_train: np.ndarray, n_retain: np.ndarray, confusion: np.ndarray, floor: float | None = None
+) -> np.ndarray:
     """Return what a retained sample of each *seen* group weighs, so that the *true* groups are drawn as in D.
 
     The weights of a target solve C v = w, where w = n_D / n_R is the ratio of the estimated true counts.
-    Where a solution has a negative weight no sampling restores the groups. Then v >= 0 minimises the squared
-    error of C v, and is scaled so that the target is drawn as often as in D. For two values of s, one of
-    which did not ask, one exists while P(seen in the group, not of it) / P(seen in it, of it) <= 1 / w.
+    Where a solution has a negative weight no weights v >= 0 restore all groups of the target. Then v >= 0
+    minimises the squared error of C v, and is scaled so that the target is drawn as often as in D. With two
+    values of s, the ratio of a member's weight to a stranger's is at most P(seen in the group | of it) /
+    P(seen in the group | not of it), so a w above this ratio is out of reach.
 
     Args:
         n_train: (K,) samples of each seen group in D.
         n_retain: (K,) those in R.
         confusion: (S, S) probabilities C[s, h] = P(seen as h | true s), the same for all targets.
+        floor: what an estimated count of R below it is taken as, above 0; None: a count below 1 is refused.
 
     Returns:
-        (K,) float64. An estimated count of R below 1 is taken as 1, and one of D below that of R as that of
-        R. The weights of all retained samples of a target add up to its samples in D.
+        (K,) float64. D contains R, so an estimated count of D below that of R is taken as that of R. The
+        weights of all retained samples of a target add up to its samples in D.
 
     Raises:
-        InputError: what `true_counts` refuses, or a target of which no sample is retained.
+        InputError: what `true_counts` refuses, a target of which no sample is retained, a floor of 0 or
+            less, or, without a floor, a group whose estimated count is below 1 in R and not in D.
     """
     matrix = check_confusion(confusion)
-    kept = np.maximum(true_counts(n_retain, matrix), 1)
-    wanted = (np.maximum(true_counts(n_train, matrix), kept) / kept).reshape(-1, len(matrix))
+    if floor is not None and not floor > 0:
+        raise InputError(f"floor {floor} must be above 0: it divides the count of D")
+    had, kept = true_counts(n_train, matrix), true_counts(n_retain, matrix)
+    is_lost = (kept < 1) & (had >= 1)
+    if floor is None and is_lost.any():
+        group = int(np.argmax(is_lost))
+        raise InputError(
+            f"group {group} has an estimated {kept[group]:.1f} retained samples, too few for a weight: "
+            "label more samples with care, or check the confusion matrix (floor=1 counts it as 1)"
+        )
+    kept = np.maximum(kept, floor or 1)
+    wanted = (np.maximum(had, kept) / kept).reshape(-1, len(matrix))
     seen = np.asarray(n_retain, dtype=np.float64).reshape(wanted.shape)
     total = np.asarray(n_train, dtype=np.float64).reshape(wanted.shape).sum(axis=1)
     weights = np.array([nnls(matrix, w)[0] for w in wanted])
@@ -238,12 +253,13 @@ def corrected_group_weights(n_train: np.ndarray, n_retain: np.ndarray, confusion
     return (weights * np.divide(total, drawn, out=np.zeros(len(drawn)), where=drawn > 0)[:, None]).ravel()
 
 
-def corrected_reweight(split: ForgetSplit, confusion: np.ndarray) -> np.ndarray:
+def corrected_reweight(split: ForgetSplit, confusion: np.ndarray, floor: float | None = None) -> np.ndarray:
     """Return `corrected_group_weights` of each retained sample, as `split.retain` lists them: (n_R,) float64.
 
     Args:
         split: of the seen groups, `forget_split(seen, indices=...)`.
         confusion: (S, S) probabilities C[s, h] = P(seen as h | true s).
+        floor: as in `corrected_group_weights`.
     """
-    weights = corrected_group_weights(split.n_train, split.n_retain, confusion)
+    weights = corrected_group_weights(split.n_train, split.n_retain, confusion, floor)
     return weights[split.group[split.retain]]

@@ -1,10 +1,9 @@
 # %% [markdown]
 # # Group labels that are missing or wrong
 #
-# **Result.** If 2% of the background labels are wrong, a weight of 10 becomes 4.3, and with 30% it becomes 1.24. With
-# true labels REWEIGHT gives a retrained small model 11.3 points of group accuracy. With 10% of wrong labels 6.3 points are
-# left, and with 30% 3.0 (ten seeds). Known flips can be corrected below one in eleven. 44 right labels of 4,420 are worth
-# more than a full set with 10% of flips: a model that learns from them gives 8.6 points.
+# **Result.** If 2% of the background labels are wrong, a weight of 10 becomes 4.3. With true labels REWEIGHT gives a
+# retrained small model 11.3 points of group accuracy, and with 10% of wrong labels 6.3 (ten seeds). The network of the
+# other lessons loses more: of 24.5 points 8.6 are left. A few hundred right labels repair most of that.
 #
 # **Question.** {term}`REWEIGHT` counts the groups, so it needs to know who belongs to which. How good must these labels
 # be, and what can you do when they aren't?
@@ -37,7 +36,7 @@ from gru_lite.observed import flips
 # WaterDigits has 180 digits with a hole on land. When 90% of them ask to be forgotten, 18 stay, and {term}`REWEIGHT` gives
 # each of the 18 the weight 180 / 18 = 10. Now suppose that the background of each picture was labelled by someone who
 # errs at the {term}`flip rate` $\varepsilon$, in both directions. The targets are right, and so is the list of those
-# who ask. The training sees only the labels, those of $D$ and of $R$.
+# who ask. Only the background labels can be wrong, in $D$ and in $R$.
 #
 # Both counts get $0.98$ of the true group at $\varepsilon = 0.02$, and $0.02$ of the 1,540 holes on water:
 #
@@ -60,7 +59,7 @@ def seen_weights(rate, before=before, after=after):
 
 
 rows = {}
-for rate in (0, 0.02, 0.05, 0.1, 0.2, 0.3):
+for rate in (0, 0.02, 0.1, 0.3):
     on_land, on_water = seen_weights(rate)[1]
     gets = (1 - rate) * on_land + rate * on_water  # a true member is seen on land or on water
     rows[f"{rate:.0%} flipped"] = {
@@ -70,45 +69,52 @@ for rate in (0, 0.02, 0.05, 0.1, 0.2, 0.3):
         "a true member gets": gets,
     }
 weights = pd.DataFrame(rows).T
-caption = "Hole on land after 90% of it was forgotten, in expectation: who is seen in the group, and weights."
+caption = "`waterdigits`, hole on land after 90% of it was forgotten: expected counts and weights."
 tables.show(weights, caption, {"weight": 2, "a true member gets": 2}, file="weights")
 
 # %% [markdown]
 # At 30% the weight is 1.24. That number needs three assumptions: the flips go both ways, they hit those who ask as
-# often as those who stay, and the group is a tenth as large as the one it is confused with. If the labels of those who
+# often as those who stay, and the group is a tenth of its target before the request. If the labels of those who
 # ask were right, it would be $(474.6 + 162) / 474.6 = 1.34$. In `waterdigits_large` the group has 600 images instead of 180,
 # and 30% leaves 1.75.
 #
 # The column *members among them* is the {term}`precision of a group label` $p$: of the retained samples that are seen in the
-# group, the share that belong to it. With a member's true weight $w$ it says what is left:
+# group, the share that belong to it. With a member's true weight $w$ it says what a sample that is seen in the group gets:
 #
 # $$\text{weight} = 1 + p\,(w - 1).$$
+#
+# Let the labels find the share $r$ of the members, their recall. The members that are missed get a weight near 1, if
+# hardly anyone among the others is a member. So **a member gets about $1 + r p\,(w - 1)$**, and $rp$ is the one number
+# that judges labels. At 10% of flips it is $0.9 \cdot 0.095$, and a member gets 1.77.
 #
 # *Proof.* Let $a$ members and $b$ strangers be seen in the group after the request, so $p = a / (a + b)$. Before, there
 # were $w a$ members and the same $b$ strangers, and $(w a + b) / (a + b) = 1 + (w - 1)\, a / (a + b)$. $\square$
 
 # %% tags=["claim"]
-assert np.allclose(weights["weight"], [10, 4.28, 2.64, 1.86, 1.40, 1.24], atol=0.005)
+assert np.allclose(weights["weight"], [10, 4.28, 1.86, 1.24], atol=0.005)
 precision = weights["members among them (%)"] / 100
 assert np.allclose(weights["weight"], 1 + 9 * precision)
+kept_members = 1 - np.array([0, 0.02, 0.1, 0.3])
+assert np.allclose(weights["a true member gets"], 1 + 9 * kept_members * precision, atol=0.05)
+assert round(1 + 9 * 0.9 * precision["10% flipped"], 2) == 1.77
 assert np.isclose((after @ flips(0.3))[1, 0], 474.6) and round((474.6 + 162) / 474.6, 2) == 1.34
 larger = [np.array([[2100, 180], [n, 1540]]) for n in (600, 60)]
 assert round(seen_weights(0.3, *larger)[1, 0], 2) == 1.75
 
 # %% [markdown]
-# ## Known flips can be undone below one in eleven
+# ## For a weight of 10, known flips can be undone below 9.1%
 #
 # Suppose that you know the {term}`confusion matrix` of your labels, $C_{sh} = P(\text{seen as } h \mid \text{true } s)$, because
 # some samples were labelled twice with care. Take one target. Let $n(s)$ be its true counts and $m(h)$ the seen ones.
 # Two linear systems give the weights.
 #
-# 1. **Count.** On average $m = C^\top n$. Solve it for $D$ and for $R$. The ratio $w(s) = n_D(s) / n_R(s)$ is what a
+# 1. **Count.** On average $m = C^\top n$. Solve it for $D$ and for $R$. The ratio $\mathbf{w}(s) = n_D(s) / n_R(s)$ is what a
 #    member of the true group $s$ should weigh.
-# 2. **Weigh.** A sample that is seen as $h$ gets the weight $v(h)$. So a member of $s$ gets $\sum_h C_{sh}\, v(h)$ on
-#    average. Solve $C v = w$.
+# 2. **Weigh.** A sample that is seen as $h$ gets the weight $\mathbf{v}(h)$. So a member of $s$ gets $\sum_h C_{sh}\, \mathbf{v}(h)$
+#    on average. Solve $C \mathbf{v} = \mathbf{w}$.
 #
 # *Proof that this restores the groups.* The expected draws of the true group $s$ are in proportion to
-# $n_R(s) \sum_h C_{sh} v(h) = n_R(s)\, w(s) = n_D(s)$. $\square$
+# $n_R(s) \sum_h C_{sh} \mathbf{v}(h) = n_R(s)\, \mathbf{w}(s) = n_D(s)$. $\square$
 #
 # This needs flips that depend on the true group alone. The same two systems correct losses for label noise
 # {cite:p}`patrini2017making`. By hand, for 5% of flips:
@@ -126,19 +132,23 @@ package = observed.corrected_group_weights((before @ C).ravel(), (after @ C).rav
 assert np.allclose(package[2:], v)
 
 # %% [markdown]
-# Those who are seen on land weigh 10.5, and the others only half. Now let the flips grow. For two groups and $w = (w, 1)$
+# Those who are seen on land weigh 10.5, and the others 0.5. Now let the flips grow. For two groups and $\mathbf{w} = (w, 1)$
 # the second weight is
 #
-# $$v(\text{water}) = \frac{(1 - \varepsilon) - \varepsilon w}{1 - 2 \varepsilon},$$
+# $$\mathbf{v}(\text{water}) = \frac{(1 - \varepsilon) - \varepsilon w}{1 - 2 \varepsilon}.$$
 #
-# and it is negative from $\varepsilon = 1 / (1 + w)$ on. For $w = 10$ that is one in eleven, 9.1%. **Beyond it no
-# weights restore the group**, because nobody can be drawn less than never. The package then takes the weights $v \ge 0$
-# for which $C v$ is nearest to $w$. For flips at different rates the limit is
+# It is 0 at $\varepsilon = 1 / (1 + w)$ and negative beyond. For $w = 10$ that is one in eleven, 9.1%. Nobody can be drawn
+# less than never. So with flips at the rates $a$ (a member is missed) and $b$ (a stranger is let in),
 #
-# $$\frac{P(\text{seen in the group} \mid \text{not of it})}{P(\text{seen in the group} \mid \text{of it})} < \frac{1}{w}.$$
+# $$\frac{\text{a member's weight}}{\text{a stranger's weight}} \le \frac{1 - a}{b}.$$
 #
-# So it is the strangers that count. Without any correction, labels that miss half of the group leave a member the weight
-# 5.5. Labels that miss nobody and let in 5% of the holes on water leave 2.7.
+# **Beyond the limit no weights give the members $w$ and the strangers 1.** At most the members weigh 9 times as much at
+# 10% of flips, 4 times at 20%, and 2.33 times at 30%. The package then takes the weights $\mathbf{v} \ge 0$ for which
+# $C \mathbf{v}$ is nearest to $\mathbf{w}$, and scales them so that the target is drawn as often as in $D$. At 10% they are
+# (11.10, 0) before the scaling and (10.11, 0) after it.
+#
+# Strangers count more than members that are missed. Without any correction, labels that miss half of the group leave a
+# member the weight 5.5. Labels that miss nobody and let in 5% of the holes on water leave 2.7.
 #
 # :::{predict}
 # At 10% of flips, just beyond the limit, how many of the 1,558 retained digits with a hole will ever be drawn?
@@ -158,13 +168,14 @@ for rate in (0, 0.02, 0.05, 0.08, 0.1, 0.2, 0.3):
         "ESS of 1,558": round((m @ v) ** 2 / (m @ v**2)),
     }
 corrected = pd.DataFrame(rows).T.astype({"ESS of 1,558": int})
-caption = "Corrected weights of digits with a hole, what a true member gets with them, and the effective sample size."
+caption = "`waterdigits`: corrected weights of digits with a hole, a true member's weight, and effective sample size (ESS)."
 tables.show(corrected, caption, 2, file="corrected")
 
 # %% [markdown]
 # At 10% only the 170 that are seen on land are drawn, 16 of them members. The correction gives a member the weight 9.1,
-# and it throws 1,388 images away. That is its price: the {term}`effective sample size` of the digits with a hole falls
-# from 886 to 170, and without a correction it would be 1,474. At 30% a member gets 2.5 at best.
+# and it throws 1,388 images away. That is its price: the {term}`effective sample size` (ESS) falls to 170. Without a
+# correction it is 1,474, because those weights are nearly equal. Beyond the limit it rises again, as more strangers are
+# seen in the group and share its draws. At 30% a member gets 2.5.
 #
 # The second price is in the counts. Here they are expected counts. Real ones vary, and 18 is a small number.
 
@@ -176,6 +187,9 @@ assert corrected["ESS of 1,558"].loc[["0% flipped", "10% flipped"]].tolist() == 
 m, v = after[1] @ flips(0.1), seen_weights(0.1)[1]
 assert round((m @ v) ** 2 / (m @ v**2)) == 1474 and round(m[0]) == 170 and round(0.9 * 18) == 16
 assert round(corrected.loc["30% flipped", "a true member gets"], 1) == 2.5
+assert round(corrected.loc["10% flipped", "seen on land"], 2) == 10.11
+ratios = [(flips(rate) @ [1, 0])[0] / (flips(rate) @ [1, 0])[1] for rate in (0.1, 0.2, 0.3)]
+assert np.allclose(ratios, [9, 4, 7 / 3])
 gets = {}
 for name, C in {"misses half": [[0.5, 0.5], [0, 1]], "lets 5% in": [[1, 0], [0.05, 0.95]]}.items():
     gets[name] = (C @ ((before @ C) / (after @ C))[1])[0]
@@ -199,19 +213,19 @@ def drawn(weights):
     return 100 * weights[member].sum() / weights.sum()
 
 
-shares = {"as they come": {}, "corrected": {}}
+shares = {"flipped": {}, "corrected": {}}
 for rate in (0.02, 0.05, 0.1, 0.2):
     pairs = []
     for k in range(100 if profile == "full" else 20):
         seen = observed.observe(train, flips(rate), seed=k)
         request = gru.forget_split(seen, indices=split.forget)
-        given, better = gru.reweight(request), observed.corrected_reweight(request, flips(rate))
+        given, better = gru.reweight(request), observed.corrected_reweight(request, flips(rate), floor=1)
         pairs.append([drawn(given), drawn(better)])
-    shares["as they come"][rate], shares["corrected"][rate] = np.array(pairs).T
+    shares["flipped"][rate], shares["corrected"][rate] = np.array(pairs).T
 
-# %% mystnb={"image": {"alt": "The share of draws from the true group against the flip rate. The dashed line is the share in the training set. With weights as they come the share falls steeply, well below the line at 2 percent already. Corrected, its mean stays near the line up to 5 percent, is a little below it at 10 and half of it at 20 percent; the bars are wide."}, "figure": {"caption": "Share of the draws that come from the true group: mean of 100 draws of labels, and the range of nine tenths of them. Dashed: its share in the training set. Dotted: the flip rate beyond which no weights restore it.", "name": "fig-labels-drawn"}}
+# %% mystnb={"image": {"alt": "The share of draws from the true group against the flip rate. The dashed line is the share in the training set. With weights from flipped labels the share falls steeply, well below the line at 2 percent already. Corrected, its mean stays near the line up to 5 percent, is a little below it at 10 and half of it at 20 percent; the bars are wide."}, "figure": {"caption": "`waterdigits_large`, one request: share of the draws that come from the true group, mean of 100 draws of labels, and the range of nine tenths of them. Dashed: its share in the training set. Dotted: the flip rate beyond which no weights restore all groups.", "name": "fig-labels-drawn"}}
 fig, axis = plots.figure(6.5, 3.4)
-looks = (("as they come", plots.RETRAIN, "v", -0.001), ("corrected", plots.REWEIGHT, "o", 0.001))
+looks = (("flipped", plots.RETRAIN, "v", -0.001), ("corrected", plots.REWEIGHT, "o", 0.001))
 for name, color, marker, shift in looks:
     rates = np.array(list(shares[name]))
     mean = np.array([values.mean() for values in shares[name].values()])
@@ -219,17 +233,24 @@ for name, color, marker, shift in looks:
     axis.errorbar(
         rates + shift, mean, [mean - low, high - mean], color=color, marker=marker, capsize=3, label=name
     )
-axis.axhline(100 * split.n_train[2] / len(train), color=plots.INK, ls="--", lw=1)
+level = 100 * split.n_train[2] / len(train)
+axis.axhline(level, color=plots.INK, ls="--", lw=1)
+axis.annotate("training set", (0.2, level), (0, 3), textcoords="offset points", ha="right", fontsize=9)
 axis.axvline(1 / 11, color=plots.INK, ls=":", lw=1)
+axis.annotate("limit", (1 / 11, 1), (4, 0), textcoords="offset points", fontsize=9)
 axis.set(xlabel="flip rate", xticks=rates, ylabel="draws from the true group (%)", ylim=(0, None))
 axis.legend(frameon=False)
 plots.show()
 
 # %% [markdown]
-# As they come, labels with 2% of flips draw the group in 9.2% of the draws, and with 10% in 4.2%. Corrected, the mean is
-# 13.7% at 2% and 13.9% at 5%. At 10% the limit is passed, and 12.3% is the best that weights can do. A single set of
-# labels is off by more: at 5% nine tenths of them give a share between 10.6% and 17.5%. The estimate of $n_R$ is to
-# blame. With 60 members left and about 77 strangers among them, chance moves the count by ten or so.
+# Flipped labels draw the group in 9.2% of the draws at 2%, and in 4.2% at 10%. Corrected, the mean is 13.7% at 2% and 13.9%
+# at 5%. At 10% the limit is passed, and 12.3% is what is left while the target keeps its share. A single set of labels is
+# off by more: at 5% nine tenths of them give a share between 10.6% and 17.5%. The estimate of $n_R$ is to blame. 57 members
+# and 77 strangers are seen in the group on average, and chance moves the estimate by 11. (Table 11.4 will have 9.1, 12.8 and
+# 11.7: those are ten requests with one set of labels each.)
+#
+# The package refuses a correction if it estimates that a group has less than 1 sample left. That happened in one draw of 100
+# at 20% of flips, and `floor=1` makes it count as 1.
 
 # %% tags=["claim"]
 if profile == "full":
@@ -237,13 +258,11 @@ if profile == "full":
     for rate in (0.02, 0.05):
         off = shares["corrected"][rate] - true_share
         assert abs(off.mean()) < 0.1 * true_share, f"the correction misses the share at {rate}"
-        gru.check_claim(
-            f"{rate:.0%}: as they come, points too few", true_share - shares["as they come"][rate]
-        )
+        gru.check_claim(f"{rate:.0%}: flipped, points too few", true_share - shares["flipped"][rate])
     assert shares["corrected"][0.2].max() < true_share
 
 # %% [markdown]
-# ## With 10% of flips a good half of the repair is left, and the correction helps up to its limit
+# ## With 10% of flips a good half of the repair is left, and beyond the limit the correction raises GA alone
 #
 # What does that do to a trained model? Whole curves take hundreds of retrainings. So here the model is small, one
 # hidden layer of 64 units, and it reads a picture as 131 numbers: how strong its edges are on a grid of 8 × 8, and its
@@ -266,46 +285,52 @@ def recorded(method, labels, quality=0.0):
 config = gru.TrainConfig(shift=0, epochs=15 if profile == "full" else 1)
 start = gru.build_model("mlp", 2, seed, n_features=train.features.shape[1])
 request = gru.forget_split(observed.observe(train, flips(0.1), seed), indices=split.forget)
+few, on_water = gru.reweight(split), np.flatnonzero(split.group[split.retain] == 3)
+few[on_water] = 0  # true labels, but nine tenths of the holes on water are never drawn
+few[on_water[::10]] = 10
 kinds = {
     "no REWEIGHT": (None, ("none", 0)),
     "true labels": (gru.reweight(split), ("true", 0)),
     "10% flipped": (gru.reweight(request), ("flipped", 0.1)),
-    "10% flipped, corrected": (observed.corrected_reweight(request, flips(0.1)), ("corrected", 0.1)),
+    "10% flipped, corrected": (observed.corrected_reweight(request, flips(0.1), floor=1), ("corrected", 0.1)),
+    "true labels, 154 holes on water": (few, None),
 }
-rows = {}
+rows, off = {}, {}
 for name, (weights, kind) in kinds.items():
     model = gru.fit(start, train, indices=split.retain, weights=weights, config=config, seed=seed)
-    live, of_seed = gru.accuracies(model, bench, split), recorded("retrain", *kind).loc[0]
-    rows[name] = {"GA, recorded": of_seed["GA"], "GA, live": live["GA"]}
-    right = (gru.predict(model, bench.test).argmax(axis=1) == bench.test.target)[bench.test.group == 3]
-    rows[name]["hole on water, live"] = 100 * right.mean()
-    rows[name]["largest difference"] = max(abs(live[score] - of_seed[score]) for score in ("TA", "EO", "GA"))
+    live = gru.accuracies(model, bench, split)
+    rows[name] = {}
+    right = gru.predict(model, bench.test).argmax(axis=1) == bench.test.target
+    for group, shown in enumerate(("no hole, land", "no hole, water", "hole, land (GA)", "hole, water")):
+        rows[name][shown] = 100 * right[bench.test.group == group].mean()
+    rows[name]["EO"] = live["EO"]
+    if kind:
+        of_seed = recorded("retrain", *kind).loc[0]
+        off[name] = max(abs(live[score] - of_seed[score]) for score in ("TA", "EO", "GA"))
 comparison = pd.DataFrame(rows).T
-caption = "Seed 0 retrained: accuracy of two groups (%), and how far TA, EO and GA are from the recorded ones (points)."
-tables.show(comparison, caption, file="live")
-
-# %% tags=["claim"]
 if profile == "full" and seed == 0:
-    assert comparison["largest difference"].max() < 8, "this run is far from the record"
+    assert max(off.values()) < 8, "this run is far from the record"
 
 # %% [markdown]
 # :::{predict}
-# With true labels REWEIGHT gives 11.3 points of {term}`GA`. How many are left with 10% of flips, and with 30%? Does the
+# With true labels REWEIGHT gives the small model 11.3 points of {term}`GA`. How many are left with 10% of flips, and with 30%? Does the
 # correction bring the model nearer to the reference, whatever the rate?
 # :::
 
-# %% mystnb={"image": {"alt": "Three panels against the flip rate: GA, EO and the gap to the reference. As they come, GA falls from near the dashed line of true labels at 2 percent to a little above the dotted line of no REWEIGHT at 30 percent. Corrected, it is near the dashed line at 5 percent, and not above the other curve at 30 percent. Corrected EO dips far below the dashed line at 10 percent. The gap of both falls, and the two curves cross between 5 and 10 percent."}, "figure": {"caption": "Retraining with REWEIGHT from flipped labels: mean and 95% interval over ten seeds. Dashed: true labels. Dotted: no REWEIGHT. The gap is 100 minus the mean distance of RA, UA, TA, EO and GA from the mean of two references.", "name": "fig-labels-retrain"}}
+# %% mystnb={"image": {"alt": "Three panels against the flip rate: GA, EO and the nearness to the reference. From flipped labels GA falls from near the dashed line of true labels at 2 percent to a little above the dotted line of no REWEIGHT at 30 percent. Corrected, it is near the dashed line at 5 percent, and not above the other curve at 30 percent. Corrected EO dips far below the dashed line at 10 percent. The nearness of both falls; the two curves cross between 5 and 10 percent and meet again at 20 percent."}, "figure": {"caption": "Small model on `waterdigits_large`, retrained with REWEIGHT from flipped labels: mean and 95% interval over ten seeds. The bars are those of the seeds; the text compares seed by seed, which is finer. Nearness is 100 minus the mean distance of RA, UA, TA, EO and GA from the mean of two references.", "name": "fig-labels-retrain"}}
 FLIPS = {"flipped": (0.02, 0.05, 0.1, 0.2, 0.3), "corrected": (0.05, 0.1, 0.2, 0.3)}
 fig, axes = plots.figure(9, 3.4, columns=3)
-names = {"GA": "GA (%)", "EO": "EO (points)", "gap": "gap to the reference (%)"}
+names = {"GA": "GA (%)", "EO": "EO (points)", "gap": "nearness (%)"}
 for axis, (score, label) in zip(axes, names.items()):
     for labels, color, marker in (("flipped", plots.RETRAIN, "v"), ("corrected", plots.REWEIGHT, "o")):
         points = [gru.mean_interval(recorded("retrain", labels, rate)[score]) for rate in FLIPS[labels]]
         mean, half = np.array(points).T
         axis.errorbar(FLIPS[labels], mean, half, color=color, marker=marker, capsize=3, label=labels)
-    axis.axhline(recorded("retrain", "true", 2)[score].mean(), color=plots.INK, ls="--", lw=1)
-    axis.axhline(recorded("retrain", "none")[score].mean(), color=plots.INK, ls=":", lw=1)
-    axis.set(xlabel="flip rate", xticks=(0.05, 0.1, 0.2, 0.3), ylabel=label)
+    for text, kind, line in (("true labels", ("true", 2), "--"), ("no REWEIGHT", ("none", 0), ":")):
+        level = recorded("retrain", *kind)[score].mean()
+        axis.axhline(level, color=plots.INK, ls=line, lw=1)
+        axis.annotate(text, (0.31, level), (0, 2), textcoords="offset points", ha="right", fontsize=9)
+    axis.set(xlabel="flip rate", xticks=(0.02, 0.1, 0.2, 0.3), ylabel=label)
 fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
 plots.show()
 
@@ -327,42 +352,56 @@ for labels, rates in FLIPS.items():
         rows[f"{rate:.0%} {labels}"] = cells
 differences = pd.DataFrame(rows).T
 signed = [name for name in differences if "−" in name and "±" not in name]
-caption = "Retraining from flipped labels minus no REWEIGHT (none), and minus true labels (true): points, 95% interval."
+caption = (
+    "Small model: flipped labels minus no REWEIGHT (none) and minus true labels (true), points, 95% interval."
+)
 tables.show(
     differences, caption, 1, signed, {name: f"{name} ±" for name in signed}, file="flipped", one_scale=True
 )
 
 # %% [markdown]
-# **As they come.** With true labels the gain over no REWEIGHT is 11.3 ± 1.2 points of GA. It is 7.8 ± 1.0 with 5% of
-# flips, 6.3 ± 0.9 with 10% and 3.0 ± 0.9 with 30%. So even bad labels help the group, and from 5% on they are shown to
-# help it less than true ones. {term}`EO` is worse than with true labels, too: by 3.9 ± 0.9 points at 10%.
+# **Flipped.** With true labels the gain over no REWEIGHT is 11.3 ± 1.2 points of GA. It is 7.8 ± 1.0 with 5% of
+# flips, 6.3 ± 0.9 with 10% and 3.0 ± 0.9 with 30%. So even bad labels help the group, and less than true ones: at 2% the
+# loss is 1.2 ± 1.1. {term}`EO` is worse than with true labels, too: by 3.9 ± 0.9 points at 10%.
 #
 # **Corrected, below the limit.** At 5% the gain is 10.5 ± 0.8 points. The difference from true labels is -0.8 ± 1.2, so
-# more than 2 points of loss are excluded, and a smaller one is undecided.
+# more than 2 points of loss are excluded, and a smaller one is undecided. The correction brings the model nearer to the
+# reference, by 1.2 ± 0.9 points of nearness.
 #
-# **Corrected, beyond the limit.** At 10% GA is 2.4 ± 0.9 points above that of uncorrected labels. Whether the model is
-# nearer to the reference is undecided: the gap is 1.2 points lower, with a 95% interval from -2.8 to +0.5. EO, the
-# difference between the groups, is 10.9 ± 5.0 points below that of true labels. That looks fairer, but the reference is the
-# model that we want. A likely reason is that the weights throw away nine tenths of the holes on water: on seed 0 this
-# group's accuracy is 92.7% instead of 97.5% (true labels). The record has no accuracy of single groups, so ten seeds can't
-# test it.
+# **Corrected, beyond the limit.** GA still rises, by 2.4 ± 0.9 points at 10% and 1.5 ± 1.3 at 20%. Nearness is undecided:
+# it changes by -1.2 ± 1.6 at 10%, 0.1 ± 0.4 at 20% and 0.5 ± 0.7 at 30%. At 10% {term}`TA` is 72.5, above the 70.5 of
+# true labels, and {term}`RA` is 96.8, below 99.8. EO, the difference between the groups, is 10.9 ± 5.0 points below that
+# of true labels. That looks fairer, but the reference is the model that we want. Where does it come from? Here are the four
+# groups of seed 0.
+
+# %%
+caption = "Small model, seed 0 of `waterdigits_large`, retrained here: accuracy of each group (%)."
+tables.show(comparison, caption, file="live")
+
+# %% [markdown]
+# EO falls from 54.9 to 46.0. Of these 9.0 points the holes give 1.5. The digits *without* a hole give the rest: on water
+# 63.3% of them are right instead of 48.0%. The weights hardly ever draw a hole that is seen on water, so water tells the
+# model less about holes. That would explain it, but one seed is no test.
 
 # %% tags=["claim"]
 for rate in FLIPS["flipped"]:
     gru.check_claim(f"{rate:.0%} flipped: better than no REWEIGHT", change("flipped", rate, "GA"))
-for rate in FLIPS["flipped"][1:]:
+for rate in FLIPS["flipped"]:
     gru.check_claim(
         f"{rate:.0%} flipped: worse than true labels", -change("flipped", rate, "GA", ("true", 2))
     )
-gru.check_claim("5% corrected: better than as they come", change("corrected", 0.05, "GA", ("flipped", 0.05)))
-gru.check_claim("10% corrected: better than as they come", change("corrected", 0.1, "GA", ("flipped", 0.1)))
-mean, half = gru.mean_interval(change("corrected", 0.1, "gap", ("flipped", 0.1)))
-assert mean - half < 0 < mean + half, "the gap at 10% is decided"
+gru.check_claim("5% corrected: better than flipped", change("corrected", 0.05, "GA", ("flipped", 0.05)))
+gru.check_claim("10% corrected: better than flipped", change("corrected", 0.1, "GA", ("flipped", 0.1)))
+gru.check_claim("20% corrected: better than flipped", change("corrected", 0.2, "GA", ("flipped", 0.2)))
+gru.check_claim("5% corrected: nearer than flipped", change("corrected", 0.05, "gap", ("flipped", 0.05)))
+for rate in (0.1, 0.2, 0.3):
+    mean, half = gru.mean_interval(change("corrected", rate, "gap", ("flipped", rate)))
+    assert mean - half < 0 < mean + half, f"the nearness at {rate} is decided"
 gru.check_claim("10% corrected: EO below that of true labels", -change("corrected", 0.1, "EO", ("true", 2)))
 
 
 # %% [markdown]
-# ## 44 known labels do more than 4,420 with 10% of flips, and clusters do little
+# ## 44 known labels are nearer than 4,420 with 10% of flips, and clusters do little
 #
 # Now the labels are right, but most are missing. The original model has seen the pictures, so its features may tell the
 # background. `observed.infer` reads it off in one of two ways.
@@ -393,7 +432,7 @@ for name, share in INFERRED.items():
 inferred = pd.DataFrame(rows).T
 signed = ["GA − none", "GA − true"]
 caption = (
-    "Inferred labels: right among retained digits with a hole, precision, and GA minus other labels (points)."
+    "Small model, inferred labels: right among retained digits with a hole, precision, and GA minus others."
 )
 tables.show(
     inferred, caption, 1, signed, {name: f"{name} ±" for name in signed}, file="inferred", one_scale=True
@@ -401,17 +440,20 @@ tables.show(
 
 # %% [markdown]
 # - **221 known labels** give a gain of 10.1 ± 1.2 points. The difference from true labels is -1.2 ± 1.0: little, and shown.
-# - **44 known labels** give 8.6 ± 1.4. That is more than all 4,420 labels with 10% of flips give (6.3).
+# - **44 known labels** give 8.6 ± 1.4, where all 4,420 labels with 10% of flips give 6.3. Corrected, those give 8.6, too
+#   (difference 0.0 ± 1.5). But the 44 labels are nearer to the reference, by 2.5 ± 1.5 points.
 # - **Without any** the clusters give 3.4 ± 1.8, where 30% of flips give 3.0 ± 0.9. 64% of the digits with a hole are in the
 #   right cluster. So two clusters of a target need not be two backgrounds.
 #
-# The order is that of the precision: 77%, 59% and 12%, where 10% of flips have 26%. The share of *right* labels says
-# little. With 44 known labels 97% are right, and with 10% of flips 90%.
+# The order is that of the precision: 77%, 59% and 12%. On this larger data set 10% of flips have 26%. The share of *right*
+# labels says little. Calling every retained hole "water" is right in 1,540 of 1,600 cases, or 96.3%. With 44 known labels
+# 96.8% are right.
 
 # %% tags=["claim"]
 for name, share in INFERRED.items():
     gru.check_claim(f"{name}: better than no REWEIGHT", change("inferred", share, "GA"))
 gru.check_claim("1% known: better than 10% flipped", change("inferred", 0.01, "GA", ("flipped", 0.1)))
+gru.check_claim("1% known: nearer than 10% corrected", change("inferred", 0.01, "gap", ("corrected", 0.1)))
 for share in (0.05, 0.01, 0.0):
     gru.check_claim(
         f"{share:.0%} known: worse than true labels", -change("inferred", share, "GA", ("true", 2))
@@ -436,21 +478,20 @@ for method in METHODS:
     for labels, quality in (("true", 0), ("flipped", 0.1), ("corrected", 0.1)):
         of = recorded(method, labels, quality)
         cells = {}
-        for score in ("GA", "EO", "gap"):
-            cells[score], cells[f"{score} ±"] = gru.mean_interval(of[score])
+        for shown, score in (("GA", "GA"), ("EO", "EO"), ("nearness", "gap")):
+            cells[shown], cells[f"{shown} ±"] = gru.mean_interval(of[score])
         name = labels if labels == "true" else f"10% {labels}"
         rows[f"{METHODS[method]}, {name}"] = cells
-caption = (
-    "Methods with REWEIGHT from three kinds of labels: GA and gap (%), EO (points), mean and 95% interval."
-)
-scores = ("GA", "EO", "gap")
+caption = "Small model, methods with REWEIGHT: GA and nearness (%), EO (points), mean and 95% interval."
+scores = ("GA", "EO", "nearness")
 tables.show(pd.DataFrame(rows).T, caption, intervals={name: f"{name} ±" for name in scores}, file="methods")
 
 # %% [markdown]
-# The flips cost fine-tuning 4.4 ± 1.2 points of GA and MIU 6.8 ± 3.6, much like the 5.1 of retraining. But the gaps *rise*,
+# The flips cost fine-tuning 4.4 ± 1.2 points of GA and MIU 6.8 ± 3.6, much like the 5.1 of retraining. But nearness *rises*,
 # by 2.9 ± 0.8 and 2.7 ± 1.2 points. With true labels fine-tuning leaves the group at 51% and MIU at 42%, above the 36% of
-# the reference. So in this score whatever lowers GA brings them nearer. A gap can't judge labels for a method that stands
-# on the other side of the reference. Judge the labels by their precision, before any training.
+# the reference. So lowering GA may bring them nearer. The corrected labels show that other scores count too: fine-tuning has
+# 2.1 ± 1.2 points less GA than with true labels, and its nearness changes by -0.7 ± 1.3. Nearness can't judge labels for a
+# method that stands on the other side of the reference. Judge the labels by $rp$, before any training.
 
 # %% tags=["claim"]
 for method in METHODS:
@@ -461,30 +502,72 @@ for method in METHODS:
     gru.check_claim(f"{method}: GA above the reference with true labels", above)
 
 # %% [markdown]
+# ## The network loses more to wrong labels, and the correction brings it nearer
+#
+# Does this hold for the network of the other lessons, on the pictures of `waterdigits`? There 18 members are left instead of
+# 60, so 10% of flips have a precision of 9.5%. A second record has ten seeds of retraining.
+
+# %%
+table, about = gru.read_record("group_labels_network")
+rows = {}
+for name, kind in {
+    "true labels": ("true", 2),
+    "10% flipped": ("flipped", 0.1),
+    "10% corrected": ("corrected", 0.1),
+    "5% known (200)": ("inferred", 0.05),
+}.items():
+    rows[name] = {"precision (%)": recorded("retrain", *kind)["precision"].mean()}
+    for shown, score in (("GA", "GA"), ("EO", "EO"), ("nearness", "gap")):
+        rows[name][shown], rows[name][f"{shown} ±"] = gru.mean_interval(change(*kind, score))
+signed = ["GA", "EO", "nearness"]
+caption = "Network on `waterdigits`, retrained: points more than without REWEIGHT, mean and 95% interval."
+tables.show(pd.DataFrame(rows).T, caption, 1, signed, {name: f"{name} ±" for name in signed}, file="network")
+
+# %% [markdown]
+# - **Shown: flips cost the group.** True labels give 24.5 ± 4.8 points of GA, and 10% of flips 8.6 ± 5.3.
+# - **Shown: the correction helps beyond its limit.** GA rises by 9.1 ± 3.7 points. Here the model is also *nearer*, by
+#   5.0 ± 2.9. With the small model that was undecided.
+# - **Shown: 200 known labels do better than flips,** by 12.1 ± 5.0 points of GA. Their precision is 96%. They still lose
+#   3.8 ± 3.3 points against true labels.
+# - **Undecided: known or corrected.** 200 known labels are nearer than corrected flips by 1.5 ± 1.9 points. With the small
+#   model 221 were nearer by 3.4 ± 1.4.
+
+# %% tags=["claim"]
+gru.check_claim("network: 10% of flips help", change("flipped", 0.1, "GA"))
+gru.check_claim("network: less than true labels", -change("flipped", 0.1, "GA", ("true", 2)))
+for score in ("GA", "gap"):
+    better = change("corrected", 0.1, score, ("flipped", 0.1))
+    gru.check_claim(f"network, {score}: corrected better than flipped", better)
+gru.check_claim("network: 5% known better than flipped", change("inferred", 0.05, "GA", ("flipped", 0.1)))
+gru.check_claim("network: 5% known worse than true", -change("inferred", 0.05, "GA", ("true", 2)))
+mean, half = gru.mean_interval(change("inferred", 0.05, "gap", ("corrected", 0.1)))
+assert mean - half < 0 < mean + half, "5% known against corrected is decided"
+
+# %% [markdown]
 # ## How good must your labels be?
 #
 # 1. **Compute the weight** $w = n_D / n_R$ of the group that asked.
-# 2. **Look at the strangers.** Take a few hundred retained samples that are labelled as the group, and label them again
-#    with care. The share of members is $p$, and REWEIGHT gives them $1 + p(w - 1)$ instead of $w$. For $w = 10$ that is 9.1 at
-#    $p = 0.9$, and 5.5 at $p = 0.5$.
-# 3. **Below the limit, correct.** Know both rates. If the rate of strangers over the rate of members is below $1/w$, the
+# 2. **Estimate $r$ and $p$.** Label a few hundred retained samples of the target again, with care. $r$ is the share of
+#    members that the labels find, and $p$ the share of members among those seen in the group. A member gets about
+#    $1 + rp(w - 1)$ instead of $w$. For $w = 10$ that is 9.1 at $rp = 0.9$, and 5.5 at $rp = 0.5$.
+# 3. **Below the limit, correct.** Know both rates. If the rate of strangers over the rate of members is at most $1/w$, the
 #    correction restores the shares on average.
-# 4. **Beyond the limit, don't.** Label more samples instead, or infer the labels. Here 44 right
-#    labels and a logistic regression were better than 4,420 labels with 10% of flips.
+# 4. **Beyond the limit, rather label or infer.** The correction still raised GA at 10% of flips in both models. It brought
+#    the network nearer to the reference, and for the small model that is undecided. For the small model 44 right labels and a
+#    logistic regression gave the same GA and were nearer.
 #
 # The limits of this lesson: the flips hit all samples of a group alike. Real annotators err on hard pictures, and hard
-# pictures are not a random choice. The model is small, and there is one group, one ratio and one benchmark.
+# pictures are not a random choice. The curves are of a small model, and there is one group and one ratio.
 #
 # ## Summary
 #
-# - Wrong labels shrink a weight $w$ to $1 + p(w - 1)$, where $p$ is the precision among the retained samples that are seen in the
-#   group. Strangers from a large group do the damage.
-# - With a known confusion matrix $C v = w$ restores the groups on average, as long as strangers over members stay below
-#   $1/w$. The matrix must be known well: a correction for 5% of flips where there are 2% gives the weight 35 instead of 10.
-# - Retrained from labels with 10% of flips, the group keeps 6.3 of 11.3 points. With 30% it keeps 3.0.
-# - A few right labels and a logistic regression on the original's features gave 8.6 points (44 labels) and 10.1 (221). Clusters
-#   without any label gave 3.4.
-# - Labels of a precision of 0.9 leave a weight of 10 at 9.1.
+# - With wrong labels a member gets about $1 + rp(w - 1)$ instead of $w$. The recall $r$ is the share of members that are found,
+#   and $p$ is the precision. Strangers from a large group do the damage.
+# - With a known confusion matrix $C \mathbf{v} = \mathbf{w}$ restores the groups on average, as long as strangers over members
+#   stay at or below $1/w$. The matrix must be known well: the package refuses if it says that nobody is left.
+# - Retrained from labels with 10% of flips, the small model keeps 6.3 of 11.3 points, and the network 8.6 of 24.5.
+# - A few right labels and a logistic regression on the original's features gave the small model 8.6 points (44 labels) and
+#   10.1 (221). Clusters without any label gave 3.4.
 #
 # ## Questions
 #
@@ -529,7 +612,7 @@ for method in METHODS:
 # - [x] A, because hardly a stranger is in its group.
 #
 #   Take 100 members of 2,000. After the request A sees 6 members and 4 strangers in the group, B 10 members and 76
-#   strangers. The weights are 6.5 and 2.0.
+#   strangers. The weights are 6.5 and 2.0. A member gets about 4.3 from A, as four in ten are missed, and 2.0 from B.
 #
 # - [ ] B, because it has more right labels of the group.
 #
@@ -537,19 +620,19 @@ for method in METHODS:
 #
 # - [ ] Either, since both can be corrected: they're below 1/10.
 #
-#   On average both can. But B's correction has to guess how many of many strangers are members, and that is noisy.
+#   On average both can. But of the 10 members that are left, A's correction estimates 10 ± 4, and B's 10 ± 9.
 # :::
 #
 # ## Exercises
 #
 # :::{exercise} A limit for two rates
 # :label: ex-limit-of-two-rates
-# Members are missed at the rate $a$, strangers are let in at the rate $b$. Derive the limit for $v \ge 0$ from $C v = w$ with
-# $w = (w, 1)$. Which of the two rates matters more?
+# Members are missed at the rate $a$, strangers are let in at the rate $b$. Derive the limit for $\mathbf{v} \ge 0$ from
+# $C \mathbf{v} = \mathbf{w}$ with $\mathbf{w} = (w, 1)$. Which of the two rates matters more?
 # :::
 #
 # :::{clue}
-# The inverse of a matrix of two rows is known. You need the sign of one entry of $C^{-1} w$ only, and the determinant is
+# The inverse of a matrix of two rows is known. You need the sign of one entry of $C^{-1} \mathbf{w}$ only, and the determinant is
 # $1 - a - b$.
 # :::
 #
@@ -587,7 +670,7 @@ print("the limit is 1/10 of the members' rate")
 #
 # In $R$ 94.1 are seen on land. With the 162 of $F$ there are 256.1 in $D$, and the weight is 2.72 instead of 2.64. The correction
 # can't be used on the counts of $D$: they are no longer $C^\top n$. But those of $R$ still are. So estimate $n_R$ from
-# them, add $F$'s right counts, and solve $C v = w$ as before.
+# them, add $F$'s right counts, and solve $C \mathbf{v} = \mathbf{w}$ as before.
 
 # %% tags=["solution"]
 C = flips(0.05)
@@ -618,20 +701,25 @@ assert round(((seen_R + F) / seen_R)[0], 2) == 2.72 and np.allclose(C @ v, [10, 
 believed, got = flips(0.05), {}
 for rate in (0.02, 0.05, 0.08):
     C = flips(rate)
-    v = observed.corrected_group_weights((before @ C).ravel(), (after @ C).ravel(), believed)[2:]
+    try:
+        v = observed.corrected_group_weights((before @ C).ravel(), (after @ C).ravel(), believed)[2:]
+    except gru.InputError as refused:
+        print(f"{rate:.0%} of flips: {refused}")
+        continue
     got[rate] = (C @ v)[0]
     print(f"{rate:.0%} of flips, corrected for 5%: a true member gets {got[rate]:.1f}")
-assert got[0.02] > 30 and got[0.08] < 4
+assert set(got) == {0.05, 0.08} and got[0.08] < 4
 
 # %% [markdown]
-# A member gets 35 or 3, instead of 10. With 2% of flips only 48 are seen on land. The believed 5% of 1,540 would be 77 strangers alone,
-# so the estimate of $n_R$ is below zero and counts as 1. The fewer members are left, the better you have to know the
-# matrix. So check the estimated counts with `observed.true_counts` before you use the weights.
+# With 8% of flips a member gets 3 instead of 10. With 2% the package refuses. Only 48 are seen on land, and the believed 5%
+# of the target would be 78 strangers alone, so the estimate of $n_R$ is -33. The fewer members are left, the better you
+# have to know the matrix. So look at the estimated counts with `observed.true_counts`, too.
 #
 # :::{answer-end}
 # :::
 #
 # ## Next
 #
-# Back to the repair that all of this serves: {doc}`03_exact_unlearning_by_reweighting`. With your own images or records, look
+# Which sentences of this book are theorems, and which are only measured? {doc}`12_what_can_be_proved` sorts them. With your own
+# images or records, look
 # first at how the column of the sensitive attribute came about.

@@ -77,6 +77,22 @@ def test_more_flips_than_one_in_eleven_cannot_be_undone():
     assert np.isclose(reached, 0.7 * 1720 / 474.6) and reached < 10
 
 
+def test_an_estimated_count_below_1_is_refused_or_has_a_floor():
+    # 48.44 are seen in the group after 2% of flips; 5% of the target alone are 77.9: (48.44 - 77.9) / 0.9 < 0
+    seen = [seen_counts(n, flips(0.02)) for n in (BEFORE, AFTER)]
+    assert np.isclose(observed.true_counts(seen[1], flips(0.05))[2], (48.44 - 77.9) / 0.9)
+    with pytest.raises(gru.InputError, match=r"group 2 has an estimated -32\.7 retained samples.*floor=1"):
+        observed.corrected_group_weights(*seen, flips(0.05))
+    weights = observed.corrected_group_weights(*seen, flips(0.05), floor=1)
+    assert weights[3] == 0 and np.isclose(weights[2], 1720 / 48.44)
+    with pytest.raises(gru.InputError, match="floor 0 must be above 0"):
+        observed.corrected_group_weights(*seen, flips(0.05), floor=0)
+    # a group that D lacks, too, isn't lost
+    assert np.allclose(
+        observed.corrected_group_weights([20, 10, 30, 0], [20, 5, 30, 0], np.eye(2)), [1, 2, 1, 1]
+    )
+
+
 def test_without_noise_the_correction_is_reweight():
     train = people()
     split = gru.forget_split(train, [(1, 0)], 0.8)

@@ -88,13 +88,14 @@ def observe(dataset: GroupedDataset, confusion: np.ndarray, seed: int = 0) -> Gr
     Args:
         dataset: with the true sensitive attributes.
         confusion: (S, S) probabilities C[s, h] = P(seen as h | true s).
-        seed: integer >= 0. With the same seed more flips keep those of fewer.
+        seed: integer >= 0. With the same seed the samples that a lower rate flips are flipped at a higher
+            one, too; with three values or more they may be seen as another.
 
     Raises:
         InputError: a confusion matrix that is none, or of another size.
     """
     law = check_confusion(confusion, dataset.n_sensitive)[dataset.sensitive]
-    # The true label's share comes first, so that a sample keeps its label at every rate below its own draw.
+    # The true label's share comes first: a sample keeps its label at every rate below 1 minus its draw.
     order = (dataset.sensitive[:, None] + np.arange(dataset.n_sensitive)) % dataset.n_sensitive
     edges = np.cumsum(np.take_along_axis(law, order, axis=1), axis=1)
     draw = stream(seed, "seen labels").random((len(dataset), 1))
@@ -107,8 +108,8 @@ def hide(sensitive: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
 
     Args:
         sensitive: (N,) whole numbers.
-        share: in [0, 1], rounded to whole samples. With the same seed a smaller share is part of a larger
-        one. seed: integer >= 0.
+        share: in [0, 1], rounded to whole samples. With one seed a smaller share is part of a larger one.
+        seed: integer >= 0.
     """
     if not 0 <= share <= 1:
         raise InputError(f"share {share} is outside [0, 1]: give the share of labels that are known")
@@ -140,9 +141,15 @@ def infer(
         int64 (N,), 0 to S - 1.
 
     Raises:
-        InputError: arrays of different lengths, labels out of range, or known labels of one value alone.
+        InputError: features that are no table of finite numbers, arrays of different lengths, labels out of
+            range, known labels of one value alone, or with none known a target with fewer than S samples.
     """
-    target, sensitive = np.asarray(target), np.array(sensitive, dtype=np.int64)
+    features, target, sensitive = np.asarray(features), np.asarray(target), np.array(sensitive)
+    if features.ndim != 2 or not np.isfinite(features).all():
+        raise InputError("the features must be a table of finite numbers, a row for each sample")
+    if (sensitive != np.floor(sensitive)).any():
+        raise InputError(f"sensitive must be whole numbers, not {sensitive[sensitive % 1 != 0][0]}")
+    sensitive = sensitive.astype(np.int64)
     if not len(features) == len(target) == len(sensitive) or sensitive.ndim != 1:
         raise InputError(
             f"features, target and sensitive have {len(features)}, {len(target)} and {len(sensitive)} "
@@ -166,9 +173,12 @@ def infer(
         return sensitive
     for y in np.unique(target):
         members = np.flatnonzero(target == y)
-        inputs = StandardScaler().fit_transform(np.asarray(features)[members])
-        inputs = PCA(min(8, *inputs.shape), random_state=seed).fit_transform(inputs)
-        cluster = GaussianMixture(n_sensitive, n_init=2, random_state=seed).fit_predict(inputs)
+        if len(members) < n_sensitive:
+            raise InputError(f"target {y} has {len(members)} samples, too few for {n_sensitive} clusters")
+        inputs = StandardScaler().fit_transform(features[members])
+        start = seed % 2**32  # as large as scikit-learn takes
+        inputs = PCA(min(8, *inputs.shape), random_state=start).fit_transform(inputs)
+        cluster = GaussianMixture(n_sensitive, n_init=2, random_state=start).fit_predict(inputs)
         by_size = np.argsort(-np.bincount(cluster, minlength=n_sensitive), kind="stable")
         sensitive[members] = np.argsort(by_size)[cluster]
     return sensitive

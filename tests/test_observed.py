@@ -196,6 +196,20 @@ def test_other_mistakes_are_named():
         observed.infer(train.features, train.target, one_value, 2)
 
 
+def test_what_infer_refuses():
+    x, y, s = np.ones((4, 2)), np.array([0, 0, 1, 1]), np.array([0, 1, MISSING, MISSING])
+    cases = [
+        (np.ones(4), y, s, "a table of finite numbers"),
+        (x * np.nan, y, s, "a table of finite numbers"),
+        (x, y, np.array([0.7, 1, -1, -1]), "whole numbers, not 0.7"),
+        (x, np.array([0, 1, 1, 1]), np.full(4, MISSING), "target 0 has 1 samples, too few for 2"),
+    ]
+    for features, target, sensitive, said in cases:
+        with pytest.raises(gru.InputError, match=said):
+            observed.infer(features, target, sensitive, 2)
+    assert observed.infer(x, y, s.astype(float), 2, gru.further_seed(1, 1)).dtype == np.int64
+
+
 def test_edges_of_a_picture_by_hand():
     bench = gru.load("waterdigits_small")
     made = as_edges(bench)

@@ -308,6 +308,8 @@ for name, (weights, kind) in kinds.items():
         of_seed = recorded("retrain", *kind).loc[0]
         off[name] = max(abs(live[score] - of_seed[score]) for score in ("TA", "EO", "GA"))
 comparison = pd.DataFrame(rows).T
+
+# %% tags=["claim"]
 if profile == "full" and seed == 0:
     assert max(off.values()) < 8, "this run is far from the record"
     unseen, less = comparison["no hole, water"], comparison["EO"]

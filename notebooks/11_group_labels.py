@@ -1,12 +1,12 @@
 # %% [markdown]
 # # Group labels that are missing or wrong
 #
-# **Result.** If 2% of the background labels are wrong, a weight of 10 becomes 4.3. With true labels REWEIGHT gives a
-# retrained small model 11.3 points of group accuracy, and with 10% of wrong labels 6.3 (ten seeds). The network of the
-# other lessons loses more: of 24.5 points 8.6 are left. A few hundred right labels repair most of that.
+# **Result.** If 2% of the background labels are wrong, a weight of 10 becomes 4.3. With 10% of wrong labels the network of
+# the other lessons keeps 8.6 of the 24.5 points of group accuracy that REWEIGHT gives with true labels (ten seeds). 200 right
+# labels of 4,000 keep 20.7. The curves below are of a small model, which keeps 6.3 of 11.3.
 #
 # **Question.** {term}`REWEIGHT` counts the groups, so it needs to know who belongs to which. How good must these labels
-# be, and what can you do when they aren't?
+# be, and what can you do with labels that are worse?
 #
 # **After this lesson you can**
 #
@@ -246,8 +246,8 @@ plots.show()
 # Flipped labels draw the group in 9.2% of the draws at 2%, and in 4.2% at 10%. Corrected, the mean is 13.7% at 2% and 13.9%
 # at 5%. At 10% the limit is passed, and 12.3% is what is left while the target keeps its share. A single set of labels is
 # off by more: at 5% nine tenths of them give a share between 10.6% and 17.5%. The estimate of $n_R$ is to blame. 57 members
-# and 77 strangers are seen in the group on average, and chance moves the estimate by 11. (Table 11.4 will have 9.1, 12.8 and
-# 11.7: those are ten requests with one set of labels each.)
+# and 77 strangers are seen in the group on average, and chance moves the estimate by 11. (Below, the record
+# has 9.1% at 2%, and corrected 12.8% at 5% and 11.7% at 10%: that is one set of labels for each of ten seeds.)
 #
 # The package refuses a correction if it estimates that a group has less than 1 sample left. That happened in one draw of 100
 # at 20% of flips, and `floor=1` makes it count as 1.
@@ -262,7 +262,7 @@ if profile == "full":
     assert shares["corrected"][0.2].max() < true_share
 
 # %% [markdown]
-# ## With 10% of flips a good half of the repair is left, and beyond the limit the correction raises GA alone
+# ## With 10% of flips a good half of the repair is left
 #
 # What does that do to a trained model? Whole curves take hundreds of retrainings. So here the model is small, one
 # hidden layer of 64 units, and it reads a picture as 131 numbers: how strong its edges are on a grid of 8 × 8, and its
@@ -304,20 +304,25 @@ for name, (weights, kind) in kinds.items():
     for group, shown in enumerate(("no hole, land", "no hole, water", "hole, land (GA)", "hole, water")):
         rows[name][shown] = 100 * right[bench.test.group == group].mean()
     rows[name]["EO"] = live["EO"]
-    if kind:
+    if kind:  # the record has no last row
         of_seed = recorded("retrain", *kind).loc[0]
         off[name] = max(abs(live[score] - of_seed[score]) for score in ("TA", "EO", "GA"))
 comparison = pd.DataFrame(rows).T
+
+# %% tags=["claim"]
 if profile == "full" and seed == 0:
     assert max(off.values()) < 8, "this run is far from the record"
+    unseen, less = comparison["no hole, water"], comparison["EO"]
+    assert unseen["true labels, 154 holes on water"] > unseen["true labels"] + 10
+    assert less["true labels, 154 holes on water"] < less["true labels"] - 5
 
 # %% [markdown]
 # :::{predict}
-# With true labels REWEIGHT gives the small model 11.3 points of {term}`GA`. How many are left with 10% of flips, and with 30%? Does the
-# correction bring the model nearer to the reference, whatever the rate?
+# With true labels REWEIGHT gives the small model 11.3 points of {term}`GA`. How many are left with 10% of flips, and
+# with 30%? Does the correction bring the model nearer to the reference, whatever the rate?
 # :::
 
-# %% mystnb={"image": {"alt": "Three panels against the flip rate: GA, EO and the nearness to the reference. From flipped labels GA falls from near the dashed line of true labels at 2 percent to a little above the dotted line of no REWEIGHT at 30 percent. Corrected, it is near the dashed line at 5 percent, and not above the other curve at 30 percent. Corrected EO dips far below the dashed line at 10 percent. The nearness of both falls; the two curves cross between 5 and 10 percent and meet again at 20 percent."}, "figure": {"caption": "Small model on `waterdigits_large`, retrained with REWEIGHT from flipped labels: mean and 95% interval over ten seeds. The bars are those of the seeds; the text compares seed by seed, which is finer. Nearness is 100 minus the mean distance of RA, UA, TA, EO and GA from the mean of two references.", "name": "fig-labels-retrain"}}
+# %% mystnb={"image": {"alt": "Three panels against the flip rate: GA, EO and the nearness to the reference. From flipped labels GA falls from near the dashed line of true labels at 2 percent to a little above the dotted line of no REWEIGHT at 30 percent. Corrected, it is near the dashed line at 5 percent, and not above the other curve at 30 percent. Corrected EO dips far below the dashed line at 10 percent. The nearness of both falls; the two curves cross between 5 and 10 percent and meet again at 20 percent."}, "figure": {"caption": "Small model on `waterdigits_large`, retrained with REWEIGHT from flipped labels: mean and 95% interval over ten seeds. The bars are those of the seeds; the text compares seed by seed, which is finer. Nearness is 100 minus the mean distance of RA, UA, TA, EO and GA from the mean of two references, an Avg. Gap without MIA.", "name": "fig-labels-retrain"}}
 FLIPS = {"flipped": (0.02, 0.05, 0.1, 0.2, 0.3), "corrected": (0.05, 0.1, 0.2, 0.3)}
 fig, axes = plots.figure(9, 3.4, columns=3)
 names = {"GA": "GA (%)", "EO": "EO (points)", "gap": "nearness (%)"}
@@ -362,7 +367,7 @@ tables.show(
 # %% [markdown]
 # **Flipped.** With true labels the gain over no REWEIGHT is 11.3 ± 1.2 points of GA. It is 7.8 ± 1.0 with 5% of
 # flips, 6.3 ± 0.9 with 10% and 3.0 ± 0.9 with 30%. So even bad labels help the group, and less than true ones: at 2% the
-# loss is 1.2 ± 1.1. {term}`EO` is worse than with true labels, too: by 3.9 ± 0.9 points at 10%.
+# loss is 1.2 ± 1.1. (Each interval stands alone: none is widened for the number of comparisons.) {term}`EO` is worse than with true labels, too: by 3.9 ± 0.9 points at 10%.
 #
 # **Corrected, below the limit.** At 5% the gain is 10.5 ± 0.8 points. The difference from true labels is -0.8 ± 1.2, so
 # more than 2 points of loss are excluded, and a smaller one is undecided. The correction brings the model nearer to the
@@ -381,7 +386,9 @@ tables.show(comparison, caption, file="live")
 # %% [markdown]
 # EO falls from 54.9 to 46.0. Of these 9.0 points the holes give 1.5. The digits *without* a hole give the rest: on water
 # 63.3% of them are right instead of 48.0%. The weights hardly ever draw a hole that is seen on water, so water tells the
-# model less about holes. That would explain it, but one seed is no test.
+# model less about holes. The last row tests that: the labels are true, but only 154 holes on water are
+# drawn. There the same group rises to 77.1%, and EO falls to 35.7. So drawing few holes on water is enough for the effect, on
+# this seed.
 
 # %% tags=["claim"]
 for rate in FLIPS["flipped"]:
@@ -424,16 +431,17 @@ rows = {}
 for name, share in INFERRED.items():
     of = recorded("retrain", "inferred", share)
     cells = {"right (%)": of["right"].mean(), "precision (%)": of["precision"].mean()}
-    cells["true group drawn (%)"] = of["drawn"].mean()
-    for score, against, than in (("GA", "none", ("none", 0)), ("GA", "true", ("true", 2))):
-        mean, half = gru.mean_interval(change("inferred", share, score, than))
-        cells |= {f"{score} − {against}": mean, f"{score} − {against} ±": half}
+    for shown, score, than in (
+        ("GA − none", "GA", ("none", 0)),
+        ("GA − true", "GA", ("true", 2)),
+        ("EO − true", "EO", ("true", 2)),
+        ("nearness − true", "gap", ("true", 2)),
+    ):
+        cells[shown], cells[f"{shown} ±"] = gru.mean_interval(change("inferred", share, score, than))
     rows[name] = cells
 inferred = pd.DataFrame(rows).T
-signed = ["GA − none", "GA − true"]
-caption = (
-    "Small model, inferred labels: right among retained digits with a hole, precision, and GA minus others."
-)
+signed = ["GA − none", "GA − true", "EO − true", "nearness − true"]
+caption = "Small model, inferred labels: right among retained digits with a hole, precision, and scores minus others."
 tables.show(
     inferred, caption, 1, signed, {name: f"{name} ±" for name in signed}, file="inferred", one_scale=True
 )

@@ -33,8 +33,8 @@ gru-lite COMMAND --help lists the options."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its code: 0; 1 if a run diverged or a search failed; 2 for bad input;
-    130 interrupted.
+    """Run the command line and return its code: 0; 1 if a run diverged, a way of a plan too, or a search
+    failed; 2 for bad input; 130 interrupted.
     """
     with contextlib.ExitStack() as quiet:
         if os.environ.get("RANK", "0") != "0":  # of the processes of torchrun, one speaks
@@ -56,8 +56,9 @@ def _main(arguments):
         "tune": (TuneOptions, _tune),
         "plan": (PlanOptions, _plan),
     }
+    command = arguments[0]
     try:
-        command = check_choice(arguments[0], commands, "command")
+        check_choice(command, commands, "command")
         options_class, function = commands[command]
         parser = _parser(command, options_class)
         if set(arguments) & {"-h", "--help"}:
@@ -68,10 +69,13 @@ def _main(arguments):
         print(f"gru-lite: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("gru-lite: interrupted: the same command continues from here", file=sys.stderr)
+        then = "a plan keeps nothing" if command == "plan" else "the same command continues from here"
+        print(f"gru-lite: interrupted: {then}", file=sys.stderr)
         return 130
     except OSError as error:
         kept = "what is finished is kept, and the same command continues"
+        if command == "plan":
+            kept = "a plan keeps nothing, and the same command begins again"
         print(f"gru-lite: error: {error}; {kept}", file=sys.stderr)
         return 1
 
@@ -153,8 +157,11 @@ def _tune(options, arguments):
 def _plan(options, arguments):
     from .experiment import costs
 
-    print(costs.plan(options))
-    return 0
+    planned = costs.plan(options)
+    print(planned)
+    for way in planned.diverged:
+        print(f"gru-lite: {way} diverged", file=sys.stderr)
+    return 1 if planned.diverged else 0
 
 
 def _command(command, arguments):

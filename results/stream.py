@@ -79,16 +79,17 @@ def one_seed(seed, method, name, epochs=15):
     original = gru.fit(start, data, config=train, seed=seed)
 
     def retrained(number, n_pieces=PIECES):
-        """(model, CPU seconds) of a retraining without the first pieces."""
+        """(model, optimiser steps, CPU seconds) of a retraining without the first pieces."""
         request = gru.forget_split(data, indices=np.concatenate(pieces[:n_pieces]))
         of = {"indices": request.retain, "weights": gru.reweight(request)}
         begun = time.process_time()
         model = gru.fit(start, data, **of, config=train, seed=further_seed(seed, number))
-        return model, time.process_time() - begun
+        steps = train.epochs * -(-len(request.retain) // train.batch_size)
+        return model, steps, time.process_time() - begun
 
     reference = retrained(0)
     yardstick = gru.score(reference[0], bench, split)
-    full = train.epochs * -(-len(split.retain) // train.batch_size)
+    full = reference[1]
     rows = []
 
     def add(way, who, model, n_calls, steps, seconds):
@@ -103,15 +104,15 @@ def one_seed(seed, method, name, epochs=15):
     ways = {"once": (*whole, config), "each": (*every, config)}
     if method == "finetune":
         add("no-op", "original", original, 0, 0, 0.0)
-        for way, (model, seconds) in {"reference": reference, "ceiling": retrained(1)}.items():
-            add(way, "retrain", model, 1, full, seconds)
-        half, half_seconds = retrained(2, HALF)
+        for way, (model, steps, seconds) in {"reference": reference, "ceiling": retrained(1)}.items():
+            add(way, "retrain", model, 1, steps, seconds)
+        half, half_steps, half_seconds = retrained(2, HALF)
         more = replace(config, epochs=PIECES * config.epochs, steps=PIECES * config.steps)
         ways["each, shared work"] = (*every, replace(config, steps=round(config.steps / PIECES)))
         ways["once, ten times the work"] = (*whole, more)
         ways["retrain at 5"] = (half, pieces, HALF, config)
     for way, (model, asked, first, of_way) in ways.items():
-        n_calls, steps, seconds = (1, full, half_seconds) if first else (0, 0, 0.0)
+        n_calls, steps, seconds = (1, half_steps, half_seconds) if first else (0, 0, 0.0)
         try:
             for k in range(first, len(asked)):
                 gone = np.concatenate(asked[:k]) if k else split.forget[:0]
@@ -140,12 +141,12 @@ def main():
     if options.out == OUT and (options.epochs or options.model != "mlp"):
         parser.error("a trial or another model must not replace the record: give --out")
     options.work.mkdir(parents=True, exist_ok=True)
-    rows = []
+    epochs, rows = options.epochs or 15, []
     for method in METHODS:
         for seed in range(options.first_seed, options.first_seed + options.seeds):
-            file = options.work / f"{options.model}-{method}-{seed}.json"
+            file = options.work / f"{options.model}-{epochs}-{method}-{seed}.json"
             if not file.is_file():
-                write_text(file, json.dumps(one_seed(seed, method, options.model, options.epochs or 15)))
+                write_text(file, json.dumps(one_seed(seed, method, options.model, epochs)))
             rows += json.loads(file.read_text())
     table = pd.DataFrame(rows)
     first = ["way", "method", "ratio", "seed", "calls", "steps", "avg_gap", *COLUMNS, "seconds", "status"]

@@ -13,11 +13,9 @@ import math
 import re
 import statistics
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 
@@ -29,119 +27,15 @@ from ..methods import method as find_method
 from ..methods.finetune import steps_of
 from ..models import build_model
 from ..train import TrainConfig, fit, predict
+from ..train.parallel import world
 from .options import PlanOptions
-from .plan import Plan, checked
+from .plan import Plan, checked, let_go
+from .requests import Batch, read_requests
 from .store import Run
 
 # Optimiser steps of the two short runs that give the rates, and how often each is timed.
 SHORT, LONG, REPEATS = 10, 30, 3
 CHECKED_BELOW = 60.0  # seconds: a call that should take less is made in full, and compared
-DAY = 86400.0  # seconds
-
-
-@dataclass(frozen=True)
-class Batch:
-    """When requests are served together.
-
-    Attributes:
-        requests: as soon as there are so many; None: by the calendar.
-        days: at the end of every period of so many days; None: by number.
-    """
-
-    requests: int | None = None
-    days: float | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> Batch:
-        """Read "10" as ten requests, and "7d" as seven days."""
-        found = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?)d", str(text).strip())
-        if not found or float(found[1] or found[2]) == 0:
-            raise InputError(
-                f"--batch {text!r} is neither a number of requests, such as 10, nor of days, such as 7d"
-            )
-        return cls(int(found[1])) if found[1] else cls(days=float(found[2]))
-
-    def __str__(self):
-        if self.days is not None:
-            return f"{self.days:g} days" if self.days != 1 else "daily"
-        return f"{self.requests} requests" if self.requests > 1 else "at once"
-
-    def serve(self, arrivals: Sequence[float], days: float) -> tuple[np.ndarray, np.ndarray]:
-        """Serve a stream.
-
-        Args:
-            arrivals: (n,) days since the beginning, ascending, in [0, days].
-            days: length of the stream. What still waits then is served then.
-
-        Returns:
-            (n_calls,) days at which a batch is served, and (n,) how many days each request waited for that.
-        """
-        arrivals = np.asarray(arrivals, dtype=np.float64)
-        if self.days is not None:
-            served = np.ceil(arrivals / self.days).clip(1) * self.days
-        else:
-            last = np.arange(len(arrivals)) // self.requests * self.requests + self.requests - 1
-            served = np.append(arrivals, np.inf)[np.minimum(last, len(arrivals))]
-        served = np.minimum(served, days)
-        if self.days is None and len(arrivals):  # two batches of one moment are two calls
-            calls = served[:: self.requests]
-        else:
-            calls = np.unique(served)
-        return calls, served - arrivals
-
-    def expect(self, per_day: float, days: float) -> tuple[float, float, float, float]:
-        """Return the expected (calls, mean wait, mean longest wait, limit) of a Poisson stream; in days.
-
-        The third is the longest wait in a batch, on average over the batches. No wait exceeds the limit; it
-        is NaN where batches by number have none. An incomplete last batch counts as a part of a call.
-        """
-        if self.days is not None:
-            period = min(self.days, days)
-            empty = math.exp(-per_day * period)  # the probability of a period without a request
-            calls = days / period * -math.expm1(-per_day * period)
-            # The first request of a period comes after an exponential time, given that it comes.
-            longest = period - 1 / per_day + period * empty / -math.expm1(-per_day * period)
-            return calls, period / 2, longest, period
-        # Uniform positions in a batch of N: the first waits for N - 1 others, the last for none.
-        longest = (self.requests - 1) / per_day
-        return per_day * days / self.requests, longest / 2, longest, 0.0 if self.requests == 1 else math.nan
-
-
-def read_requests(file: str | Path) -> tuple[np.ndarray, float]:
-    """Read time stamps, one a line, such as 2026-11-29 or 2026-11-29T14:05.
-
-    Returns:
-        (n,) days since the first midnight, ascending, and the length of the stream, whole days.
-
-    Raises:
-        InputError: there is no such file, no request in it, or a line that is no time stamp.
-    """
-    try:
-        lines = Path(file).read_text().splitlines()
-    except (OSError, UnicodeDecodeError):
-        raise InputError(
-            f"--requests {file} cannot be read: give a text file with a time stamp a line"
-        ) from None
-    stamps = []
-    for number, line in enumerate(lines, 1):
-        text = line.strip()
-        if not text:
-            continue
-        try:
-            stamp = pd.Timestamp(text)
-        except ValueError:
-            stamp = pd.NaT
-        if pd.isna(stamp) or text.isdigit():
-            raise InputError(
-                f"--requests {file} line {number}: {text!r} is not a time stamp, such as 2026-11-29T14:05"
-            )
-        stamps.append(stamp.tz_convert("UTC").tz_localize(None) if stamp.tzinfo else stamp)
-    if not stamps:
-        raise InputError(f"--requests {file} holds no request: give at least one time stamp")
-    stamps = sorted(stamps)
-    first = stamps[0].normalize()
-    arrivals = np.array([(stamp - first) / pd.Timedelta(days=1) for stamp in stamps])
-    return arrivals, float(max(1, math.floor(arrivals[-1]) + 1))
 
 
 @dataclass(frozen=True)
@@ -178,7 +72,8 @@ class Costs:
         hours: a row a way, a column a batch: hours of computing over the whole stream.
         busy: the same as a share of the stream's time; above 1 the machine can't keep up.
         stream: the requests in words.
-        checked: (way, predicted seconds, measured seconds) of one whole call; None: it would take too long.
+        checked: (way, predicted seconds, measured seconds) of one whole call; None: it would take too long,
+            or it diverged.
     """
 
     rates: dict[str, Rate]
@@ -187,6 +82,11 @@ class Costs:
     busy: pd.DataFrame
     stream: str
     checked: tuple[str, float, float] | None
+
+    @property
+    def diverged(self) -> list[str]:
+        """The ways that diverged, so that nothing is known of them."""
+        return [way for way, rate in self.rates.items() if math.isnan(rate.seconds)]
 
     def __str__(self):
         lines = self._calls()
@@ -197,7 +97,8 @@ class Costs:
                 f"({100 * (predicted / measured - 1):+.0f}%)"
             ]
         else:
-            lines += [f"No check: a whole call would take more than {CHECKED_BELOW:.0f} s."]
+            others = "any other way" if self.diverged else "any way"
+            lines += [f"No check: a whole call of {others} would take more than {CHECKED_BELOW:.0f} s."]
         return "\n".join([*lines, "", *self._stream()])
 
     def _calls(self):
@@ -206,7 +107,7 @@ class Costs:
         lines = [f"{'one call':<{first}}{'steps':>7}{'fixed, s':>10}{'s a step':>10}{'seconds':>10}{'MB':>8}"]
         for way, rate in self.rates.items():
             if math.isnan(rate.seconds):
-                lines.append(f"{way:<{first}}{rate.steps:>7}  diverged within a few steps")
+                lines.append(f"{way:<{first}}{rate.steps:>7}  diverged")
                 continue
             numbers = f"{rate.fixed:>10.2f}{rate.per_step:>10.4f}{rate.seconds:>10.1f}"
             memory = "n/a" if math.isnan(rate.memory) else f"{rate.memory:.0f}"
@@ -231,7 +132,8 @@ class Costs:
         lines.append("hours of computing")
         for row, (way, values) in zip(rows, self.hours.iterrows(), strict=True):
             late = ["!" if self.busy.loc[way, name] > 1 else "" for name in names]
-            cells = [f"{value:,.2f}{mark}" for value, mark in zip(values, late, strict=True)]
+            hours = ["n/a" if math.isnan(value) else f"{value:,.2f}" for value in values]
+            cells = [value + mark for value, mark in zip(hours, late, strict=True)]
             lines.append(f"{row:<{first}}" + "".join(f"{cell:>{width}}" for cell in cells))
         if (self.busy > 1).any(axis=None):
             lines.append("! more hours than the stream has: this machine can't keep up")
@@ -250,34 +152,48 @@ def plan(options: PlanOptions) -> Costs:
     Raises:
         InputError: before anything is measured.
     """
+    if world()[1] > 1:
+        raise InputError("a plan measures one process: run it without torchrun")
     batches = [Batch.parse(text) for text in options.batch]
     if options.requests is not None:
         arrivals, days = read_requests(options.requests)
         served = [batch.serve(arrivals, days) for batch in batches]
         loads = [(len(calls), float(waits.mean()), float(waits.max())) for calls, waits in served]
-        n, columns = len(arrivals), ["calls", "mean wait", "longest wait"]
-        stream = f"{n} request{'s' * (n != 1)} of {Path(options.requests).name} in {days:g} days:"
+        columns = ["calls", "mean wait", "longest wait"]
+        stream = (
+            f"{_count(len(arrivals), 'request')} of {Path(options.requests).name} in {_count(days, 'day')}:"
+        )
     else:
-        per_day, days = float(options.requests_per_day), float(options.days)
-        loads = [batch.expect(per_day, days) for batch in batches]
+        per_day, days = options.requests_per_day, options.days
+        loads = [batch.expect(float(per_day), days) for batch in batches]
         columns = ["calls", "mean wait", "mean longest wait", "limit"]
-        stream = f"{per_day:g} requests a day for {days:g} days (Poisson, expected values):"
-    rates, checked_call = measure(options)
+        asked = f"{per_day} request{'s' * (per_day != '1')} a day"
+        stream = f"{asked} for {_count(days, 'day')} (Poisson, expected values):"
+    try:
+        rates, checked_call = measure(options)
+    finally:
+        let_go()
     names = [str(batch) for batch in batches]
     table = pd.DataFrame(loads, index=names, columns=columns)
-    hours = hours_of(rates, table["calls"], options.retrain_every)
+    hours = hours_of(rates, table["calls"], options.retrain_every, options.reweight[0])
     return Costs(rates, table, hours, hours / (24 * days), stream, checked_call)
 
 
-def hours_of(rates: dict[str, Rate], calls: pd.Series, retrain_every: int) -> pd.DataFrame:
+def _count(number, noun):
+    """A whole number with its noun: "1 day", "1,000 days"."""
+    return f"{number:,.0f} {noun}{'s' * (number != 1)}"
+
+
+def hours_of(rates: dict[str, Rate], calls: pd.Series, retrain_every: int, sampling: str) -> pd.DataFrame:
     """Return hours of computing: a row a way, a column a batch.
 
     Args:
         rates: {way: Rate}; the retrainings among them begin with "retrain".
         calls: of each batch over the whole stream.
         retrain_every: k; each method has a second row, in which one call in k is a retraining with REWEIGHT.
+        sampling: how REWEIGHT samples in that retraining.
     """
-    exact = rates[label("retrain", "replacement")].seconds
+    exact = rates[label("retrain", sampling)].seconds
     rows = {}
     for way, rate in rates.items():
         rows[way] = calls * rate.seconds / 3600
@@ -297,14 +213,17 @@ def measure(options: PlanOptions) -> tuple[dict[str, Rate], tuple[str, float, fl
     more = {"n_features": bench.train.features.shape[1]} if bench.train.features is not None else {}
     more |= {"weights": whole.weights} if whole.weights else {}
     start = build_model(whole.recipe.model, bench.train.n_targets, seed, **more)
-    rates = dict(
-        zip([label(run.method, run.sampling) for run in runs], _rates(whole, runs, start, bench, split))
-    )
+    names = [label(run.method, run.sampling) for run in runs]
+    rates = dict(zip(names, _rates(whole, runs, start, bench, split), strict=True))
     # The first method, or retraining where there is none: none that diverges, and none that takes long.
     for run in [*runs[2:], runs[1]]:
         name = label(run.method, run.sampling)
-        if rates[name].seconds < CHECKED_BELOW:
+        if not rates[name].seconds < CHECKED_BELOW:
+            continue
+        try:
             return rates, (name, rates[name].seconds, _call(whole, run, start, bench, split, 0))
+        except DivergedError:  # after the few steps of the rates
+            rates[name] = replace(rates[name], fixed=math.nan, per_step=math.nan, memory=math.nan)
     return rates, None
 
 
@@ -334,16 +253,16 @@ def _rates(whole: Plan, runs: list[Run], start, bench, split) -> list[Rate]:
                 continue
             try:
                 few = _call(whole, run, start, bench, split, short[k])
-                with contextlib.nullcontext(peaks) if turn else peak_memory() as peak:
+                if turn == 0:  # puts the data on the device, and warms up
+                    with peak_memory() as peak:
+                        _call(whole, run, start, bench, split, long[k])
+                    peaks[k] = peak[0]
+                else:
                     many = _call(whole, run, start, bench, split, long[k])
+                    times[k][0].append(few)
+                    times[k][1].append(many)
             except DivergedError:
                 times[k] = None
-                continue
-            if turn:  # the first puts the data on the device, and warms up
-                times[k][0].append(few)
-                times[k][1].append(many)
-            else:
-                peaks[k] = peak[0]
     looks = 0.0
     if whole.weights:  # large models are looked at on validation after every epoch of a retraining
         begun = time.perf_counter()

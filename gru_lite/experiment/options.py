@@ -16,6 +16,7 @@ from ..groups import MISSING_GROUP
 from ..methods import base_of, method_names, variants_of
 from ..methods import method as find_method
 from ..recipes.published import published_methods
+from .requests import MOST, Batch, read_requests
 
 LISTED = "list"  # the ratio of a request that names its samples
 LOWEST = {
@@ -398,12 +399,22 @@ class PlanOptions(RunOptions):
     ablate: ClassVar[tuple] = ()
     curves: ClassVar[bool] = False
     save_models: ClassVar[bool] = False
+    ratio: tuple[str, ...] = flag((), "Share of each group to forget, in (0, 1]. Default: 0.5.")
+    first_seed: int = flag(
+        0, "Seed of the generated data, the request, the initial weights and the training. Default: 0."
+    )
+    reweight: tuple[str, ...] = flag(
+        ("replacement",), "How REWEIGHT samples: replacement (default, as in the paper) or top_up."
+    )
+    epochs: int | None = flag(None, "Epochs of the trainings and methods that are planned.")
     requests_per_day: str | None = flag(
         None, "Requests a day, on average, such as 3 or 0.1. They are taken to come independently (Poisson)."
     )
     days: int | None = flag(None, "Days that the requests come for. Default: 365.")
     requests: Path | None = flag(
-        None, "Instead, a file with the requests that came: a time stamp a line, such as 2026-11-29T14:05."
+        None,
+        "Instead, a file with the requests that came: a time stamp a line, such as 2026-11-29T14:05. "
+        "Give all of them an offset from UTC, such as +01:00, or none.",
     )
     batch: tuple[str, ...] = flag(
         ("1", "10", "30d"),
@@ -418,16 +429,26 @@ class PlanOptions(RunOptions):
         super().__post_init__()
         if len(self.ratio) > 1:
             raise InputError("--ratio: a plan is for one request; name one share")
+        if len(self.reweight) > 1:
+            raise InputError("--reweight: a plan samples in one way, replacement or top_up")
         if (self.requests_per_day is None) == (self.requests is None):
             raise InputError(
                 "name the stream once: --requests-per-day N, or --requests FILE with time stamps"
             )
         if self.requests is not None and self.days is not None:
             raise InputError("--days is for --requests-per-day: a file says itself how long it lasts")
-        if self.requests is None:
-            self._set(requests_per_day=_rate(self.requests_per_day), days=self.days or 365)
         if not self.batch:
             raise InputError("--batch needs when to serve: a number of requests, or of days such as 7d")
+        batches = [Batch.parse(text) for text in self.batch]
+        for k, (text, batch) in enumerate(zip(self.batch, batches, strict=True)):
+            if batch in batches[:k]:
+                raise InputError(f"--batch {text} is named twice: leave one out")
+        if self.requests is not None:
+            read_requests(self.requests)  # says what is wrong with it
+            return
+        self._set(requests_per_day=_rate(self.requests_per_day), days=self.days or 365)
+        if self.days > MOST["days"]:
+            raise InputError(f"--days {self.days} is more than {MOST['days']:,}: take a shorter stream")
 
 
 @dataclass(frozen=True)
@@ -495,14 +516,16 @@ def _ratio(text):
 
 
 def _rate(text):
-    """Requests a day as a positive number, written plainly."""
+    """Requests a day as a plain exact decimal, so that it is printed as it was given."""
     right = "give a number above 0, such as 3 or 0.1"
     try:
-        number = float(text)
-    except ValueError:
-        number = float("nan")
+        number = Decimal(str(text))
+    except InvalidOperation:
+        number = Decimal("nan")
     if number == 0:
         raise InputError(f"--requests-per-day 0 is a stream without requests: {right}")
-    if not 0 < number < float("inf"):
-        raise InputError(f"--requests-per-day {str(text).strip()!r} is not a rate: {right}")
-    return f"{number:g}"
+    if not number.is_finite() or number < 0:
+        raise InputError(f"--requests-per-day {str(text).strip()!r:.60} is not a rate: {right}")
+    if not Decimal("0.000001") <= number <= 1_000_000:
+        raise InputError(f"--requests-per-day {str(text).strip():.60} is outside 0.000001 to 1,000,000")
+    return format(number.normalize(), "f")

@@ -164,7 +164,12 @@ def planned(options: Options, runs: list[Run], progress: bool = False) -> Iterat
     try:
         yield on_main(_plan, options, runs, progress)
     finally:
-        _loaded.clear()  # the next call reads anew, and a GPU has its memory back
+        let_go()
+
+
+def let_go() -> None:
+    """Let go of the data: the next call reads anew, and a GPU has its memory back."""
+    _loaded.clear()
 
 
 def _plan(options, runs, progress):

@@ -346,6 +346,9 @@ print("holds: a call of fine-tuning has less than half of retraining's steps")
 # | every $N$ requests | $r / N$ | $(N-1) / 2r$ | $(N-1)/r$ | none |
 # | every $D$ days | $(1 - e^{-rD}) / D$ | $D/2$ | $D - 1/r + D/(e^{rD}-1)$ | $D$ |
 #
+# These hold for a long stream. The command also counts the batch that the end of a stream cuts short. So monthly batches
+# of a year are 13 calls, and not $365 / 30$.
+#
 # So a batch of ten divides the cost by ten. At three requests a day people wait 1.5 days for it on average. At one
 # request a week, it would be a month. Where a law sets a time limit, a batch by the calendar is the safer choice
 # ({doc}`data and licences <../data_and_licences>` says what laws ask).

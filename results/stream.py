@@ -151,6 +151,8 @@ def main():
     table = pd.DataFrame(rows)
     first = ["way", "method", "ratio", "seed", "calls", "steps", "avg_gap", *COLUMNS, "seconds", "status"]
     command = f"python results/stream.py --seeds {options.seeds} --first-seed {options.first_seed}"
+    command += f" --model {options.model}" * (options.model != "mlp")
+    command += f" --epochs {epochs}" * (epochs != 15)
     record(table[first], options.out, command)
     means = table.groupby(["way", "method"], sort=False)["avg_gap"].agg(["mean", "std", "count"])
     print(means.round(2).to_string())

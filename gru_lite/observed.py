@@ -134,7 +134,7 @@ def infer(
         features: float (N, D), such as `extract_features(original, data)`.
         target: whole numbers (N,), y.
         sensitive: whole numbers (N,), MISSING where not known; what is known is kept.
-        n_sensitive: S.
+        n_sensitive: number of values of the sensitive attribute, S
         seed: integer >= 0, of the mixture.
 
     Returns:

@@ -75,6 +75,7 @@ def test_every_module_has_its_place():
     names = {".".join(path.parts) for path in modules if not path.name.startswith("__")}
     assert names <= set(pages), names - set(pages)
     shared = {
+        "observed": "groups",
         "labels": "plots",
         "tables": "plots",
         "checks": "plots",

@@ -4,7 +4,8 @@
   const rooms = new Set(pages.split(" "));
   // Rooms that share a page, and the headings that do not begin with their room's name.
   const moved = {
-    labels: "plots", tables: "plots", checks: "plots", colab: "plots", errors: "seeding", files: "seeding",
+    observed: "groups", labels: "plots", tables: "plots", checks: "plots", colab: "plots", errors: "seeding",
+    files: "seeding",
     "groups-requests-and-reweight": "groups", training: "train", "unlearning-methods": "methods",
     "mutual-information": "information", "scores-and-statistics": "scores", experiments: "experiment",
     "figures-and-names": "plots", "randomness-and-errors": "seeding", "command-line": "cli",

@@ -93,7 +93,7 @@ def as_edges(bench: DatasetParts) -> DatasetParts:
         bench: of `waterdigits`, or the large or small one.
 
     Returns:
-        the same samples with `features` float32 (N, 131), named after the benchmark: "waterdigits_edges".
+        the same samples with `features` float32 (N, 131), by the name of the benchmark and "_edges".
 
     Raises:
         InputError: a benchmark without pictures of 32 x 32 pixels.

@@ -132,16 +132,15 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--first-seed", type=int, default=0, help="the first of them")
     parser.add_argument("--network", action="store_true", help="the network, on pictures")
     parser.add_argument("--work", type=Path, default=Path("runs"), help="keeps finished seeds")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     out = options.out or (OUT.with_stem(f"{OUT.stem}_network") if options.network else OUT)
-    work = options.work / out.stem
+    work = options.work / ("group_labels_network" if options.network else "group_labels")
     work.mkdir(parents=True, exist_ok=True)
     parts = []
-    for seed in range(options.first_seed, options.first_seed + options.seeds):
+    for seed in range(options.seeds):
         for method, points in (NETWORK if options.network else POINTS).items():
             file = work / f"{method}-s{seed}.csv"
             if not file.is_file():

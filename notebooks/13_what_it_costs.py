@@ -35,7 +35,7 @@ import pandas as pd
 
 import gru_lite as gru
 from gru_lite import labels, plots, tables
-from gru_lite.experiment.costs import Batch
+from gru_lite.experiment.requests import Batch
 
 full, rng = profile == "full", np.random.default_rng(0)
 WITH, RETRAINING = "replacement", 915  # optimiser steps of a retraining

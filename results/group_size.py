@@ -34,15 +34,14 @@ def one_training(benchmark, seed, left, epochs):
         start, bench.train, indices=split.retain, weights=gru.reweight(split), sampling="replacement",
         config=config, steps_per_epoch=steps, seed=seed,
     )  # fmt: skip
-    scores = gru.score(model, bench, split)
-    (y, s), names = split.groups[0], ["acc_0_0", "acc_0_1", "acc_1_0", "acc_1_1"]
+    scores, (y, s) = gru.score(model, bench, split).flat(), split.groups[0]
     known = gru.predict(model, bench.train, split.retain[split.group[split.retain] == 2 * y + s])
     return {
         "left": int(split.n_retain[2 * y + s]),
         "ratio": LEFT[left],
         "seed": seed,
-        "GA": scores.GA,
-        **dict(zip(names, scores.group_accuracy.ravel())),
+        "GA": scores["GA"],
+        **{name: value for name, value in scores.items() if name.startswith("acc_")},
         "stayed": 100 * float((known.argmax(axis=1) == y).mean()),
     }
 

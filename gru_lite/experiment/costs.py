@@ -20,17 +20,15 @@ import pandas as pd
 import torch
 
 from ..errors import DivergedError, InputError
-from ..groups import ForgetSplit, reweight
+from ..groups import ForgetSplit
 from ..labels import label
 from ..methods import base_of, method_names, retains
-from ..methods import method as find_method
 from ..methods.finetune import steps_of
-from ..models import build_model
-from ..train import TrainConfig, fit, predict
+from ..train import TrainConfig, predict
 from ..train.parallel import world
 from .options import PlanOptions
 from .plan import Plan, checked, let_go
-from .requests import Batch, read_requests
+from .runs import call, fresh_model
 from .store import Run
 
 # Optimiser steps of the two short runs that give the rates, and how often each is timed.
@@ -154,9 +152,9 @@ def plan(options: PlanOptions) -> Costs:
     """
     if world()[1] > 1:
         raise InputError("a plan measures one process: run it without torchrun")
-    batches = [Batch.parse(text) for text in options.batch]
+    batches = options.batches
     if options.requests is not None:
-        arrivals, days = read_requests(options.requests)
+        arrivals, days = options.arrivals
         served = [batch.serve(arrivals, days) for batch in batches]
         loads = [(len(calls), float(waits.mean()), float(waits.max())) for calls, waits in served]
         columns = ["calls", "mean wait", "longest wait"]
@@ -210,9 +208,7 @@ def measure(options: PlanOptions) -> tuple[dict[str, Rate], tuple[str, float, fl
     ways = [("retrain", "none"), ("retrain", sampling), *samplings.items()]
     runs = [Run(*way, ratio, seed) for way in ways]
     whole, bench, split = checked(options, runs, progress=False)
-    more = {"n_features": bench.train.features.shape[1]} if bench.train.features is not None else {}
-    more |= {"weights": whole.weights} if whole.weights else {}
-    start = build_model(whole.recipe.model, bench.train.n_targets, seed, **more)
+    start = fresh_model(whole, bench.train, seed)
     names = [label(run.method, run.sampling) for run in runs]
     rates = dict(zip(names, _rates(whole, runs, start, bench, split), strict=True))
     # The first method, or retraining where there is none: none that diverges, and none that takes long.
@@ -285,15 +281,7 @@ def _call(whole: Plan, run: Run, start, bench, split, steps: int) -> float:
     """Seconds of one call with so many steps; 0: with all of them."""
     config = whole.config(run)
     config = replace(config, steps=steps or config.steps)
-    sampled = {"weights": None, "sampling": "none"}
-    if run.sampling != "none":
-        sampled = {"weights": reweight(split, whole.missing_group), "sampling": run.sampling}
-    if base_of(run.method) in method_names():
-        function, _ = find_method(run.method)
-        return function(start, bench.train, split, config, **sampled, seed=run.seed).training_seconds
-    per_epoch = -(-len(split.retain) // config.batch_size)
-    drawn = {"indices": split.retain, "steps_per_epoch": per_epoch, **sampled}
-    return fit(start, bench.train, config=config, seed=run.seed, **drawn).training_seconds
+    return call(whole, run, config, start, bench, split).training_seconds
 
 
 @contextlib.contextmanager

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
+
+import numpy as np
 
 from ..data.registry import BENCHMARKS, DATASETS, IMAGE_MODELS, packaged_root, source
 from ..errors import InputError, check_choice
@@ -388,7 +391,6 @@ class PlanOptions(RunOptions):
     what it costs for the request of --groups and --ratio, or --forget. Nothing is written.
     """
 
-    scored_on: ClassVar[str] = "test"
     seeds: ClassVar[int] = 1
     references: ClassVar[int] = 1
     jobs: ClassVar[None] = None
@@ -439,16 +441,25 @@ class PlanOptions(RunOptions):
             raise InputError("--days is for --requests-per-day: a file says itself how long it lasts")
         if not self.batch:
             raise InputError("--batch needs when to serve: a number of requests, or of days such as 7d")
-        batches = [Batch.parse(text) for text in self.batch]
-        for k, (text, batch) in enumerate(zip(self.batch, batches, strict=True)):
-            if batch in batches[:k]:
+        for k, (text, batch) in enumerate(zip(self.batch, self.batches, strict=True)):
+            if batch in self.batches[:k]:
                 raise InputError(f"--batch {text} is named twice: leave one out")
         if self.requests is not None:
-            read_requests(self.requests)  # says what is wrong with it
+            _ = self.arrivals  # says what is wrong with the file
             return
         self._set(requests_per_day=_rate(self.requests_per_day), days=self.days or 365)
         if self.days > MOST["days"]:
             raise InputError(f"--days {self.days} is more than {MOST['days']:,}: take a shorter stream")
+
+    @cached_property
+    def batches(self) -> list[Batch]:
+        """`batch`, read."""
+        return [Batch.parse(text) for text in self.batch]
+
+    @cached_property
+    def arrivals(self) -> tuple[np.ndarray, float]:
+        """The file of `requests`, read once: see `read_requests`."""
+        return read_requests(self.requests)
 
 
 @dataclass(frozen=True)

@@ -19,15 +19,16 @@ import joblib
 import pandas as pd
 from tqdm import tqdm
 
+from ..data import DatasetParts, GroupedDataset
 from ..errors import DivergedError
-from ..groups import reweight
+from ..groups import ForgetSplit, reweight
 from ..methods import base_of, method_names, retains
 from ..methods import method as find_method
-from ..models import build_model, load_model, save
+from ..models import Classifier, build_model, load_model, save
 from ..recipes.configs import as_record
 from ..scores import accuracies, predictions, score
 from ..seeding import further_seed
-from ..train import fit, watching
+from ..train import TrainConfig, fit, watching
 from ..train.parallel import barrier, is_main
 from .cluster import alone, on_cluster
 from .options import Options, RunOptions
@@ -153,31 +154,49 @@ class _Curve:
 
 def _train(plan, item, bench, split, checkpoint):
     """(model, seconds of training) of one run."""
-    data, seed, config = bench.train, item.seed, plan.config(item)
+    config = plan.config(item)
     if item.method == "original" and item.ratio:
-        return _original(plan, seed), 0.0
+        return _original(plan, item.seed), 0.0
+    if base_of(item.method) in method_names():
+        model = call(plan, item, config, _original(plan, item.seed), bench, split)
+    else:
+        model = call(
+            plan, item, config, fresh_model(plan, bench.train, item.seed), bench, split,
+            checkpoint=checkpoint, progress=item.name if plan.progress else False,
+            keep_best=bench.val if plan.weights else None,
+        )  # fmt: skip
+    return model, model.training_seconds
+
+
+def fresh_model(plan: Plan, data: GroupedDataset, seed: int) -> Classifier:
+    """Return the model that a training of the plan starts from."""
+    options = {"weights": plan.weights} if plan.weights else {}
+    if data.features is not None:
+        options["n_features"] = data.features.shape[1]
+    return build_model(plan.recipe.model, data.n_targets, seed, **options)
+
+
+def call(
+    plan: Plan, item: Run, config: TrainConfig, start: Classifier, bench: DatasetParts,
+    split: ForgetSplit | None, **training,
+) -> Classifier:  # fmt: skip
+    """Return what one run makes of a model: unlearning of an original, or training of a fresh one.
+
+    `training` are further options of `fit`, for what is trained.
+    """
     sampled = {"weights": None, "sampling": "none"}
     if item.sampling != "none":
         sampled = {"weights": reweight(split, plan.missing_group), "sampling": item.sampling}
     if base_of(item.method) in method_names():
         function, _ = find_method(item.method)
-        model = function(_original(plan, seed), data, split, config, **sampled, seed=seed)
-        return model, model.training_seconds
-    options = {"weights": plan.weights} if plan.weights else {}
-    if data.features is not None:
-        options["n_features"] = data.features.shape[1]
-    start = build_model(plan.recipe.model, data.n_targets, seed, **options)
-    # The ceiling and the further references differ from the first in the randomness of their training alone.
-    common = {
-        "config": config, "seed": further_seed(seed, reference_number(item.method)), "checkpoint": checkpoint,
-        "progress": item.name if plan.progress else False, "keep_best": bench.val if plan.weights else None,
-    }  # fmt: skip
+        return function(start, bench.train, split, config, **sampled, seed=item.seed)
     if split is not None:
         # Equal steps for every way of sampling: an epoch is as long as one over the retain set.
         steps = -(-len(split.retain) // config.batch_size)
-        common |= {"indices": split.retain, "steps_per_epoch": steps, **sampled}
-    model = fit(start, data, **common)
-    return model, model.training_seconds
+        training |= {"indices": split.retain, "steps_per_epoch": steps, **sampled}
+    # The ceiling and the further references differ from the first in the randomness of their training alone.
+    seed = further_seed(item.seed, reference_number(item.method))
+    return fit(start, bench.train, config=config, seed=seed, **training)
 
 
 def _original(plan, seed):

@@ -458,7 +458,7 @@ class PlanOptions(RunOptions):
 
     @cached_property
     def arrivals(self) -> tuple[np.ndarray, float]:
-        """The file of `requests`, read once: see `read_requests`."""
+        """What `read_requests` says of the file, which is read once."""
         return read_requests(self.requests)
 
 

@@ -37,6 +37,7 @@ import gru_lite as gru
 from gru_lite import observed
 from gru_lite.data.waterdigits import as_edges
 from gru_lite.experiment.store import record
+from gru_lite.methods import retains
 from gru_lite.seeding import further_seed
 
 RATIO, GROUP = "0.9", 2
@@ -46,14 +47,12 @@ FLIPPED = [("flipped", rate) for rate in (0.02, 0.05, 0.1, 0.2, 0.3)]
 CORRECTED = [("corrected", rate) for rate in (0.05, 0.1, 0.2, 0.3)]
 INFERRED = [("inferred", share) for share in (0.05, 0.01, 0.0)]
 TRUE = [("true", k) for k in range(3)]
-AT_TEN_PERCENT = [("true", 0), ("flipped", 0.1), ("corrected", 0.1)]
+CURVE = [("true", 0), *FLIPPED[1:], ("corrected", 0.1), ("corrected", 0.3)]
 POINTS = {
     "original": [("none", 0)],
     "retrain": [("none", 0), *TRUE, *FLIPPED, *CORRECTED, *INFERRED],
-    "finetune": AT_TEN_PERCENT,
-    "miu": AT_TEN_PERCENT,
+    **dict.fromkeys(filter(retains, gru.METHODS), CURVE),
 }
-
 
 NETWORK = {
     "original": [("none", 0)],

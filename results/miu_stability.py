@@ -3,8 +3,11 @@
     python results/miu_stability.py --seeds 5
 
 The published configuration of Waterbirds at ratio 0.5, on a generated tree of 512 training images, 64 pixels
-(`write_example_tree`), from a ResNet-18 that was trained on it as published, from scratch. Two kinds of rows:
+(`write_example_tree`), from a ResNet-18 that was trained on it as published, for ten epochs from random weights.
+Each picture is tinted a little in a colour of its class: from 512 plain ones such a model learns the place alone,
+and gets half of the test set right. Three kinds of rows:
 
+    part "original"  TA and UA of the model that MIU starts from.
     part "critic"  the 101 steps in which phi is tuned first, alone, on the same features and batches, for ten
                    initial critics: as released, and with one thing changed. `step` is where the loss was no
                    longer finite (empty: nowhere), `worst` the largest absolute loss before.
@@ -22,6 +25,7 @@ from pathlib import Path
 import joblib
 import pandas as pd
 import torch
+from PIL import Image
 
 import gru_lite as gru
 from gru_lite.data.waterbirds import write_example_tree
@@ -33,7 +37,8 @@ from gru_lite.train import Sampler, Training, watching
 
 OUT = Path(__file__).with_name("waterbirds_example_stability.csv")
 COUNTS = ((340, 20), (32, 120))
-GROUP, RATIO, SIZE, CRITICS = (1, 0), "0.5", 64, 10
+TINTS, STRENGTH = ("#30a030", "#a03030"), 0.2
+GROUP, RATIO, SIZE, EPOCHS, CRITICS = (1, 0), "0.5", 64, 10, 10
 PRESET = paper_config("waterbirds", "resnet18", (), RATIO, "miu", True)
 ALONE = {
     "as released": {},
@@ -84,21 +89,40 @@ def first_batches(original, bench, seed):
         return [(training.forward(batch)[0].clone(), group[batch.index]) for batch in drawn]
 
 
+def scores_of(model, bench, split):
+    """Return TA and UA, predicted as released."""
+    found = gru.accuracies(gru.predictions(model, bench, precision="bfloat16"), bench, split)
+    return {name: found[name] for name in ("TA", "UA")}
+
+
+def write_tree(root, seed):
+    """Write the pictures, and tint them."""
+    write_example_tree(root, counts=COUNTS, val_count=20, test_count=60, seed=seed)
+    for file in root.rglob("*.jpg"):
+        picture = Image.open(file).convert("RGB")
+        tint = Image.new("RGB", picture.size, TINTS[file.parent.name.endswith("Waterbird")])
+        Image.blend(picture, tint, STRENGTH).save(file, quality=90)
+
+
 def one_seed(seed, folder, whole):
-    """Return the rows of one seed; `whole`: of the complete method, too."""
+    """Return the rows of one seed; `whole`: of the complete method, too. The folder keeps them."""
     torch.set_num_threads(1)
+    finished = folder / f"seed{seed}{'' if whole else '-critic'}.csv"
+    if finished.is_file():
+        return pd.read_csv(finished)
     root = folder / f"tree{seed}"
     if not root.is_dir():
-        write_example_tree(root, counts=COUNTS, val_count=20, test_count=60, seed=seed)
+        write_tree(root, seed)
     bench = gru.load("waterbirds", root, seed, image_size=SIZE)
     split = gru.forget_split(bench.train, [GROUP], RATIO, seed)
-    training = {"config": paper_config("waterbirds", "resnet18", (), None, "original", False), "seed": seed}
+    published = paper_config("waterbirds", "resnet18", (), None, "original", False)
+    training = {"config": replace(published, epochs=EPOCHS), "seed": seed}
     training |= {"checkpoint": folder / f"original{seed}.safetensors", "keep_best": bench.val}
     original = gru.fit(gru.build_model("resnet18", 2, seed, weights="none"), bench.train, **training)
     batches = first_batches(original, bench, seed)
     law = torch.from_numpy(split.n_train / split.n_train.sum()).float()
     length = float(torch.cat([z for z, _ in batches]).square().sum(1).mean())
-    rows = []
+    rows = [{"part": "original", **scores_of(original, bench, split)}]
     for name, changes in ALONE.items():
         for critic in range(CRITICS):
             step, worst = tune(batches, law, critic, **changes)
@@ -110,14 +134,13 @@ def one_seed(seed, folder, whole):
                 model = gru.unlearn(
                     "miu", original, bench.train, split, replace(PRESET, **changes), seed=seed
                 )
-            halves = gru.predictions(model, bench, precision="bfloat16")
-            found = gru.accuracies(halves, bench, split)
-            row |= {name: found[name] for name in ("TA", "UA")}
+            row |= scores_of(model, bench, split)
         except gru.DivergedError:
             row["step"] = len(epochs) + 1
         rows.append(row)
         print(f"seed {seed}: {row}", flush=True)
-    return [{**row, "seed": seed, "length": length} for row in rows]
+    pd.DataFrame(rows).assign(seed=seed, length=length).to_csv(finished, index=False)
+    return pd.read_csv(finished)
 
 
 def main():
@@ -127,7 +150,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--whole", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument("--work", type=Path, help="folder that keeps trees and originals")
+    parser.add_argument("--work", type=Path, help="folder that keeps trees, originals and finished seeds")
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -135,7 +158,7 @@ def main():
         folder.mkdir(exist_ok=True)
         each = (joblib.delayed(one_seed)(seed, folder, options.whole) for seed in range(options.seeds))
         parts = joblib.Parallel(options.jobs)(each)
-    table = pd.DataFrame([row for rows in parts for row in rows])
+    table = pd.concat(parts, ignore_index=True)
     columns = ["part", "variant", "seed", "critic", "length", "step", "worst", "TA", "UA"]
     table = table.reindex(columns=columns)
     record(table, options.out, f"python results/miu_stability.py --seeds {options.seeds}")

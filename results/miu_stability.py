@@ -3,9 +3,9 @@
     python results/miu_stability.py --seeds 5
 
 The published configuration of Waterbirds at ratio 0.5, on a generated tree of 512 training images, 64 pixels
-(`write_example_tree`), from a ResNet-18 that was trained on it as published, for ten epochs from random weights.
-Each picture is tinted a little in a colour of its class: from 512 plain ones such a model learns the place alone,
-and gets half of the test set right. Three kinds of rows:
+(`write_example_tree`), from a ResNet-18 that was trained on it as published, for ten epochs from random
+weights. Each picture is tinted a little in a colour of its class: from 512 plain ones such a model learns the
+place alone, and gets half of the test set right. Three kinds of rows:
 
     part "original"  TA and UA of the model that MIU starts from.
     part "critic"  the 101 steps in which phi is tuned first, alone, on the same features and batches, for ten

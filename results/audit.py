@@ -8,25 +8,26 @@
 The population is 2,300 pictures of waterdigits as 131 numbers each, 300 of them in group (1, 0). A shadow
 model is an `mlp` that was trained on a random half of each group. Models 2k and 2k + 1 have complementary
 halves, so every sample is in half of the 136 models. In group (1, 0) a fixed list of samples asks to be
-forgotten, 150 of them at ratio 0.5 and 270 at 0.9, and the others stay. The request to a model is its members
-on that list.
+forgotten, 150 of them at ratio 0.5 and 270 at 0.9, and the others stay. The request to a model is its
+members on that list.
 
-U-LiRA, samples "asks": a member is a sample that was in the training set, so the model forgot it. Two kinds of
-non-members are recorded, both of them samples that asked:
+U-LiRA, samples "asks": a member is a sample that was in the training set, so the model forgot it. Two kinds
+of non-members are recorded, both of them samples that asked:
 
     against "same"     models that never had the sample, after the same method forgot the others
     against "retrain"  models retrained on R, with REWEIGHT if the method has it; none of them had the sample
 
-LiRA, samples "stays": a member was in the training set and stayed; non-members as "same". The original forgot
-nothing. Every model is attacked with the Gaussians of the 134 others: its pair is left out. Rates are in
-percent, with 95% bootstrap intervals over pairs of models and over scanned digits, and the standard error `se`.
+LiRA, samples "stays": a member was in the training set and stayed; non-members as "same". The original
+forgot nothing. Every model is attacked with the Gaussians of the 134 others: its pair is left out. Rates are
+in percent, with 95% bootstrap intervals over pairs of models and over scanned digits; `se` is the standard
+error.
 
-audit.csv has these rates, and their paired differences from the rows named in `than`. audit_models.csv has each
-model's scores (of the first 64) and its part in the rates: its AUC, and the shares that it has above the
-threshold at 1% FPR. audit_gaussians.csv has the Gaussians of the samples that ask, ratio 0.5, of all models but
-the first eight, which lesson 16 trains again. audit_stayers.csv has six populations, for retraining alone.
-audit_probe.csv has I(Z; G) in nats, as a fresh classifier and as MIU's own critic read it, of six models a row.
-Finished parts are kept in --work.
+audit.csv has these rates, and their paired differences from the rows named in `than`. audit_models.csv has
+each model's scores (of the first 32) and its part in the rates: its AUC, and the shares that it has above
+the threshold at 1% FPR. audit_gaussians.csv has the Gaussians of the samples that ask, ratio 0.5, of all
+models but the first eight, which lesson 16 trains again. audit_stayers.csv has six populations, for
+retraining alone. audit_probe.csv has I(Z; G) in nats, as a fresh classifier and as MIU's own critic read it,
+of six models a row. At ratio 0.9 two methods are recorded. Finished parts are kept in --work.
 """
 
 import argparse
@@ -54,9 +55,10 @@ GROUP, PAIRS = 2, 68
 ASKS = {"0.5": 150, "0.9": 270}  # of the 300 of the group
 FPRS = (0.001, 0.01, 0.05)
 CONFIG = gru.TrainConfig(shift=0)
-METHODS = ("finetune", "l1_sparse", "eu_k", "salun", "scrub", "miu", "gradient_ascent")
-SCORED = 64  # models whose six scores are recorded
+METHODS = ("gradient_ascent", "finetune", "l1_sparse", "eu_k", "salun", "scrub", "miu")
+SCORED = 32  # models whose six scores are recorded
 ROWS = [(m, s) for m in METHODS for s in (WITH, "none") if m != "gradient_ascent" or s == "none"]
+ROWS_AT = {"0.5": ROWS, "0.9": [("finetune", WITH), ("salun", WITH)]}
 EXACT = [("original", "none"), ("retrain", "none"), ("retrain", WITH)]
 POPULATIONS = 6  # of --stayers
 TRIALS, TUNED_ON = 6, 100  # trials a row; the seed of the population that they see
@@ -94,15 +96,18 @@ class Population:
 
     def exact(self, method, sampling, ratio, number=0):
         """Train the original of every model, or retrain every model, all at once."""
-        lists, weights = [np.flatnonzero(row) for row in self.member], None
         if method == "retrain":
-            lists = [np.flatnonzero(row & ~self.asks(ratio)) for row in self.member]
-            if sampling == WITH:
-                splits = [self.split_of(k, ratio) for k in range(len(self.member))]
-                weights = [gru.reweight(split) for split in splits]
-        seeds = [further_seed(k, number) for k in range(len(self.member))]
-        shared = {"seeds": seeds, "config": CONFIG}
-        return fit_many(self.starts, self.pool, indices=lists, weights=weights, **shared)
+            return self.trained_on_retained(self.starts, sampling, ratio, CONFIG, number)
+        lists = [np.flatnonzero(row) for row in self.member]
+        return fit_many(self.starts, self.pool, indices=lists, seeds=range(len(lists)), config=CONFIG)
+
+    def trained_on_retained(self, starts, sampling, ratio, config, number=0):
+        """Train every model on its R, from its start or from its original, all at once."""
+        splits = [self.split_of(k, ratio) for k in range(len(starts))]
+        lists = [split.retain for split in splits]
+        weights = [gru.reweight(split) for split in splits] if sampling == WITH else None
+        seeds = [further_seed(k, number) for k in range(len(starts))]
+        return fit_many(starts, self.pool, indices=lists, weights=weights, seeds=seeds, config=config)
 
     def split_of(self, k, ratio):
         """The request to model k, as indices of the population."""
@@ -205,10 +210,14 @@ def confidences(work, seed, method, sampling, ratio, pairs=PAIRS):
         if (method, sampling) in EXACT:
             models = people.exact(method, sampling, ratio)
         else:
+            originals = kept_models(work, seed, "original", "none", ratio, pairs)
+            config = chosen()[method, sampling]
+        if method == "finetune":  # which is a training on R: all at once
+            models = people.trained_on_retained(originals, sampling, ratio, config)
+        elif (method, sampling) not in EXACT:
             models = []
-            for k, original in enumerate(kept_models(work, seed, "original", "none", ratio, pairs)):
+            for k, original in enumerate(originals):
                 bench, request = people.data_of(k, ratio)
-                config = chosen()[method, sampling]
                 models.append(unlearned(method, sampling, config, original, bench, request, k))
         torch.save([m.state_dict() for m in models], file.with_suffix(".pt"))
         np.save(file, people.confidence(models))
@@ -343,10 +352,8 @@ def probed(work, seed, ratio, n=6):
             bench, request = people.data_of(k, ratio)
             line = {"method": method, "sampling": sampling, "ratio": ratio, "seed": seed, "model": k}
             unseen = bench.val
-            z = gru.extract_features(model, test)
-            line["fresh"] = gru.mutual_information(
-                z, test.group, 4, estimator="classifier", seed=k, steps=200
-            )
+            z = gru.extract_features(model, unseen)
+            line["fresh"] = gru.mutual_information(z, unseen.group, 4, estimator="classifier", seed=k)
             if method == "miu":
                 line |= own_critic(work, seed, sampling, ratio, k, bench, request)
             lines.append(line)
@@ -395,11 +402,13 @@ def main():
         record(rounded(table[table["than"] == ""].drop(columns="than")), HERE / "audit_stayers.csv",
                f"{command} --stayers")  # fmt: skip
     elif options.probe:
-        lines = [line for line in probed(work, 0, "0.5")]
-        record(rounded(pd.DataFrame(lines), 4), HERE / "audit_probe.csv", f"{command} --probe")
+        record(
+            rounded(pd.DataFrame(probed(work, 0, "0.5")), 4), HERE / "audit_probe.csv", f"{command} --probe"
+        )
     else:
-        rows, lines, of_models, scores = [*EXACT, *ROWS], [], [], []
+        lines, of_models, scores = [], [], []
         for ratio in ASKS:
+            rows = [*EXACT, *ROWS_AT[ratio]]
             some = audited(work, 0, rows, ratio)
             lines, of_models = lines + some[0], of_models + some[1]
             for method, sampling in rows:
@@ -412,7 +421,7 @@ def main():
         together = pd.concat(scores).merge(parts.reset_index(), on=keys, how="right")
         record(rounded(together[[*keys, *together.columns.difference(keys, sort=False)]], 2),
                HERE / "audit_models.csv", command)  # fmt: skip
-        live = gaussians(work, 0, rows, "0.5")
+        live = gaussians(work, 0, [*EXACT, *ROWS], "0.5")
         record(rounded(pd.DataFrame(live), 4), HERE / "audit_gaussians.csv", command)
 
 

@@ -24,10 +24,11 @@ error.
 
 audit.csv has these rates, and their paired differences from the rows named in `than`. audit_models.csv has
 each model's scores (of the first 32) and its part in the rates: its AUC, and the shares that it has above
-the threshold at 1% FPR. audit_gaussians.csv has the Gaussians of the samples that ask, ratio 0.5, of all
-models but the first eight, which lesson 16 trains again. audit_stayers.csv has six populations, for
-retraining alone. audit_probe.csv has I(Z; G) in nats, as a fresh classifier and as MIU's own critic read it,
-of six models a row. At ratio 0.9 two methods are recorded. Finished parts are kept in --work.
+the threshold at 1% FPR. audit_gaussians.csv has the Gaussians of the samples that ask, ratio 0.5, of four
+rows and all models but the first eight, which lesson 16 trains again. audit_stayers.csv has six
+populations, for retraining alone. audit_probe.csv has I(Z; G) in nats, as a fresh classifier and as MIU's
+own critic read it, of six models a row. At ratio 0.9 two methods are recorded. `finetune_miu_lr` is
+fine-tuning at MIU's learning rate, a control. Finished parts are kept in --work.
 """
 
 import argparse
@@ -56,9 +57,10 @@ ASKS = {"0.5": 150, "0.9": 270}  # of the 300 of the group
 FPRS = (0.001, 0.01, 0.05)
 CONFIG = gru.TrainConfig(shift=0)
 METHODS = ("gradient_ascent", "finetune", "l1_sparse", "eu_k", "salun", "scrub", "miu")
+CONTROL = ("finetune_miu_lr", WITH)  # fine-tuning at the learning rate that the search found for MIU
 SCORED = 32  # models whose six scores are recorded
 ROWS = [(m, s) for m in METHODS for s in (WITH, "none") if m != "gradient_ascent" or s == "none"]
-ROWS_AT = {"0.5": ROWS, "0.9": [("finetune", WITH), ("salun", WITH)]}
+ROWS_AT = {"0.5": [*ROWS, CONTROL], "0.9": [("finetune", WITH), ("salun", WITH)]}
 EXACT = [("original", "none"), ("retrain", "none"), ("retrain", WITH)]
 POPULATIONS = 6  # of --stayers
 TRIALS, TUNED_ON = 6, 100  # trials a row; the seed of the population that they see
@@ -194,7 +196,8 @@ def chosen():
     """{(method, sampling): config} that the search found."""
     table, _ = gru.read_record("audit_search")
     rows = table[table["chosen"]].set_index(["method", "sampling"])["trial"]
-    return {key: trial_configs(key[0])[rows[key]] for key in ROWS}
+    found = {key: trial_configs(key[0])[rows[key]] for key in ROWS}
+    return found | {CONTROL: gru.METHODS["finetune"][1](lr=found["miu", WITH].lr)}
 
 
 @cache
@@ -212,7 +215,7 @@ def confidences(work, seed, method, sampling, ratio, pairs=PAIRS):
         else:
             originals = kept_models(work, seed, "original", "none", ratio, pairs)
             config = chosen()[method, sampling]
-        if method == "finetune":  # which is a training on R: all at once
+        if method.startswith("finetune"):  # which is a training on R: all at once
             models = people.trained_on_retained(originals, sampling, ratio, config)
         elif (method, sampling) not in EXACT:
             models = []
@@ -282,8 +285,11 @@ def audited(work, seed, rows, ratio, pairs=PAIRS):
                     never = confidences(work, seed, "retrain", with_weights, ratio, pairs)
                 score, given = attacked(people, ratio, samples, own, never)
                 few = samples == "stays" and ratio == "0.9"  # too few non-members for the first rate
-                fprs = FPRS[1:] if few else FPRS
-                draws = attack_rates(score, fprs=fprs, **given)
+                kept = file_of(work, seed, method, sampling, ratio).stem
+                file = work / f"rates-{samples}-{against}-{kept}-r{ratio}.npy"
+                if not file.is_file():
+                    np.save(file, attack_rates(score, fprs=FPRS[few:], n_bootstrap=500, **given))
+                draws = np.load(file)
                 found[samples, against, method, sampling] = dict(zip(NAMES[few:], draws.T, strict=True))
                 if against == "same":
                     parts = by_model(score, given["member"])
@@ -324,7 +330,7 @@ def scored(work, seed, method, sampling, ratio):
             lines.append({"model": k} | scores_of(model, bench, request, k))
         pd.DataFrame(lines).to_csv(file, index=False)
         print(file.stem, flush=True)
-    return pd.read_csv(file)
+    return pd.read_csv(file).head(SCORED)
 
 
 def gaussians(work, seed, rows, ratio, live=8):
@@ -343,22 +349,21 @@ def gaussians(work, seed, rows, ratio, live=8):
     return lines
 
 
-def probed(work, seed, ratio, n=6):
-    """Return what a fresh classifier and MIU's own critic read of I(Z; G) in the first models of each row."""
-    people, lines = population(seed), []
-    for method, sampling in [*EXACT, *ROWS]:
-        models = kept_models(work, seed, method, sampling, ratio)[:n]
-        for k, model in enumerate(models):
+def probed(work, seed, method, sampling, ratio, n=6):
+    """Return what a fresh classifier and MIU's own critic read of I(Z; G) in the first models of a row."""
+    file = work / f"probe-{method}-{sampling}-s{seed}-r{ratio}.csv"
+    if not file.is_file():
+        people, lines = population(seed), []
+        for k, model in enumerate(kept_models(work, seed, method, sampling, ratio)[:n]):
             bench, request = people.data_of(k, ratio)
+            z, group = gru.extract_features(model, bench.val), bench.val.group
+            fresh = gru.mutual_information(z, group, 4, estimator="classifier", seed=k)
             line = {"method": method, "sampling": sampling, "ratio": ratio, "seed": seed, "model": k}
-            unseen = bench.val
-            z = gru.extract_features(model, unseen)
-            line["fresh"] = gru.mutual_information(z, unseen.group, 4, estimator="classifier", seed=k)
-            if method == "miu":
-                line |= own_critic(work, seed, sampling, ratio, k, bench, request)
-            lines.append(line)
-        print("probed", method, sampling, ratio, flush=True)
-    return lines
+            own = own_critic(work, seed, sampling, ratio, k, bench, request) if method == "miu" else {}
+            lines.append(line | {"fresh": fresh} | own)
+        pd.DataFrame(lines).to_csv(file, index=False)
+        print(file.stem, flush=True)
+    return pd.read_csv(file, dtype={"ratio": str})
 
 
 def own_critic(work, seed, sampling, ratio, k, bench, request):
@@ -402,9 +407,8 @@ def main():
         record(rounded(table[table["than"] == ""].drop(columns="than")), HERE / "audit_stayers.csv",
                f"{command} --stayers")  # fmt: skip
     elif options.probe:
-        record(
-            rounded(pd.DataFrame(probed(work, 0, "0.5")), 4), HERE / "audit_probe.csv", f"{command} --probe"
-        )
+        parts = [probed(work, 0, *row, "0.5") for row in [*EXACT, *ROWS]]
+        record(rounded(pd.concat(parts), 4), HERE / "audit_probe.csv", f"{command} --probe")
     else:
         lines, of_models, scores = [], [], []
         for ratio in ASKS:
@@ -421,7 +425,7 @@ def main():
         together = pd.concat(scores).merge(parts.reset_index(), on=keys, how="right")
         record(rounded(together[[*keys, *together.columns.difference(keys, sort=False)]], 2),
                HERE / "audit_models.csv", command)  # fmt: skip
-        live = gaussians(work, 0, [*EXACT, *ROWS], "0.5")
+        live = gaussians(work, 0, [*EXACT, ("salun", WITH)], "0.5")
         record(rounded(pd.DataFrame(live), 4), HERE / "audit_gaussians.csv", command)
 
 

@@ -367,16 +367,21 @@ def probed(work, seed, method, sampling, ratio, n=6):
 
 
 def own_critic(work, seed, sampling, ratio, k, bench, request):
-    """What MIU's critic phi says after the last epoch, of the train set and of the validation set."""
+    """What MIU's critic phi says after the last epoch, of the train and of the validation set.
+
+    Each has its own shares of the groups, so the second can be compared with the fresh classifier.
+    """
     original = kept_models(work, seed, "original", "none", ratio)[k]
     said = {}
 
     def look(epoch, model, phi, phi_0):
         for part in ("train", "val"):
             data = getattr(bench, part)
+            shares = torch.from_numpy(data.group_counts / len(data)).float()
             with torch.no_grad():
-                z = model.features(torch.from_numpy(data.features))
-                said[f"own_{part}"] = float(phi.estimate(z, torch.from_numpy(data.group), None))
+                table = phi.net.table(model.features(torch.from_numpy(data.features)))
+                bound = gru.donsker_varadhan(table, torch.from_numpy(data.group), shares.log())
+            said[f"own_{part}"] = float(bound)
 
     miu, config = gru.METHODS["miu"][0], chosen()["miu", sampling]
     weights = gru.reweight(request) if sampling == WITH else None

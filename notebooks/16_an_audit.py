@@ -238,7 +238,7 @@ def of_models(method, sampling, column, ratio="0.5"):
     return rows.set_index("model")[column].dropna()
 
 
-def name(method, sampling):
+def row_name(method, sampling):
     """The name of a row. One is a control: fine-tuning at the learning rate of MIU's trial."""
     return labels.label(method, sampling).replace("finetune miu lr", "fine-tune, MIU's rate")
 
@@ -260,7 +260,7 @@ for row in ROWS:
         cells[attack], cells[f"{attack} ±"] = gru.mean_interval(more)
     cells["U-LiRA"], cells["low"], cells["high"] = rate(*row)
     cells["passes"] = ", ".join(a for a in ("MIA", "AUC", "U-LiRA") if passes(a, row)) or "none"
-    found[name(*row)] = cells
+    found[row_name(*row)] = cells
 found = pd.DataFrame(found).T
 
 # %% mystnb={"image": {"alt": "Three panels with a row for each method. In the MIA panel SalUn with and without REWEIGHT is at 0, the others are below, down to -27. In the AUC panel SalUn and MIU with REWEIGHT are at 0, the others at 10 to 21. In the U-LiRA panel retraining is at the dotted line of 1 percent, MIU with REWEIGHT at 1.5, SalUn with REWEIGHT at 6, and the original, gradient ascent and SCRUB near 30."}, "figure": {"caption": "Three attacks on the same models, ratio 0.5, 95% intervals. Left and middle: minus retraining with REWEIGHT, 32 models, paired; dotted: no difference. Right: 136 models; dotted: guessing. Filled: with REWEIGHT; hollow: without.", "name": "fig-audit-methods"}}
@@ -314,7 +314,7 @@ salun, miu = ("salun", WITH), ("miu", WITH)
 verdicts = {row: {a for a in ("MIA", "AUC", "U-LiRA") if passes(a, row)} for row in ROWS}
 assert verdicts[salun] == {"MIA", "AUC"} and verdicts["salun", "none"] == {"MIA"}
 assert verdicts[miu] == {"AUC", "U-LiRA"} and "U-LiRA" in verdicts["retrain", "none"]
-assert abs(found.loc[name(*salun), "MIA"]) < 3 and abs(found.loc[name(*salun), "AUC"]) < 1.5
+assert abs(found.loc[row_name(*salun), "MIA"]) < 3 and abs(found.loc[row_name(*salun), "AUC"]) < 1.5
 value, low, high = rate(*salun, than=REFERENCE)
 assert low > 2 and rate(*miu, what="AUC", than=REFERENCE)[1] > 0
 less = of_models("retrain", WITH, "MIA") - of_models(*miu, "MIA")
@@ -438,7 +438,7 @@ rows = {}
 for row in [*EXACT, *(row for row in ROWS if row[1] == WITH and row[0] in METHODS)]:
     less = read(*row) - read("retrain", WITH)
     cells = {"fresh": read(*row).mean(), "fresh − reference": less.mean(), "±": gru.mean_interval(less)[1]}
-    rows[name(*row)] = cells | {"own critic": read(*row, "own_val").mean()}
+    rows[row_name(*row)] = cells | {"own critic": read(*row, "own_val").mean()}
 caption = "I(Z; G) in nats, on pictures that no model was trained on: mean of six models, ratio 0.5. Own critic: MIU's alone."
 tables.show(pd.DataFrame(rows).T, caption, 2, ["fresh − reference"], {"fresh − reference": "±"}, file="probe")
 

@@ -22,8 +22,9 @@ _NAMES = {
     "information": "Critic donsker_varadhan mutual_information",
     "methods": "METHODS unlearn",
     "scores": "Scores Predictions score predictions accuracies accuracy_table average_gap equalized_odds "
-    "balanced_attack paper_attack mean_reference tug_of_war calibrated_gap check_claim equivalence_test holm "
-    "mean_interval paired_test paired_tests smallest_difference",
+    "balanced_attack paper_attack likelihood_ratio_attack logit_confidence tpr_at_fpr mean_reference "
+    "tug_of_war calibrated_gap check_claim equivalence_test holm mean_interval paired_test paired_tests "
+    "smallest_difference",
     "recipes.configs": "tuned",
     "recipes.published": "reported",
     "experiment.options": "RunOptions TuneOptions PlanOptions",

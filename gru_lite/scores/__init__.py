@@ -1,6 +1,7 @@
 """How a model is judged: scores, membership attacks, and what several seeds allow one to say."""
 
 from .attacks import balanced_attack, paper_attack
+from .likelihood import attack_rates, likelihood_ratio_attack, logit_confidence, tpr_at_fpr
 from .scores import (
     GAP_METRICS,
     Predictions,
@@ -27,8 +28,8 @@ from .statistics import (
 )
 
 __all__ = [
-    "GAP_METRICS", "MARGIN", "Predictions", "Scores", "accuracies", "accuracy_table", "average_gap",
-    "balanced_attack", "calibrated_gap", "check_claim", "equalized_odds", "equivalence_test", "holm",
-    "mean_interval", "mean_reference", "paired_test", "paired_tests", "paper_attack", "predictions", "score",
-    "smallest_difference", "tug_of_war",
+    "GAP_METRICS", "MARGIN", "Predictions", "Scores", "accuracies", "accuracy_table", "attack_rates",
+    "average_gap", "balanced_attack", "calibrated_gap", "check_claim", "equalized_odds", "equivalence_test",
+    "holm", "likelihood_ratio_attack", "logit_confidence", "mean_interval", "mean_reference", "paired_test",
+    "paired_tests", "paper_attack", "predictions", "score", "smallest_difference", "tpr_at_fpr", "tug_of_war",
 ]  # fmt: skip

@@ -129,7 +129,7 @@ def parse_group(group: str | Sequence, target_names: Sequence, sensitive_names: 
 def forget_split(
     dataset: Grouped,
     groups: Sequence | None = None,
-    ratio: float | str | None = None,
+    ratio: float | str | Sequence | None = None,
     seed: int = 0,
     indices: Sequence | None = None,
 ) -> ForgetSplit:
@@ -140,7 +140,7 @@ def forget_split(
         groups: list of (target, sensitive) pairs; floor(ratio * n_g) samples are drawn, uniformly and without
             replacement, from *each* of them. With the same seed a smaller ratio draws a subset of a larger
             one.
-        ratio: share in (0, 1], read as an exact decimal.
+        ratio: share in (0, 1], read as an exact decimal; or a list of them, one for each of `groups`.
         seed: integer >= 0, the stream of F.
         indices: instead of groups and ratio, the samples to forget.
 
@@ -161,10 +161,13 @@ def forget_split(
     else:
         if groups is None or ratio is None:
             raise InputError("a forget request needs groups and a ratio, or indices")
-        share = parse_ratio(ratio)
         pairs = _check_groups(dataset, groups)
+        ratios = list(ratio) if isinstance(ratio, (list, tuple, np.ndarray)) else [ratio] * len(pairs)
+        if len(ratios) != len(pairs):
+            raise InputError(f"{len(ratios)} ratios for {len(pairs)} groups: give one ratio, or one for each")
+        shares = [parse_ratio(each) for each in ratios]
         chosen = []
-        for y, s in pairs:
+        for (y, s), share, ratio in zip(pairs, shares, ratios):
             g = y * dataset.n_sensitive + s
             n_forget = int(share * int(n_train[g]))  # floor, exactly
             if n_forget == 0:

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..data.registry import BENCHMARKS, DATASETS, IMAGE_MODELS, packaged_root, source
+from ..data.registry import BENCHMARKS, DATASETS, FEATURE_BENCHMARKS, IMAGE_MODELS, packaged_root, source
 from ..errors import InputError, check_choice
 from ..groups import MISSING_GROUP
 from ..methods import base_of, method_names, variants_of
@@ -208,8 +208,9 @@ class Options:
 
     @property
     def is_of_records(self) -> bool:
-        """Whether the data are records, whose columns are features."""
-        return self.table is not None or (self.dataset is not None and source(self.dataset).is_of_records)
+        """Whether a sample is a row of features: records, and benchmarks without pictures."""
+        is_named = self.dataset is not None and source(self.dataset).is_of_records
+        return is_named or self.table is not None or self.benchmark in FEATURE_BENCHMARKS
 
     def _check_model(self):
         """That the flags about the model belong to it, and what was left open."""

@@ -1,9 +1,10 @@
 """Many groups ask at once: writes results/inkdigits_groups.csv.
 
-    python results/many_groups.py --seeds 16
+    python results/many_groups.py --seeds 10
 
 The data are inkdigits_edges, 20 groups of 420 or 120 images, 131 numbers for each. The model is an mlp with one
-hidden layer of 64 units, in batches of 128 at the learning rate 0.1, so that a retraining takes half a second.
+hidden layer of 64 units. It is trained for 12 epochs in batches of 256 at the learning rate 0.2, which takes a
+third of a second and ends at about the same accuracies as the defaults.
 Each seed has its own random order of the groups, and a request is of the first 1, 3, 9 or 15 of them. A row for
 each request, weights and seed:
 
@@ -56,6 +57,17 @@ def requests(seed, n_sensitive=4, n_groups=20):
             yield "whole", order[:size], ["1"] * size, power
 
 
+def one_seed(seed, is_trial=False):
+    """Return the rows of one seed."""
+    length = {"epochs": 1, "warmup_epochs": 0} if is_trial else {"epochs": 12}
+    config = gru.TrainConfig(batch_size=256, lr=0.2, shift=0, **length)
+    bench = gru.load("inkdigits_edges", seed=seed)
+    fresh = gru.build_model("mlp", bench.train.n_targets, seed, n_features=bench.train.features.shape[1])
+    asked = list(requests(seed))
+    asked = asked[:: len(asked) // 8] if is_trial else asked
+    return pd.DataFrame([one_training(bench, fresh, config, request, seed) for request in asked])
+
+
 def one_training(bench, fresh, config, request, seed):
     """Return the row of one request."""
     name, groups, ratios, power = request
@@ -90,27 +102,20 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seeds", type=int, default=16)
+    parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--trial", action="store_true", help="a few requests, one epoch: not to be recorded")
     parser.add_argument("--work", type=Path, default=Path("runs"), help="keeps finished seeds")
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
     if options.trial and options.out == OUT:
         parser.error("a trial run must not replace the record: give --out")
-    epochs = {"epochs": 1, "warmup_epochs": 0} if options.trial else {}
-    config = gru.TrainConfig(batch_size=128, lr=0.1, shift=0, **epochs)
     work = options.work / "many_groups"
     work.mkdir(parents=True, exist_ok=True)
     parts = []
     for seed in range(options.seeds):
         file = work / f"s{seed}.csv"
         if not file.is_file():
-            bench = gru.load("inkdigits_edges", seed=seed)
-            fresh = gru.build_model("mlp", bench.train.n_targets, seed, n_features=bench.train.features.shape[1])
-            asked = list(requests(seed))
-            asked = asked[:: len(asked) // 8] if options.trial else asked
-            rows = [one_training(bench, fresh, config, request, seed) for request in asked]
-            pd.DataFrame(rows).to_csv(file, index=False)
+            one_seed(seed, options.trial).to_csv(file, index=False)
             print(f"seed {seed}", flush=True)
         parts.append(pd.read_csv(file, dtype={"groups": str, "ratios": str}, keep_default_na=False))
     table = pd.concat(parts, ignore_index=True)

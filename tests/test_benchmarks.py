@@ -33,7 +33,7 @@ def run(monkeypatch, capsys):
 
     run.module = module
     yield run
-    for name in ("cache", "pipeline", "training", "miu_traps", "miu_mechanism", "repeats", "group_size"):
+    for name in ("cache", "pipeline", "training", "miu_traps", "miu_mechanism", "repeats", "group_size", "many_groups"):
         sys.modules.pop(name, None)
 
 
@@ -97,3 +97,29 @@ def test_the_sizes_of_a_group(run, tmp_path):
     assert run("results/group_size", f"{trial} --out {tmp_path / 'again.csv'}") == said
     with pytest.raises(SystemExit):
         run("results/group_size", trial)
+
+
+def test_many_groups(run, tmp_path):
+    """A trial has the original and every eighth request; what is finished is not computed again."""
+    trial = f"--trial --seeds 1 --work {tmp_path}"
+    assert run("results/many_groups", f"{trial} --out {tmp_path / 'groups.csv'}") == "seed 0\n"
+    lines = (tmp_path / "groups.csv").read_text().splitlines()
+    assert lines[0].startswith("# command: python results/many_groups.py")
+    assert lines[6].startswith("request,asked,groups,ratios,power,seed") and lines[7].startswith("none,0,")
+    assert len(lines) - 7 == 9 and all(line.count(",") == lines[6].count(",") for line in lines[7:8])
+    assert run("results/many_groups", f"{trial} --out {tmp_path / 'again.csv'}") == ""
+    with pytest.raises(SystemExit):
+        run("results/many_groups", trial)
+
+
+def test_the_requests_of_many_groups(run):
+    """Requests are nested, each of an uneven one has its own ratio, and every seed asks in another order."""
+    script = run.module("results/many_groups")
+    asked = list(script.requests(0))
+    assert len(asked) == 1 + 4 * 7 * 2 + 3 * 2 * 2 + 2 * 2 + 2 + 2 * 2
+    sizes = {len(groups): groups for _, groups, _, _ in asked}
+    assert all(sizes[15][:n] == sizes[n] and len(set(groups)) == n for n, groups in sizes.items())
+    assert all(len(groups) == len(ratios) for _, groups, ratios, _ in asked)
+    uneven = [ratios for name, _, ratios, power in asked if name == "uneven a" and power == 1]
+    assert [len(ratios) for ratios in uneven] == [3, 9, 15] and len(set(uneven[2])) > 2
+    assert [groups for _, groups, _, _ in script.requests(1)] != [groups for _, groups, _, _ in asked]

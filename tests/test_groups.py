@@ -73,6 +73,20 @@ def test_a_split_partitions_train(bench, split):
     assert split.forget.dtype == split.retain.dtype == split.train.dtype == np.int64
 
 
+def test_each_group_may_have_a_ratio_of_its_own(dataset):
+    """5 of 10, 1 of 10 and none of the third: by hand; the same samples as requests of one group each."""
+    data, groups = dataset([[10, 10], [10, 3]]), [(0, 0), (1, 0)]
+    for ratios in ([0.5, "0.1"], ("1/2", 0.1), np.array([0.5, 0.1])):
+        split = gru.forget_split(data, groups, ratios, 4)
+        assert split.n_retain.tolist() == [5, 10, 9, 3]
+    alone = [gru.forget_split(data, [group], ratio, 4).forget for group, ratio in zip(groups, (0.5, 0.1))]
+    assert np.array_equal(split.forget, np.sort(np.concatenate(alone)))
+    with pytest.raises(gru.InputError, match="3 ratios for 2 groups: give one ratio, or one for each"):
+        gru.forget_split(data, groups, [0.5, 0.1, 0.1])
+    with pytest.raises(gru.InputError, match=r"ratio 0.1 of group \(1, 1\) .* the smallest ratio"):
+        gru.forget_split(data, [(0, 0), (1, 1)], [0.5, 0.1])
+
+
 @given(st.integers(0, 2**31), st.integers(10, 60), st.integers(1, 9), st.integers(1, 9))
 def test_smaller_ratios_are_nested(seed, n, first, second):
     small, large = sorted((first, second))
@@ -122,7 +136,7 @@ def test_a_group_has_names_and_numbers():
 
 
 def test_ratios_that_are_refused(bench):
-    ratios = [0, 0.0, -0.5, 1.5, "0", float("nan"), float("inf"), "half", "", "0,5", None, True, False, [0.5]]
+    ratios = [0, 0.0, -0.5, 1.5, "0", float("nan"), float("inf"), "half", "", "0,5", None, True, False, [2], [0.5] * 2, []]
     assert not accepted(lambda ratio: forget(bench.train, ratio), [(ratio, "ratio") for ratio in ratios])
 
 

@@ -1,0 +1,364 @@
+# %% [markdown]
+# # Many groups, many sizes
+#
+# **Result.** RESULT
+#
+# **Question.** What happens when many groups ask at once, and unevenly? Can you predict a group's error before you
+# train?
+#
+# **After this lesson you can**
+#
+# - write a request in which each group has a ratio of its own;
+# - fit a law of a group's error against the number of its images that are left, and test it on requests that the fit
+#   hasn't seen;
+# - say from how few images REWEIGHT no longer brings a group back;
+# - turn the law into a rule: keep at least $N$ images of each group.
+#
+# **You need** {doc}`03_exact_unlearning_by_reweighting`. {doc}`12_what_can_be_proved` has the law for one group.
+
+# %% tags=["parameters"]
+profile = "full"  # or "smoke": one epoch; numbers mean nothing
+seed = 0
+
+# %%
+import numpy as np
+import pandas as pd
+from scipy.optimize import least_squares
+
+import gru_lite as gru
+from gru_lite import plots, tables
+from gru_lite.groups import parse_ratio
+
+full = profile == "full"
+
+# %% [markdown]
+# ## InkDigits has twenty groups, and each needs images of its own
+#
+# {term}`WaterDigits <WaterDigits>` has four groups, and one of them asks. FairFace has 63 groups, and the paper's code
+# also knows requests of 9 and of 25. For such requests we drew another benchmark, {term}`InkDigits`. The {term}`target
+# <group>` is the digit modulo 5. The {term}`sensitive attribute` is one of four inks. Five targets and four inks make
+# twenty groups. Each target has one common ink with 420 training images, and 120 images in each other ink.
+
+# %% mystnb={"image": {"alt": "A table of small pictures with a row for each of four inks and two columns for each of five targets. The pen draws thick strokes, the outline only their edges, chalk leaves patches and hatching leaves parallel lines."}, "figure": {"caption": "Two training images of each of the twenty groups of InkDigits, and how many there are.", "name": "fig-inks"}}
+bench = gru.load("inkdigits", seed=seed)
+counts = bench.train.group_counts.reshape(5, 4)
+fig, axes = plots.figure(7.5, 5, columns=5, rows=4)
+for (y, s), n in np.ndenumerate(counts):
+    pair = bench.train.images[bench.train.group == 4 * y + s][:2]
+    axes[s, y].imshow(np.concatenate(list(pair.transpose(0, 2, 3, 1)), axis=1))
+    axes[s, y].set_title(f"{bench.target_names[y]}, {bench.sensitive_names[s]}: {n}", fontsize=9)
+    axes[s, y].axis("off")
+plots.show()
+
+# %% [markdown]
+# An even request takes the same share of each group. Real requests don't come so. `gru.forget_split` takes one
+# {term}`ratio` for all groups, or a list with a ratio for each:
+
+# %%
+bench = gru.load("inkdigits_edges", seed=seed)  # the same samples as 131 numbers each: trains in a second
+train = bench.train
+uneven = gru.forget_split(train, [(0, 0), (1, 0), (2, 0)], [0.95, 0.5, 0.05], seed)
+asked = [y * 4 + s for y, s in uneven.groups]
+request = pd.DataFrame({"before": uneven.n_train[asked], "left": uneven.n_retain[asked]})
+request["weight"] = gru.group_weights(uneven.n_train, uneven.n_retain)[asked]
+request.index = [train.group_names[g] for g in asked]
+tables.show(request, "An uneven request of three groups: images before and after, and REWEIGHT's weight.", 2)
+print("effective sample size:", round(gru.effective_sample_size(gru.reweight(uneven))), "of", len(uneven.retain))
+
+# %% tags=["claim"]
+assert counts.sum() == 3900 and sorted(set(counts.ravel())) == [120, 420]
+assert request["left"].tolist() == [21, 60, 114] and request["weight"].round(2).tolist() == [20, 2, 1.05]
+
+# %% [markdown]
+# WEIGHTS_TEXT
+#
+# ## A group's loss hardly depends on how many others ask
+#
+# Curves of many requests take hundreds of retrainings. So the model is small here. It has one hidden layer of 64 units and
+# reads a picture as 131 numbers, as in {doc}`11_group_labels`. The record (`results/many_groups.py`) has ten seeds. Each
+# seed puts the twenty groups into a random order, and requests are of the first 1, 3, 9 or 15. The *rise* of a group is its
+# test error after retraining minus that of the original model, in points.
+#
+# :::{predict}
+# A group loses 90% of its images. Once it asks alone, and once 14 other groups ask for the same. When does its
+# error rise more?
+# :::
+
+# %%
+table, about = gru.read_record("inkdigits_groups")
+table["ratios"] = table["ratios"].astype(str)
+
+
+def members(table):
+    """A row for each run and group that asked: its images before and after, its error and how far it rose."""
+    original, rows = table[table["request"] == "none"].set_index("seed"), []
+    for run in table[table["asked"] > 0].itertuples():
+        for place, (pair, ratio) in enumerate(zip(run.groups.split(), run.ratios.split())):
+            y, s = map(int, pair.split(","))
+            n, accuracy = int(counts[y, s]), f"acc_{y}_{s}"
+            row = {name: getattr(run, name) for name in ("request", "asked", "power", "seed")}
+            row |= {"place": place, "ratio": float(parse_ratio(ratio)), "n_D": n}
+            row |= {"n_R": n - int(parse_ratio(ratio) * n), "error": 100 - getattr(run, accuracy)}
+            rows.append(row | {"rise": original.loc[run.seed, accuracy] - getattr(run, accuracy)})
+    return pd.DataFrame(rows)
+
+
+groups = members(table)
+even = groups[groups["request"] == "even"]
+
+# %% mystnb={"image": {"alt": "ALT_RATIO"}, "figure": {"caption": "Rise of the error of the groups that asked, against the share of each that left: mean over groups and 95% interval over ten seeds, for requests of 1, 3, 9 and 15 groups.", "name": "fig-many-ratio"}}
+fig, axes = plots.figure(8, 3.6, columns=2, sharey=True)
+looks = {1: ("o", plots.INK), 3: ("v", plots.RETRAIN), 9: ("s", plots.REWEIGHT), 15: ("D", plots.CEILING)}
+for axis, (power, name) in zip(axes, ((0, "plain retraining"), (1, "with REWEIGHT"))):
+    for asked, (marker, color) in looks.items():
+        part = even[(even["power"] == power) & (even["asked"] == asked)]
+        per_seed = part.groupby(["ratio", "seed"])["rise"].mean().unstack()
+        mean, half = np.array([gru.mean_interval(row) for row in per_seed.to_numpy()]).T
+        place = per_seed.index + 0.006 * (list(looks).index(asked) - 1.5)
+        label = f"{asked} groups" if asked > 1 else "1 group"
+        axis.errorbar(place, mean, half, marker=marker, color=color, capsize=2, label=label)
+    axis.set(xlabel="share of each group that left", title=name)
+axes[0].set_ylabel("rise of the error (points)")
+axes[0].legend()
+plots.show()
+
+
+# %%
+def beside(asked, ratio, power=1, first=1):
+    """Rise of the first groups of the order when `asked` groups ask, a mean for each seed."""
+    rows = (even["asked"] == asked) & (even["power"] == power) & (even["place"] < first)
+    return even[rows & np.isclose(even["ratio"], ratio)].groupby("seed")["rise"].mean()
+
+
+company = {
+    f"{name}, ratio {ratio}: among 15 - among 3": beside(15, ratio, power, 3) - beside(3, ratio, power, 3)
+    for power, name in ((0, "plain"), (1, "REWEIGHT"))
+    for ratio in (0.5, 0.9)
+}
+company |= {
+    f"{name}, ratio 0.9: among 15 - alone": beside(15, 0.9, power) - beside(1, 0.9, power)
+    for power, name in ((0, "plain"), (1, "REWEIGHT"))
+}
+tests = gru.paired_tests(company)
+shown = tests[["mean", "half", "smallest_holm", "verdict"]].set_axis(["rise", "±", "visible from", "verdict"], axis=1)
+caption = "The same groups in more company: difference of their rise, points, 95% interval. Verdicts: Holm over six."
+tables.show(shown, caption, 1, ["rise"], {"rise": "±"}, file="company")
+
+# %% [markdown]
+# COMPANY_TEXT
+#
+# ## Each halving costs a group about the same number of points
+#
+# A group has $n_D$ images before the request and $n_R$ after it. Two laws of its error with REWEIGHT are candidates. In the
+# first, the error is $a_g + b\, n^{-c}$. In the second it is $a_g - k \log n$, the limit for a small $c$. The
+# original has the error of $n = n_D$, so the unknown $a_g$ drops out of the rise:
+#
+# $$\text{power: } b\,\big(n_R^{-c} - n_D^{-c}\big), \qquad \text{logarithm: } k \log\frac{n_D}{n_R}.$$
+#
+# Both can be computed before the training, from two counts. We fit them on even requests of 1 and 3 groups, by least
+# squares. For a seed we use the fit of the nine other seeds.
+
+
+# %%
+def power_law(p, n_D, n_R):
+    return p[0] * (n_R ** -p[1] - n_D ** -p[1])
+
+
+def log_law(p, n_D, n_R):
+    return p[0] * np.log(n_D / n_R)
+
+
+def fit(law, start, rows):
+    """The parameters of a law that fit the rises best."""
+    n_D, n_R, rise = rows[["n_D", "n_R", "rise"]].to_numpy(float).T
+    bounds = ([0, 0.001], [np.inf, 3]) if len(start) == 2 else ([0], [np.inf])
+    return least_squares(lambda p: law(p, n_D, n_R) - rise, start, bounds=bounds).x
+
+
+with_weights = groups[groups["power"] == 1]
+is_even, is_uneven = with_weights["request"] == "even", with_weights["request"].str.startswith("uneven")
+seen = with_weights[is_even & with_weights["asked"].isin([1, 3])]
+seeds = sorted(table["seed"].unique())
+fits = {s: (fit(power_law, [100, 0.3], part), fit(log_law, [8], part)) for s in seeds for part in [seen[seen["seed"] != s]]}
+b, c = fit(power_law, [100, 0.3], seen)
+(k,) = fit(log_law, [8], seen)
+slopes = pd.Series({s: fit(log_law, [8], seen[seen["seed"] == s])[0] for s in seeds})
+k_mean, k_half = gru.mean_interval(slopes)
+print(f"power law: b = {b:.0f}, c = {c:.3f}; logarithm: k = {k:.1f} points; per seed {k_mean:.1f} ± {k_half:.1f}")
+print(f"one halving: {k_mean * np.log(2):.1f} ± {k_half * np.log(2):.1f} points")
+
+# %% mystnb={"image": {"alt": "ALT_LAW"}, "figure": {"caption": "With REWEIGHT: rise of a group's error against the factor by which it shrank, on a logarithmic axis: mean over groups, requests and seeds. Filled: even requests of 1 and 3 groups, which the line was fitted on. Open: requests that the fit hasn't seen.", "name": "fig-many-law"}}
+fig, axis = plots.figure(7, 4)
+kinds = {
+    "1 and 3 groups (fitted)": (seen, "o", plots.INK),
+    "9 and 15 groups": (with_weights[is_even & (with_weights["asked"] > 3)], "s", plots.REWEIGHT),
+    "uneven": (with_weights[is_uneven], "v", plots.RETRAIN),
+}
+for number, (name, (rows, marker, color)) in enumerate(kinds.items()):
+    rows = rows.assign(factor=(rows["n_D"] / rows["n_R"]).round(2))
+    per_seed = rows.groupby(["factor", "seed"])["rise"].mean().unstack()
+    mean, half = np.array([gru.mean_interval(row[~np.isnan(row)]) for row in per_seed.to_numpy()]).T
+    fill = {} if number == 0 else {"mfc": "white"}
+    place = per_seed.index * (1 + 0.02 * (number - 1))
+    axis.errorbar(place, mean, half, ls="none", marker=marker, color=color, capsize=2, label=name, **fill)
+factor = np.geomspace(1, 20, 50)
+axis.plot(factor, k * np.log(factor), color=plots.INK, lw=1)
+axis.set(xscale="log", xlabel="images before / images left", ylabel="rise of the error (points)")
+axis.set_xticks([1, 2, 4, 10, 20], ["1", "2", "4", "10", "20"])
+axis.legend()
+plots.show()
+
+# %% [markdown]
+# LAW_TEXT
+#
+# ## The law predicts requests that it hasn't seen
+#
+# The fit has seen no request of 9 or 15 groups, and no uneven one. Now it predicts each group of these requests, for seeds
+# that it hasn't seen either. We compare five predictions by their mean absolute error. *No change* says that the rise is 0.
+# *A constant* is the mean rise of the fitted requests. *The share that left* is $b\,(1 - n_R/n_D)$. No prediction can be
+# perfect, because two trainings differ by chance. *Chance* is how far the error of a group moves that didn't ask, when one
+# other group loses 5%.
+#
+# :::{predict}
+# A group's error moves by chance alone. By how many points, do you think, and how much more does the law miss?
+# :::
+
+
+# %%
+def share_law(p, n_D, n_R):
+    return p[0] * (1 - n_R / n_D)
+
+
+def missed(rows):
+    """Mean absolute error of each prediction: (predictions, seeds)."""
+    found = {}
+    for s, part in rows.groupby("seed"):
+        of_others = seen[seen["seed"] != s]
+        laws = {"logarithm": (log_law, fits[s][1]), "power": (power_law, fits[s][0])}
+        laws["share that left"] = (share_law, fit(share_law, [20], of_others))
+        said = {name: law(p, part["n_D"], part["n_R"]) for name, (law, p) in laws.items()}
+        said |= {"a constant": of_others["rise"].mean(), "no change": 0}
+        found[s] = {name: (part["rise"] - values).abs().mean() for name, values in said.items()}
+    return pd.DataFrame(found)
+
+
+held_out = {"9 and 15 groups": kinds["9 and 15 groups"][0], "uneven": kinds["uneven"][0]}
+misses = {name: missed(rows) for name, rows in held_out.items()}
+nothing = table[(table["request"] == "none")].set_index("seed")
+little = table[(table["request"] == "even") & (table["asked"] == 1) & (table["ratios"] == "0.05") & (table["power"] == 1)]
+accuracy = [name for name in table if name.startswith("acc_")]
+moved = (little.set_index("seed")[accuracy] - nothing[accuracy]).abs()
+for s, run in little.set_index("seed").iterrows():  # without the group that asked
+    moved.loc[s, "acc_" + run["groups"].replace(",", "_")] = np.nan
+chance = moved.mean(axis=1)
+cells = {}
+for name, found in misses.items():
+    for prediction, values in found.iterrows():
+        cells.setdefault(prediction, {})[name], cells[prediction][f"{name} ±"] = gru.mean_interval(values)
+mean, half = gru.mean_interval(chance)
+cells["chance (groups that didn't ask)"] = {"9 and 15 groups": mean, "9 and 15 groups ±": half}
+scored = pd.DataFrame(cells).T
+caption = "Requests that no fit has seen: mean absolute error of the predicted rise, points, mean and 95% interval over seeds."
+tables.show(scored, caption, 1, (), {name: f"{name} ±" for name in misses}, file="predictions")
+
+# %%
+asked_for = {
+    f"{name}: {other} - logarithm": found.loc[other] - found.loc["logarithm"]
+    for name, found in misses.items()
+    for other in ("power", "share that left", "a constant", "no change")
+}
+versus = gru.paired_tests(asked_for)
+shown = versus[["mean", "half", "smallest_holm", "verdict"]].set_axis(["worse by", "±", "visible from", "verdict"], axis=1)
+caption = "How much worse than the logarithm, points of mean absolute error, 95% interval. Verdicts: Holm over eight."
+tables.show(shown, caption, 1, ["worse by"], {"worse by": "±"}, file="versus")
+bias = {name: rows.assign(off=rows["rise"] - [log_law(fits[s][1], n, m) for s, n, m in zip(rows["seed"], rows["n_D"], rows["n_R"])]).groupby("seed")["off"].mean() for name, rows in held_out.items()}
+for name, values in bias.items():
+    print("{}: rise minus prediction {:+.1f} ± {:.1f} points".format(name, *gru.mean_interval(values)))
+
+# %% [markdown]
+# PREDICTION_TEXT
+#
+# ## REWEIGHT gives back most in the middle
+#
+# REWEIGHT's *gain* for a group is the rise under plain retraining minus the rise with REWEIGHT. Where is it largest? Few
+# images with a large weight can only teach what is in them. Many images hardly need a weight.
+#
+# :::{predict}
+# A group of 420 keeps 21 images, a group of 120 keeps 6. The weight is 20 for both. Which one gets more back?
+# :::
+
+# %% mystnb={"image": {"alt": "ALT_GAIN"}, "figure": {"caption": "What REWEIGHT gives back of a group's accuracy, against the number of its images that are left: mean and 95% interval over ten seeds, even and uneven requests of 1 to 15 groups.", "name": "fig-many-gain"}}
+pairs = groups[groups["request"].isin(["even", "uneven a", "uneven b"])]
+key = ["request", "asked", "seed", "place", "n_D", "n_R"]
+both = pairs.pivot_table(index=key, columns="power", values="rise").reset_index()
+both["gain"] = both[0] - both[1]
+gains = both.groupby(["n_D", "n_R", "seed"])[["gain", 0]].mean()
+fig, axis = plots.figure(7, 3.8)
+for n_D, marker, color in ((120, "o", plots.RETRAIN), (420, "s", plots.REWEIGHT)):
+    per_seed = gains.loc[n_D]["gain"].unstack()
+    mean, half = np.array([gru.mean_interval(row[~np.isnan(row)]) for row in per_seed.to_numpy()]).T
+    axis.errorbar(per_seed.index, mean, half, marker=marker, color=color, capsize=2, label=f"groups of {n_D}")
+axis.axhline(0, color=plots.INK, lw=1, ls="--")
+axis.set(xscale="log", xlabel="images of the group that are left", ylabel="gain of REWEIGHT (points)")
+axis.set_xticks([6, 12, 30, 60, 120, 210, 420], [6, 12, 30, 60, 120, 210, 420])
+axis.legend()
+plots.show()
+
+# %%
+rows = {}
+for (n_D, n_R), part in gains.groupby(level=["n_D", "n_R"]):
+    mean, half = gru.mean_interval(part["gain"])
+    rows[f"{n_R} of {n_D}"] = {"weight": n_D / n_R, "plain rise": part[0].mean(), "gain": mean, "±": half}
+broken = pd.DataFrame(rows).T
+caption = "Plain retraining's rise and REWEIGHT's gain, points, 95% interval over ten seeds."
+tables.show(broken, caption, {"weight": 2}, ["gain"], {"gain": "±"}, file="gains")
+
+# %% [markdown]
+# GAIN_TEXT
+#
+# Is the weight too small, then? The record also has weights $(n_D/n_R)^p$ with $p = 0.5$ and $1.5$, at ratio 0.9.
+
+# %%
+at = groups[np.isclose(groups["ratio"], 0.9) & groups["request"].isin(["even", "weights"]) & groups["asked"].isin([1, 9])]
+by_power = at.groupby(["asked", "power", "seed"])["rise"].mean()
+total = table[table["request"].isin(["even", "weights"]) & (table["ratios"].str.split().str[0] == "0.9")]
+ta = total.groupby(["asked", "power", "seed"])["TA"].mean()
+ess = total.assign(share=100 * total["ess"] / total["retained"]).groupby(["asked", "power"])["share"].mean()
+rows = {}
+for asked in (1, 9):
+    for power in (0.5, 1, 1.5):
+        cells = {"ESS (% of R)": ess[asked, power]}
+        cells["rise"], cells["rise ±"] = gru.mean_interval(by_power[asked, power] - by_power[asked, 0])
+        cells["TA"], cells["TA ±"] = gru.mean_interval(ta[asked, power] - ta[asked, 0])
+        rows[f"{asked} group{'s' * (asked > 1)}, p = {power:g}"] = cells
+stronger = pd.DataFrame(rows).T
+caption = "Ratio 0.9, minus plain retraining: rise of the groups that asked and test accuracy (TA), points, 95% interval."
+tables.show(stronger, caption, 1, ["rise", "TA"], {"rise": "rise ±", "TA": "TA ±"}, file="powers")
+
+# %% [markdown]
+# POWER_TEXT
+#
+# ## A group that leaves as a whole can't be predicted, and isn't at zero
+#
+# At $n_R = 0$ there is no weight, and the law says infinity. The package refuses, and names the group. With
+# `missing_group="renormalise"` the other groups share its weight.
+
+# %%
+try:
+    gru.reweight(gru.forget_split(train, [(0, 0)], 1, seed))
+except gru.InputError as refused:
+    print(refused)
+whole = groups[groups["request"] == "whole"]
+rows = {}
+for asked in (1, 3):
+    of = {p: whole[(whole["asked"] == asked) & (whole["power"] == p)].groupby("seed")["error"].mean() for p in (0, 1)}
+    last = even[(even["asked"] == asked) & (even["power"] == 1) & np.isclose(even["ratio"], 0.95)]
+    few = last.groupby("seed")["error"].mean()
+    for name, values in {"plain": of[0], "renormalised": of[1], "5% left, REWEIGHT": few}.items():
+        row = rows.setdefault(f"{asked} group{'s' * (asked > 1)}, {name}", {})
+        row["error"], row["±"] = gru.mean_interval(values)
+gone = pd.DataFrame(rows).T
+tables.show(gone, "Test error of groups that left as a whole, percent, 95% interval.", 1, (), {"error": "±"}, file="whole")
+
+# %% [markdown]
+# WHOLE_TEXT

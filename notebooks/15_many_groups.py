@@ -26,7 +26,7 @@ import pandas as pd
 from scipy.optimize import least_squares
 
 import gru_lite as gru
-from gru_lite import plots, tables
+from gru_lite import labels, plots, tables
 from gru_lite.groups import parse_ratio
 
 full = profile == "full"
@@ -63,7 +63,9 @@ request = pd.DataFrame({"before": uneven.n_train[asked], "left": uneven.n_retain
 request["weight"] = gru.group_weights(uneven.n_train, uneven.n_retain)[asked]
 request.index = [train.group_names[g] for g in asked]
 tables.show(request, "An uneven request of three groups: images before and after, and REWEIGHT's weight.", 2)
-print("effective sample size:", round(gru.effective_sample_size(gru.reweight(uneven))), "of", len(uneven.retain))
+print(
+    "effective sample size:", round(gru.effective_sample_size(gru.reweight(uneven))), "of", len(uneven.retain)
+)
 
 # %% tags=["claim"]
 assert counts.sum() == 3900 and sorted(set(counts.ravel())) == [120, 420]
@@ -75,7 +77,7 @@ assert request["left"].tolist() == [21, 60, 114] and request["weight"].round(2).
 # ## A group's loss hardly depends on how many others ask
 #
 # Curves of many requests take hundreds of retrainings. So the model is small here. It has one hidden layer of 64 units and
-# reads a picture as 131 numbers, as in {doc}`11_group_labels`. The record (`results/many_groups.py`) has ten seeds. Each
+# reads a picture as 131 numbers, as in {doc}`11_group_labels`. The record (`results/many_groups.py`) has sixteen seeds. Each
 # seed puts the twenty groups into a random order, and requests are of the first 1, 3, 9 or 15. The *rise* of a group is its
 # test error after retraining minus that of the original model, in points.
 #
@@ -106,7 +108,27 @@ def members(table):
 groups = members(table)
 even = groups[groups["request"] == "even"]
 
-# %% mystnb={"image": {"alt": "ALT_RATIO"}, "figure": {"caption": "Rise of the error of the groups that asked, against the share of each that left: mean over groups and 95% interval over ten seeds, for requests of 1, 3, 9 and 15 groups.", "name": "fig-many-ratio"}}
+# %%
+# One request of nine groups again, on the reader's machine
+config = gru.TrainConfig(batch_size=256, lr=0.2, shift=0, epochs=12 if full else 3)
+start = gru.build_model("mlp", 5, seed, n_features=train.features.shape[1])
+recorded = table[
+    (table["seed"] == 0) & (table["ratios"] == " ".join(["0.9"] * 9)) & (table["request"] == "even")
+]
+nine = [tuple(map(int, pair.split(","))) for pair in recorded["groups"].iloc[0].split()]
+split, live = gru.forget_split(train, nine, 0.9, seed), {}
+for power, weights in ((0, None), (1, gru.reweight(split))):
+    model = gru.fit(start, train, indices=split.retain, weights=weights, config=config, seed=seed)
+    live[power] = gru.accuracies(model, bench, split)["GA"]
+in_record = recorded.set_index("power")["GA"]
+print("GA here, plain and with REWEIGHT:", {power: round(value, 1) for power, value in live.items()})
+print("GA in the record:", in_record.round(1).to_dict())
+
+# %% tags=["claim"]
+if full and seed == 0:
+    assert max(abs(live[power] - in_record[power]) for power in live) < 5, "this run is far from the record"
+
+# %% mystnb={"image": {"alt": "ALT_RATIO"}, "figure": {"caption": "Rise of the error of the groups that asked, against the share of each that left: mean over groups and 95% interval over sixteen seeds, for requests of 1, 3, 9 and 15 groups.", "name": "fig-many-ratio"}}
 fig, axes = plots.figure(8, 3.6, columns=2, sharey=True)
 looks = {1: ("o", plots.INK), 3: ("v", plots.RETRAIN), 9: ("s", plots.REWEIGHT), 15: ("D", plots.CEILING)}
 for axis, (power, name) in zip(axes, ((0, "plain retraining"), (1, "with REWEIGHT"))):
@@ -140,7 +162,9 @@ company |= {
     for power, name in ((0, "plain"), (1, "REWEIGHT"))
 }
 tests = gru.paired_tests(company)
-shown = tests[["mean", "half", "smallest_holm", "verdict"]].set_axis(["rise", "±", "visible from", "verdict"], axis=1)
+shown = tests[["mean", "half", "smallest_holm", "verdict"]].set_axis(
+    ["rise", "±", "visible from", "verdict"], axis=1
+)
 caption = "The same groups in more company: difference of their rise, points, 95% interval. Verdicts: Holm over six."
 tables.show(shown, caption, 1, ["rise"], {"rise": "±"}, file="company")
 
@@ -156,7 +180,7 @@ tables.show(shown, caption, 1, ["rise"], {"rise": "±"}, file="company")
 # $$\text{power: } b\,\big(n_R^{-c} - n_D^{-c}\big), \qquad \text{logarithm: } k \log\frac{n_D}{n_R}.$$
 #
 # Both can be computed before the training, from two counts. We fit them on even requests of 1 and 3 groups, by least
-# squares. For a seed we use the fit of the nine other seeds.
+# squares. For a seed we use the fit of the fifteen other seeds.
 
 
 # %%
@@ -179,12 +203,18 @@ with_weights = groups[groups["power"] == 1]
 is_even, is_uneven = with_weights["request"] == "even", with_weights["request"].str.startswith("uneven")
 seen = with_weights[is_even & with_weights["asked"].isin([1, 3])]
 seeds = sorted(table["seed"].unique())
-fits = {s: (fit(power_law, [100, 0.3], part), fit(log_law, [8], part)) for s in seeds for part in [seen[seen["seed"] != s]]}
+fits = {
+    s: (fit(power_law, [100, 0.3], part), fit(log_law, [8], part))
+    for s in seeds
+    for part in [seen[seen["seed"] != s]]
+}
 b, c = fit(power_law, [100, 0.3], seen)
 (k,) = fit(log_law, [8], seen)
 slopes = pd.Series({s: fit(log_law, [8], seen[seen["seed"] == s])[0] for s in seeds})
 k_mean, k_half = gru.mean_interval(slopes)
-print(f"power law: b = {b:.0f}, c = {c:.3f}; logarithm: k = {k:.1f} points; per seed {k_mean:.1f} ± {k_half:.1f}")
+print(
+    f"power law: b = {b:.0f}, c = {c:.3f}; logarithm: k = {k:.1f} points; per seed {k_mean:.1f} ± {k_half:.1f}"
+)
 print(f"one halving: {k_mean * np.log(2):.1f} ± {k_half * np.log(2):.1f} points")
 
 # %% mystnb={"image": {"alt": "ALT_LAW"}, "figure": {"caption": "With REWEIGHT: rise of a group's error against the factor by which it shrank, on a logarithmic axis: mean over groups, requests and seeds. Filled: even requests of 1 and 3 groups, which the line was fitted on. Open: requests that the fit hasn't seen.", "name": "fig-many-law"}}
@@ -245,7 +275,9 @@ def missed(rows):
 held_out = {"9 and 15 groups": kinds["9 and 15 groups"][0], "uneven": kinds["uneven"][0]}
 misses = {name: missed(rows) for name, rows in held_out.items()}
 nothing = table[(table["request"] == "none")].set_index("seed")
-little = table[(table["request"] == "even") & (table["asked"] == 1) & (table["ratios"] == "0.05") & (table["power"] == 1)]
+little = table[
+    (table["request"] == "even") & (table["asked"] == 1) & (table["ratios"] == "0.05") & (table["power"] == 1)
+]
 accuracy = [name for name in table if name.startswith("acc_")]
 moved = (little.set_index("seed")[accuracy] - nothing[accuracy]).abs()
 for s, run in little.set_index("seed").iterrows():  # without the group that asked
@@ -268,15 +300,58 @@ asked_for = {
     for other in ("power", "share that left", "a constant", "no change")
 }
 versus = gru.paired_tests(asked_for)
-shown = versus[["mean", "half", "smallest_holm", "verdict"]].set_axis(["worse by", "±", "visible from", "verdict"], axis=1)
+shown = versus[["mean", "half", "smallest_holm", "verdict"]].set_axis(
+    ["worse by", "±", "visible from", "verdict"], axis=1
+)
 caption = "How much worse than the logarithm, points of mean absolute error, 95% interval. Verdicts: Holm over eight."
 tables.show(shown, caption, 1, ["worse by"], {"worse by": "±"}, file="versus")
-bias = {name: rows.assign(off=rows["rise"] - [log_law(fits[s][1], n, m) for s, n, m in zip(rows["seed"], rows["n_D"], rows["n_R"])]).groupby("seed")["off"].mean() for name, rows in held_out.items()}
+bias = {
+    name: rows.assign(
+        off=rows["rise"]
+        - [log_law(fits[s][1], n, m) for s, n, m in zip(rows["seed"], rows["n_D"], rows["n_R"])]
+    )
+    .groupby("seed")["off"]
+    .mean()
+    for name, rows in held_out.items()
+}
 for name, values in bias.items():
     print("{}: rise minus prediction {:+.1f} ± {:.1f} points".format(name, *gru.mean_interval(values)))
 
 # %% [markdown]
 # PREDICTION_TEXT
+
+# %% [markdown]
+# ## Larger groups fall further, and that was found by looking
+#
+# The points of the figure hide the two sizes. In the first ten seeds the groups of 420 lie above the line, and those of 120
+# below it. The law was not made for that, so the finding needs seeds that nobody had looked at. We then ran six more, 10 to
+# 15. A slope for each size is fitted on seeds 0 to 9, on even requests of 1 and 3 groups as before.
+
+
+# %%
+def slope(rows):
+    return fit(log_law, [8], rows)[0]
+
+
+first_ten = seen[seen["seed"] < 10]
+of_size = {n: first_ten[first_ten["n_D"] == n] for n in (120, 420)}
+two_slopes = {n: slope(rows) for n, rows in of_size.items()}
+later = with_weights[(with_weights["seed"] >= 10) & (is_even | is_uneven)]
+by_size = {n: later[later["n_D"] == n].groupby("seed").apply(slope) for n in (120, 420)}
+unseen = later[(later["asked"] > 3) | later["request"].str.startswith("uneven")]
+factor = np.log(unseen["n_D"] / unseen["n_R"])
+laws = {"one slope": slope(first_ten) * factor, "two slopes": unseen["n_D"].map(two_slopes) * factor}
+off = {name: (unseen["rise"] - said).abs().groupby(unseen["seed"]).mean() for name, said in laws.items()}
+steeper, better = by_size[420] - by_size[120], off["one slope"] - off["two slopes"]
+print("fitted on ten seeds: slope {:.1f} for groups of 120, {:.1f} for 420".format(*two_slopes.values()))
+for name, values in {
+    "slope of 120": by_size[120], "slope of 420": by_size[420], "420 steeper by": steeper,
+    "one slope misses by": off["one slope"], "two slopes miss by": off["two slopes"], "gain": better,
+}.items():  # fmt: skip
+    print("six fresh seeds, {}: {:.1f} ± {:.1f} points".format(name, *gru.mean_interval(values)))
+
+# %% [markdown]
+# SIZE_TEXT
 #
 # ## REWEIGHT gives back most in the middle
 #
@@ -287,7 +362,7 @@ for name, values in bias.items():
 # A group of 420 keeps 21 images, a group of 120 keeps 6. The weight is 20 for both. Which one gets more back?
 # :::
 
-# %% mystnb={"image": {"alt": "ALT_GAIN"}, "figure": {"caption": "What REWEIGHT gives back of a group's accuracy, against the number of its images that are left: mean and 95% interval over ten seeds, even and uneven requests of 1 to 15 groups.", "name": "fig-many-gain"}}
+# %% mystnb={"image": {"alt": "ALT_GAIN"}, "figure": {"caption": "What REWEIGHT gives back of a group's accuracy, against the number of its images that are left: mean and 95% interval over sixteen seeds, even and uneven requests of 1 to 15 groups.", "name": "fig-many-gain"}}
 pairs = groups[groups["request"].isin(["even", "uneven a", "uneven b"])]
 key = ["request", "asked", "seed", "place", "n_D", "n_R"]
 both = pairs.pivot_table(index=key, columns="power", values="rise").reset_index()
@@ -310,7 +385,7 @@ for (n_D, n_R), part in gains.groupby(level=["n_D", "n_R"]):
     mean, half = gru.mean_interval(part["gain"])
     rows[f"{n_R} of {n_D}"] = {"weight": n_D / n_R, "plain rise": part[0].mean(), "gain": mean, "±": half}
 broken = pd.DataFrame(rows).T
-caption = "Plain retraining's rise and REWEIGHT's gain, points, 95% interval over ten seeds."
+caption = "Plain retraining's rise and REWEIGHT's gain, points, 95% interval over sixteen seeds."
 tables.show(broken, caption, {"weight": 2}, ["gain"], {"gain": "±"}, file="gains")
 
 # %% [markdown]
@@ -319,7 +394,11 @@ tables.show(broken, caption, {"weight": 2}, ["gain"], {"gain": "±"}, file="gain
 # Is the weight too small, then? The record also has weights $(n_D/n_R)^p$ with $p = 0.5$ and $1.5$, at ratio 0.9.
 
 # %%
-at = groups[np.isclose(groups["ratio"], 0.9) & groups["request"].isin(["even", "weights"]) & groups["asked"].isin([1, 9])]
+at = groups[
+    np.isclose(groups["ratio"], 0.9)
+    & groups["request"].isin(["even", "weights"])
+    & groups["asked"].isin([1, 9])
+]
 by_power = at.groupby(["asked", "power", "seed"])["rise"].mean()
 total = table[table["request"].isin(["even", "weights"]) & (table["ratios"].str.split().str[0] == "0.9")]
 ta = total.groupby(["asked", "power", "seed"])["TA"].mean()
@@ -351,14 +430,220 @@ except gru.InputError as refused:
 whole = groups[groups["request"] == "whole"]
 rows = {}
 for asked in (1, 3):
-    of = {p: whole[(whole["asked"] == asked) & (whole["power"] == p)].groupby("seed")["error"].mean() for p in (0, 1)}
+    of = {
+        p: whole[(whole["asked"] == asked) & (whole["power"] == p)].groupby("seed")["error"].mean()
+        for p in (0, 1)
+    }
     last = even[(even["asked"] == asked) & (even["power"] == 1) & np.isclose(even["ratio"], 0.95)]
     few = last.groupby("seed")["error"].mean()
     for name, values in {"plain": of[0], "renormalised": of[1], "5% left, REWEIGHT": few}.items():
         row = rows.setdefault(f"{asked} group{'s' * (asked > 1)}, {name}", {})
         row["error"], row["±"] = gru.mean_interval(values)
 gone = pd.DataFrame(rows).T
-tables.show(gone, "Test error of groups that left as a whole, percent, 95% interval.", 1, (), {"error": "±"}, file="whole")
+tables.show(
+    gone,
+    "Test error of groups that left as a whole, percent, 95% interval.",
+    1,
+    (),
+    {"error": "±"},
+    file="whole",
+)
 
 # %% [markdown]
 # WHOLE_TEXT
+
+# %% [markdown]
+# ## Most methods stay too accurate, and REWEIGHT adds to that
+#
+# What do the methods of lessons 6 and 7 do with nine groups? The request takes 90% of each group of the first three targets
+# in the first three inks. All methods have 150 optimiser steps, a sixth of a retraining's. `gru-lite tune` gave each row 8
+# trials or more on two other seeds, for this request. The request of one group has the same values, which were not chosen
+# for it. So a bad row there can be the fault of the values.
+#
+# :::{predict}
+# Will the methods come nearer to the {term}`reference` with REWEIGHT or without? The reference has REWEIGHT.
+# :::
+
+# %%
+sizes = {"1 group": 1, "9 groups": 9}
+methods = {name: gru.read_record(f"inkdigits_methods_{n}")[0] for name, n in sizes.items()}
+order = [("original", "none"), ("retrain", "none"), ("ceiling", "replacement"), ("gradient_ascent", "none")]
+for method in ("finetune", "eu_k", "l1_sparse", "salun", "scrub", "miu"):
+    order += [(method, "none"), (method, "replacement")]
+rows = {}
+for key in order:
+    row = rows.setdefault(labels.label(*key), {})
+    for name, of in methods.items():
+        model, reference = (
+            gru.select(of, key[0], "0.9", key[1]),
+            gru.select(of, "retrain", "0.9", "replacement"),
+        )
+        row[name], row[f"{name} ±"] = gru.mean_interval(model["avg_gap"].dropna())
+        row[f"GA, {name}"], row[f"GA, {name} ±"] = gru.mean_interval((model["GA"] - reference["GA"]).dropna())
+of_methods = pd.DataFrame(rows).T
+signed = [f"GA, {name}" for name in sizes]
+caption = "Ratio 0.9: Avg. Gap, and GA minus the reference's in points, mean and 95% interval over ten seeds."
+halves = {name: f"{name} ±" for name in (*sizes, *signed)}
+tables.show(of_methods, caption, 1, signed, halves, file="methods")
+
+# %%
+room, extra, above = {}, {}, {}
+for name, of in methods.items():
+    gap = {key: gru.select(of, key[0], "0.9", key[1])["avg_gap"] for key in order}
+    room[name] = gap["ceiling", "replacement"] - gap["original", "none"]
+    for method in ("finetune", "eu_k", "l1_sparse", "salun", "scrub", "miu"):
+        extra[f"{labels.name_of(method)}, {name}"] = (
+            gap[method, "replacement"] - gap[method, "none"]
+        ).dropna()
+paired = gru.paired_tests(extra)
+shown = paired[["mean", "half", "verdict"]].set_axis(["difference", "±", "verdict"], axis=1)
+caption = "Avg. Gap with REWEIGHT minus without, points, 95% interval. Verdicts: Holm over twelve."
+tables.show(shown, caption, 1, ["difference"], {"difference": "±"}, file="with_and_without")
+for name, values in room.items():
+    print(
+        "{}: the ceiling is {:.1f} ± {:.1f} points above doing nothing".format(
+            name, *gru.mean_interval(values)
+        )
+    )
+
+# %% [markdown]
+# METHODS_TEXT
+#
+# ## The rule: decide what a group may lose, and keep that share of it
+#
+# Turn the law around. A group with $n_D$ images that may lose $\delta$ points has to keep
+#
+# $$N = n_D\, e^{-\delta / k}.$$
+#
+# If a request leaves fewer than $N$, tell the group before you train, and collect images first. Does the rule hold on the
+# requests that no fit has seen?
+
+# %%
+kept, rows = pd.concat(held_out.values()), {}
+share = np.exp(-5 / kept["seed"].map(lambda s: fits[s][1][0]))
+keeps = kept["n_R"] >= share * kept["n_D"]
+for name, part in {"N or more left": kept[keeps], "fewer": kept[~keeps]}.items():
+    mean, half = gru.mean_interval(part.groupby("seed")["rise"].mean())
+    rows[name] = {"groups": len(part), "mean rise": mean, "±": half}
+    rows[name]["rise above 10 (%)"] = 100 * (part["rise"] > 10).mean()
+rule = pd.DataFrame(rows).T.astype({"groups": int})
+caption = "Held-out requests, at most 5 points promised: rise in points, 95% interval over seeds."
+tables.show(rule, caption, 1, ["mean rise"], {"mean rise": "±"}, file="rule")
+print(
+    f"5 points: keep {np.exp(-5 / k):.0%}, that is {120 * np.exp(-5 / k):.0f} of 120 or {420 * np.exp(-5 / k):.0f} of 420"
+)
+
+# %% [markdown]
+# RULE_TEXT
+
+# %% [markdown]
+# ## Summary
+#
+# SUMMARY
+#
+# ## Questions
+#
+# :::{quiz}
+# The law says that a group which shrinks from 400 to 200 images rises by 5.5 points. What does it say for 100 to 50?
+#
+# - [x] 5.5 points
+#
+#   Only the factor counts, and both are halved.
+#
+# - [ ] A quarter of that, as 50 images leave instead of 200
+#
+#   The law knows no numbers of images that leave. An image counts more where few are left.
+#
+# - [ ] More, as 50 images are few
+#
+#   The *error* of 50 images is higher. The rise from 100 is the same in this law. (Our groups of 420 even rose more.)
+# :::
+#
+# :::{quiz}
+# Why were the two slopes tested on seeds 10 to 15?
+#
+# - [ ] Six more seeds make the intervals narrower.
+#
+#   They would do so in the first ten, too. But a pattern that was found by looking isn't tested by the seeds that showed it.
+#
+# - [x] The difference was found by looking at seeds 0 to 9.
+#
+#   Of many patterns that one may see in ten seeds, some are chance. Fresh seeds tell.
+#
+# - [ ] The requests of 9 and 15 groups weren't in the fit.
+#
+#   They are held-out requests in all seeds. The question is about seeds.
+# :::
+#
+# :::{quiz}
+# You hold the law and the counts of a request. Which of these can you not predict with it?
+#
+# - [ ] The mean rise of fifteen groups that lose half of their images
+#
+#   That is what it predicts best: the errors of single groups average out.
+#
+# - [x] The error of a group that leaves as a whole
+#
+#   At $n_R = 0$ the logarithm is infinite. The package refuses such weights, too.
+#
+# - [ ] Which of two groups will rise more, one that keeps a half or one that keeps a tenth
+#
+#   The factors are 2 and 10, so the law names the second.
+# :::
+#
+# ## Exercises
+#
+# :::{exercise} Keep at least
+# :label: ex-keep-at-least
+# A group of 300 may lose 8 points at most. How many images must it keep, by the law with one slope? How many with the
+# slopes that single seeds give?
+# :::
+#
+# :::{clue}
+# `slopes` has the slope of each seed.
+# :::
+#
+# :::{answer}
+# :::
+
+# %% tags=["solution"]
+at_least = np.ceil(300 * np.exp(-8 / k))
+of_seeds = np.ceil(300 * np.exp(-8 / slopes))
+print(f"{at_least:.0f} of 300; single seeds say {of_seeds.min():.0f} to {of_seeds.max():.0f}")
+assert of_seeds.min() < at_least < of_seeds.max()
+
+# %% [markdown]
+# A single seed can't fix $N$ well: it has one fit of four groups. Take the larger numbers if a promise depends on it.
+#
+# :::{answer-end}
+# :::
+#
+# :::{exercise} One group or three
+# :label: ex-one-or-three
+# 378 images leave. Either all leave one group of 420, or 126 leave each of three groups of 420. Compare the sum of the rises
+# by the law. Which request harms the test accuracy of everyone more, if all groups are equally large in test?
+# :::
+#
+# :::{clue}
+# The rise is $k \log(n_D / n_R)$ for each group.
+# :::
+#
+# :::{answer}
+# :::
+
+# %% tags=["solution"]
+alone, spread = k * np.log(420 / 42), 3 * k * np.log(420 / 294)
+print(f"one group: {alone:.1f} points; three groups: {spread:.1f} points together")
+assert spread < 0.5 * alone
+
+# %% [markdown]
+# The one group loses more than the three together, because the last images of a group count most. So the same number of
+# requests harms less if it is spread over groups. That is lesson 2's finding, as arithmetic.
+#
+# :::{answer-end}
+# :::
+#
+# ## Next
+#
+# Next comes an audit of a model in which you didn't train anything yourself. With your own data, fit $k$ on a few
+# retrainings of small requests, before the large request comes.

@@ -33,7 +33,16 @@ def run(monkeypatch, capsys):
 
     run.module = module
     yield run
-    for name in ("cache", "pipeline", "training", "miu_traps", "miu_mechanism", "repeats", "group_size", "many_groups"):
+    for name in (
+        "cache",
+        "pipeline",
+        "training",
+        "miu_traps",
+        "miu_mechanism",
+        "repeats",
+        "group_size",
+        "many_groups",
+    ):
         sys.modules.pop(name, None)
 
 

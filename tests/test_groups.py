@@ -136,7 +136,24 @@ def test_a_group_has_names_and_numbers():
 
 
 def test_ratios_that_are_refused(bench):
-    ratios = [0, 0.0, -0.5, 1.5, "0", float("nan"), float("inf"), "half", "", "0,5", None, True, False, [2], [0.5] * 2, []]
+    ratios = [
+        0,
+        0.0,
+        -0.5,
+        1.5,
+        "0",
+        float("nan"),
+        float("inf"),
+        "half",
+        "",
+        "0,5",
+        None,
+        True,
+        False,
+        [2],
+        [0.5] * 2,
+        [],
+    ]
     assert not accepted(lambda ratio: forget(bench.train, ratio), [(ratio, "ratio") for ratio in ratios])
 
 

@@ -8,8 +8,6 @@ is shared between train, validation and test.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 import torch.nn.functional as F

@@ -192,7 +192,7 @@ def _uniform(n, rng):
 
 
 def _turned(glyphs, uniform, degrees, shift):
-    """Glyphs (N, 8, 8) at a random angle, size and place, (N, 1, 32, 32), and the level that is ink, (N, 1, 1, 1).
+    """Glyphs (N, 8, 8) at a random angle, size and place, (N, 1, 32, 32); and which level is ink.
 
     The level sets the width of the stroke. `shift` is in halves of the width: the grid runs from -1 to 1.
     """

@@ -48,9 +48,9 @@ class Options:
 
     benchmark: str | None = flag(
         None,
-        f"Benchmark that needs no download: {', '.join(BENCHMARKS)}. The large one has a larger request and "
-        "more test images. The small one is for a trial of a minute. inkdigits has 20 groups, and its edges are "
-        "for a small model that trains in a second.",
+        f"Benchmark that needs no download: {', '.join(BENCHMARKS)}. The large one has a larger request "
+        "and more test images. The small one is for a trial of a minute. inkdigits has 20 groups, and "
+        "inkdigits_edges the same for a small model that trains in a second.",
     )
     manifest: Path | None = flag(
         None,

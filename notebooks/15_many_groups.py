@@ -312,6 +312,7 @@ def missed(rows):
     return pd.DataFrame(found)
 
 
+# %%
 held_out = {"9 and 15 groups": kinds["9 and 15 groups"][0], "uneven": kinds["uneven"][0]}
 misses = {name: missed(rows) for name, rows in held_out.items()}
 nothing = table[(table["request"] == "none")].set_index("seed")
@@ -557,7 +558,7 @@ mean, half = gru.mean_interval(of[1] - of[0])
 assert abs(mean) < 2 + half, "renormalising changes whole groups"
 
 # %% [markdown]
-# ## Most methods stay too accurate, and REWEIGHT adds to that
+# ## With REWEIGHT the methods end further from the reference
 #
 # What do the methods of lessons 6 and 7 do with nine groups? The request takes 90% of each group of the first three targets
 # in the first three inks. All methods have 150 optimiser steps, a sixth of a retraining's. `gru-lite tune` gave each row 8
@@ -586,7 +587,7 @@ for key in order:
         row[f"GA, {name}"], row[f"GA, {name} ±"] = gru.mean_interval((model["GA"] - reference["GA"]).dropna())
 of_methods = pd.DataFrame(rows).T
 signed = [f"GA, {name}" for name in sizes]
-caption = "Ratio 0.9: Avg. Gap, and GA minus the reference's in points, mean and 95% interval over ten seeds."
+caption = "Ratio 0.9: Avg. Gap, and GA minus the reference's in points, mean and 95% interval over six seeds."
 halves = {name: f"{name} ±" for name in (*sizes, *signed)}
 tables.show(of_methods, caption, 1, signed, halves, file="methods")
 
@@ -611,8 +612,38 @@ for name, values in room.items():
     )
 
 # %% [markdown]
-# METHODS_TEXT
+# **The benchmark can tell methods apart.** The {term}`ceiling` is 18.0 ± 2.5 points above doing nothing for one
+# group, and 22.6 ± 0.5 for nine. On WaterDigits, large, the same difference is about 10.
 #
+# **REWEIGHT takes methods away from the reference here.** Fine-tuning without it is 3.3 ± 0.7 points nearer for
+# nine groups, and 4.7 ± 1.9 for one. EU-k loses by it too. No method is shown to gain from it. The model begins as
+# the original, which knows the groups well. In 150 steps fine-tuning with REWEIGHT leaves nine groups with a GA
+# that is 8.5 ± 1.2 points above the reference's. Without REWEIGHT the difference is -0.5 ± 1.8. So two errors
+# cancel, too little forgetting and too little repair. Other budgets of steps would tell.
+#
+# **Where each breaks.** Without REWEIGHT, SalUn leaves the single group 20 points below the reference, and SCRUB
+# leaves it 23 points above: the values of nine groups don't fit one. Gradient ascent is too high for one group (16)
+# and too low for nine (-14). MIU ends 6 points below the ceiling in both. On this small model a call of MIU takes
+# more than eight retrainings. Fine-tuning and L1-sparse without REWEIGHT are nearest in both. For nine groups they
+# are still 3 points below the ceiling.
+
+# %% tags=["claim"]
+for name, values in room.items():
+    gru.check_claim(f"{name}: ceiling and doing nothing are more than 6 points apart", values - 6)
+shown_worse = paired[(paired["verdict"] == "shown") & (paired["mean"] < 0)].index
+assert {"fine-tune, 1 group", "fine-tune, 9 groups", "EU-k, 9 groups"} <= set(shown_worse), shown_worse
+assert not ((paired["verdict"] == "shown") & (paired["mean"] > 0)).any(), paired
+for method in ("finetune", "l1_sparse"):
+    of = methods["9 groups"]
+    ceiling = gru.select(of, "ceiling", "0.9", "replacement")["avg_gap"]
+    gru.check_claim(
+        f"{method}, 9 groups: below the ceiling", ceiling - gru.select(of, method, "0.9")["avg_gap"]
+    )
+high = of_methods["GA, 1 group"]
+assert high["SalUn"] < -10 and high["SCRUB"] > 10 and high["gradient ascent"] > 5
+assert of_methods.loc["gradient ascent", "GA, 9 groups"] < -5
+
+# %% [markdown]
 # ## The rule: decide what a group may lose, and keep that share of it
 #
 # Turn the law around. A group with $n_D$ images that may lose $\delta$ points has to keep

@@ -17,6 +17,7 @@ _NAMES = {
     "data.manifest": "load_manifest",
     "data.records": "load_table",
     "data.waterdigits": "waterdigits",
+    "data.inkdigits": "inkdigits",
     "models": "Classifier build_model load_model save",
     "train": "TrainConfig fit predict extract_features",
     "information": "Critic donsker_varadhan mutual_information",

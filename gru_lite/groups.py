@@ -129,7 +129,7 @@ def parse_group(group: str | Sequence, target_names: Sequence, sensitive_names: 
 def forget_split(
     dataset: Grouped,
     groups: Sequence | None = None,
-    ratio: float | str | None = None,
+    ratio: float | str | Sequence | None = None,
     seed: int = 0,
     indices: Sequence | None = None,
 ) -> ForgetSplit:
@@ -140,7 +140,8 @@ def forget_split(
         groups: list of (target, sensitive) pairs; floor(ratio * n_g) samples are drawn, uniformly and without
             replacement, from *each* of them. With the same seed a smaller ratio draws a subset of a larger
             one.
-        ratio: share in (0, 1], read as an exact decimal.
+        ratio: share in (0, 1], read as an exact decimal; or a list of such shares, one for each of `groups`
+            in their order.
         seed: integer >= 0, the stream of F.
         indices: instead of groups and ratio, the samples to forget.
 
@@ -148,8 +149,9 @@ def forget_split(
         ForgetSplit.
 
     Raises:
-        InputError: a group that does not exist, is empty or is named twice; a request that comes to no
-            sample, or that leaves none; indices that are no whole numbers, out of range or repeated.
+        InputError: a group that does not exist, is empty or is named twice; a ratio outside (0, 1], or
+            another number of ratios than of groups; a request that comes to no sample, or that leaves none;
+            indices that are no whole numbers, out of range or repeated.
     """
     group = dataset.group
     n_train = dataset.group_counts
@@ -161,16 +163,16 @@ def forget_split(
     else:
         if groups is None or ratio is None:
             raise InputError("a forget request needs groups and a ratio, or indices")
-        share = parse_ratio(ratio)
         pairs = _check_groups(dataset, groups)
+        shares = _shares(ratio, pairs)
         chosen = []
-        for y, s in pairs:
+        for (y, s), share in zip(pairs, shares):
             g = y * dataset.n_sensitive + s
             n_forget = int(share * int(n_train[g]))  # floor, exactly
             if n_forget == 0:
                 raise InputError(
-                    f"ratio {ratio} of group ({y}, {s}) ({dataset.group_names[g]}) comes to no sample: it "
-                    f"has {n_train[g]}, so the smallest ratio that works is "
+                    f"ratio {float(share):g} of group ({y}, {s}) ({dataset.group_names[g]}) comes to no "
+                    f"sample: it has {n_train[g]}, so the smallest ratio that works is "
                     f"{_smallest_ratio(int(n_train[g]))}"
                 )
             members = stream(seed, "forget", g).permutation(np.flatnonzero(group == g))
@@ -183,6 +185,23 @@ def forget_split(
     n_retain = np.bincount(group[retain], minlength=len(n_train))
     names = tuple(f"{divmod(g, dataset.n_sensitive)} {name}" for g, name in enumerate(dataset.group_names))
     return ForgetSplit(train, forget, retain, pairs, group, n_train, n_retain, names)
+
+
+def _shares(ratio, pairs):
+    """The share of each pair, exactly: from one ratio for all, or one for each."""
+    if not isinstance(ratio, (list, tuple)) and not getattr(ratio, "ndim", 0):
+        return [parse_ratio(ratio)] * len(pairs)
+    if len(ratio) != len(pairs):
+        raise InputError(
+            f"{len(ratio)} ratios for {len(pairs)} groups: give one ratio, or one for each group"
+        )
+    shares = []
+    for pair, each in zip(pairs, ratio):
+        try:
+            shares.append(parse_ratio(each))
+        except InputError as error:
+            raise InputError(f"group {pair}: {error}") from None
+    return shares
 
 
 def _check_groups(dataset, groups):

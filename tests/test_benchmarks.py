@@ -6,8 +6,11 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+
+from gru_lite.experiment.store import read_csv
 
 ROOT = Path(__file__).parent.parent
 
@@ -33,7 +36,16 @@ def run(monkeypatch, capsys):
 
     run.module = module
     yield run
-    for name in ("cache", "pipeline", "training", "miu_traps", "miu_mechanism", "repeats", "group_size"):
+    for name in (
+        "cache",
+        "pipeline",
+        "training",
+        "miu_traps",
+        "miu_mechanism",
+        "repeats",
+        "group_size",
+        "many_groups",
+    ):
         sys.modules.pop(name, None)
 
 
@@ -97,3 +109,33 @@ def test_the_sizes_of_a_group(run, tmp_path):
     assert run("results/group_size", f"{trial} --out {tmp_path / 'again.csv'}") == said
     with pytest.raises(SystemExit):
         run("results/group_size", trial)
+
+
+def test_many_groups(run, tmp_path):
+    """A trial has the original and eight of the requests; what is finished is not computed again."""
+    trial = f"--trial --seeds 1 --work {tmp_path}"
+    assert run("results/many_groups", f"{trial} --out {tmp_path / 'groups.csv'}") == "seed 0\n"
+    lines = (tmp_path / "groups.csv").read_text().splitlines()
+    assert lines[0].startswith("# command: python results/many_groups.py")
+    table = read_csv(tmp_path / "groups.csv")
+    assert len(table) == 9 and table["request"].tolist()[:2] == ["none", "even"]
+    named = [len(pairs.split()) for pairs in table["groups"][1:]]
+    assert named == table["asked"].tolist()[1:] and table["ess"].between(1, 3900).all()
+    targets = table[[name for name in table if name.startswith("acc_")]]
+    assert targets.shape == (9, 20) and np.allclose(targets.mean(axis=1), table["TA"], atol=0.01)
+    assert run("results/many_groups", f"{trial} --out {tmp_path / 'again.csv'}") == ""
+    with pytest.raises(SystemExit):
+        run("results/many_groups", trial)
+
+
+def test_the_requests_of_many_groups(run):
+    """Requests are nested, each of an uneven one has its own ratio, and every seed asks in another order."""
+    script = run.module("results/many_groups")
+    asked = list(script.requests(0))
+    assert len(asked) == 1 + 4 * 7 * 2 + 3 * 2 * 2 + 2 * 2 + 2 + 2 * 2
+    sizes = {len(groups): groups for _, groups, _, _ in asked}
+    assert all(sizes[15][:n] == sizes[n] and len(set(groups)) == n for n, groups in sizes.items())
+    assert all(len(groups) == len(ratios) for _, groups, ratios, _ in asked)
+    uneven = [ratios for name, _, ratios, power in asked if name == "uneven a" and power == 1]
+    assert [len(ratios) for ratios in uneven] == [3, 9, 15] and len(set(uneven[2])) > 2
+    assert [groups for _, groups, _, _ in script.requests(1)] != [groups for _, groups, _, _ in asked]

@@ -15,6 +15,7 @@ from refusals import accepted
 from sklearn.datasets import load_digits
 
 import gru_lite as gru
+from gru_lite.data.inkdigits import render
 from gru_lite.data.manifest import train_positions
 from gru_lite.seeding import further_seed, stream
 from gru_lite.train import device_data
@@ -91,6 +92,45 @@ def test_the_same_bytes_in_another_process(bench):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == digest(bench)
+
+
+def test_inkdigits():
+    """Twenty groups; the target is the digit modulo 5; no glyph in two splits; the ink can be seen."""
+    bench = gru.inkdigits(3, val_count=40, test_count=60)
+    common = [[120 + 300 * (s == y % 4) for s in range(4)] for y in range(5)]
+    assert bench.train.group_counts.reshape(5, 4).tolist() == common
+    assert (bench.group_names[0], bench.group_names[-1]) == ("0 or 5 in pen", "4 or 9 in hatching")
+    digit, parts = load_digits().target, (bench.train, bench.val, bench.test)
+    assert [len(part) for part in parts] == [3900, 800, 1200]
+    assert all(np.array_equal(part.target, digit[part.source] % 5) for part in parts)
+    sources = [set(part.source) for part in parts]
+    assert sum(map(len, sources)) == len(set().union(*sources))
+    # An outline and broken strokes have more edges than a stroke of a pen, for as much ink or less.
+    picture = bench.train.images.astype(float).mean(axis=1)
+    edges = sum(np.abs(np.diff(picture, axis=axis)).mean(axis=(1, 2)) for axis in (1, 2))
+    roughness = edges / picture.std(axis=(1, 2))
+    means = [roughness[bench.train.sensitive == ink].mean() for ink in range(4)]
+    assert min(means[1:]) > 1.2 * means[0], means
+
+
+def test_the_same_strokes_in_another_ink():
+    """The same draws give the same paper, sign and place: hatching and chalk lie where the pen is."""
+    glyphs = torch.from_numpy(load_digits().images[:20]).float() / 16
+    pen, outline, chalk, hatching = (
+        render(glyphs, torch.full((20,), ink), torch.Generator().manual_seed(1)).astype(int)
+        for ink in range(4)
+    )
+    paper = render(torch.zeros_like(glyphs), torch.zeros(20, dtype=int), torch.Generator().manual_seed(1))
+    for other in (chalk, hatching):
+        inked, drawn = (np.abs(picture - paper.astype(int)).max(axis=1) for picture in (pen, other))
+        assert (drawn <= inked + 2).all() and drawn.sum() < 0.8 * inked.sum()
+    assert not np.array_equal(pen, outline)
+
+
+def test_inkdigits_as_edges():
+    bench, same = gru.load("inkdigits_edges", seed=2), gru.load("inkdigits", seed=2)
+    assert bench.name == "inkdigits_edges" and bench.train.features.shape == (3900, 131)
+    assert np.array_equal(bench.test.group, same.test.group) and bench.default_groups == same.default_groups
 
 
 def test_a_group_may_be_empty():

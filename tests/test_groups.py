@@ -5,6 +5,7 @@ import re
 from decimal import Decimal
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -73,6 +74,36 @@ def test_a_split_partitions_train(bench, split):
     assert split.forget.dtype == split.retain.dtype == split.train.dtype == np.int64
 
 
+def test_each_group_may_have_a_ratio_of_its_own(dataset):
+    """5 of 10, 1 of 10 and none of the third: by hand; the same samples as requests of one group each."""
+    data, groups = dataset([[10, 10], [10, 3]]), [(0, 0), (1, 0)]
+    for ratios in ([0.5, "0.1"], ("1/2", 0.1), np.array([0.5, 0.1]), pd.Series([0.5, 0.1], [7, 8])):
+        split = gru.forget_split(data, groups, ratios, 4)
+        assert split.n_retain.tolist() == [5, 10, 9, 3]
+    swapped = gru.forget_split(data, groups[::-1], [0.1, 0.5], 4)
+    assert swapped.groups == ((1, 0), (0, 0)) and np.array_equal(swapped.forget, split.forget)
+    alone = [gru.forget_split(data, [group], ratio, 4).forget for group, ratio in zip(groups, (0.5, 0.1))]
+    assert np.array_equal(split.forget, np.sort(np.concatenate(alone)))
+    with pytest.raises(gru.InputError, match="3 ratios for 2 groups: give one ratio, or one for each"):
+        gru.forget_split(data, groups, [0.5, 0.1, 0.1])
+    with pytest.raises(gru.InputError, match=r"ratio 0.1 of group \(1, 1\) .* the smallest ratio"):
+        gru.forget_split(data, [(0, 0), (1, 1)], [0.5, 0.1])
+    for ratio in (0, 1.5, float("nan"), None, [0.5]):
+        with pytest.raises(gru.InputError, match=r"^group \(1, 0\): ratio .* give (a|the) share"):
+            gru.forget_split(data, groups, [0.5, ratio])
+    with pytest.raises(gru.InputError, match=r"group \(0, 0\) is named twice"):
+        gru.forget_split(data, [(0, 0), (0, 0)], [0.5, 0.1])
+    everyone = [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert gru.forget_split(data, everyone, [0.5, 1, 1, 1]).n_retain.tolist() == [5, 0, 0, 0]
+    with pytest.raises(gru.InputError, match="nothing is left to retain"):
+        gru.forget_split(data, everyone, [1] * 4)
+
+
+def test_one_ratio_in_an_array_without_dimensions(dataset):
+    data = dataset([[10, 10], [10, 3]])
+    assert gru.forget_split(data, [(0, 0), (1, 0)], np.array(0.5)).n_retain.tolist() == [5, 10, 5, 3]
+
+
 @given(st.integers(0, 2**31), st.integers(10, 60), st.integers(1, 9), st.integers(1, 9))
 def test_smaller_ratios_are_nested(seed, n, first, second):
     small, large = sorted((first, second))
@@ -122,7 +153,8 @@ def test_a_group_has_names_and_numbers():
 
 
 def test_ratios_that_are_refused(bench):
-    ratios = [0, 0.0, -0.5, 1.5, "0", float("nan"), float("inf"), "half", "", "0,5", None, True, False, [0.5]]
+    ratios = [0, 0.0, -0.5, 1.5, "0", float("nan"), float("inf"), "half", "", "0,5", None, True, False]
+    ratios += [[2], [0.5] * 2, [], [[0.5]], {"1,0": 0.5}]
     assert not accepted(lambda ratio: forget(bench.train, ratio), [(ratio, "ratio") for ratio in ratios])
 
 

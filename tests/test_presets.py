@@ -261,6 +261,9 @@ def test_what_is_asked_by_default(tmp_path):
     assert gru.RunOptions(benchmark="waterdigits").preset is None
     compiled = plan._recipe(gru.RunOptions(benchmark="waterdigits", compile=True)).config("original")
     assert compiled == gru.TrainConfig(compile=True)
+    for name, model in (("inkdigits", "small_resnet"), ("inkdigits_edges", "mlp")):
+        many = gru.RunOptions(benchmark=name, groups=("0,0", "1,2"))
+        assert plan._recipe(many).model == model and many.is_of_records == (model == "mlp")
     manifest = gru.RunOptions(manifest=tmp_path / "mine.csv", groups=("1,0",), model="vit_b_16")
     assert manifest.weights == "imagenet" and plan._recipe(manifest).published == "waterbirds"
 

@@ -401,6 +401,15 @@ def test_the_packaged_values_are_what_the_recorded_tuning_chose():
     assert not recorded_elsewhere(log["seed"])
 
 
+def test_the_packaged_values_of_many_groups_are_what_their_search_chose():
+    """Nine groups; each method began with as many trials, within the same steps."""
+    log, about = gru.read_record("inkdigits_search")
+    assert gru.chosen(log) == json.loads((configs.PACKAGED / "inkdigits_edges.json").read_text())
+    assert not recorded_elsewhere(log["seed"]) and "--steps 150" in about["command"]
+    searched = log[(log["method"] != "original") & (log["extension"] == 0)].groupby(["method", "sampling"])
+    assert len(searched) == 2 * 6 + 1 and searched["trial"].nunique().eq(8).all()
+
+
 def test_the_packaged_values_are_what_the_recorded_search_chose():
     """Each method, with and without REWEIGHT, began with its 24 declared points on four seeds of its own."""
     log, about = gru.read_record("waterdigits_large_search_1")

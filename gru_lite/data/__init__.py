@@ -19,7 +19,8 @@ def load(name: str, root: str | Path | None = None, seed: int = 0, **options) ->
 
     Args:
         name: an embedded benchmark, generated and never stored: "waterdigits", "waterdigits_large" (a larger
-            request, more validation and test images) or "waterdigits_small" (540 train images, for a trial);
+            request, more validation and test images), "waterdigits_small" (540 train images, for a trial),
+            "inkdigits" (20 groups) or "inkdigits_edges" (the same with 131 numbers for each picture);
             or one of the paper's data sets, from a download: "waterbirds", "celeba", "fairface" or
             "multinli"; or "adult", records of people.
         root: folder of the downloads; the embedded benchmarks have none, and adult needs none where the

@@ -18,8 +18,10 @@ from ..errors import check_choice
 DATASETS = ("waterbirds", "celeba", "fairface", "multinli", "adult")  # each is the name of its file
 # name -> its file
 BENCHMARKS = {
-    "waterdigits": "waterdigits", "waterdigits_large": "waterdigits", "waterdigits_small": "waterdigits"
+    "waterdigits": "waterdigits", "waterdigits_large": "waterdigits", "waterdigits_small": "waterdigits",
+    "inkdigits": "inkdigits", "inkdigits_edges": "inkdigits",
 }  # fmt: skip
+FEATURE_BENCHMARKS = ("inkdigits_edges",)  # without pictures: they train a model of records
 RECORD_MODELS = ("mlp",)  # of records
 IMAGE_MODELS = ("resnet18", "vit_b_16")  # of pictures on disk, own ones included; the first is the paper's
 

@@ -49,8 +49,13 @@ def waterdigits(
     """
     glyphs, digit = _scans()
     pools = _split_glyphs(digit, seed)
+    is_hole = np.isin(digit, HOLES).astype(int)
     counts = {"train": train_counts, "val": ((val_count,) * 2,) * 2, "test": ((test_count,) * 2,) * 2}
-    parts = {part: _draw(glyphs, digit, pools[part], counts[part], seed, part) for part in pools}
+    parts = {}
+    for part, pool in pools.items():
+        source, target, sensitive = _samples(pool, is_hole, counts[part], seed, part)
+        images = render(glyphs[source], torch.from_numpy(sensitive), torch_stream(seed, "pixels", part))
+        parts[part] = GroupedDataset(target, sensitive, TARGETS, BACKGROUNDS, images=images, source=source)
     return DatasetParts("waterdigits", **parts, default_groups=((1, 0),))
 
 
@@ -90,7 +95,7 @@ def as_edges(bench: DatasetParts) -> DatasetParts:
     its mean and standard deviation in train.
 
     Args:
-        bench: of `waterdigits`, or the large or small one.
+        bench: an embedded benchmark of pictures.
 
     Returns:
         the same samples with `features` float32 (N, 131), by the name of the benchmark and "_edges".
@@ -100,7 +105,7 @@ def as_edges(bench: DatasetParts) -> DatasetParts:
     """
     if bench.train.images is None or bench.train.images.shape[1:] != (3, SIZE, SIZE):
         raise InputError(
-            f"{bench.name} has no pictures of {SIZE} x {SIZE} pixels: give waterdigits, large or small"
+            f"{bench.name} has no pictures of {SIZE} x {SIZE} pixels: give waterdigits or inkdigits"
         )
     parts = {name: _edges(getattr(bench, name).images) for name in ("train", "val", "test")}
     mean, spread = parts["train"].mean(axis=0), parts["train"].std(axis=0)
@@ -138,22 +143,23 @@ def _split_glyphs(digit, seed):
     return {part: np.sort(np.concatenate(chosen)) for part, chosen in pools.items()}
 
 
-def _draw(glyphs, digit, pool, counts, seed, part):
+def _samples(pool, target_of, counts, seed, part):
+    """(glyph, target, sensitive), each int64 (N,) in random order, of a part with `counts` (Y, S) samples.
+
+    `pool` has the glyphs of the part, and `target_of` (n_glyphs,) the target of each glyph.
+    """
     rng = stream(seed, "samples", part)
     source, target, sensitive = [], [], []
-    for y in range(2):
-        members = pool[np.isin(digit[pool], HOLES) == bool(y)]
-        for s in range(2):
-            n = counts[y][s]
+    for y, row in enumerate(counts):
+        members = pool[target_of[pool] == y]
+        for s, n in enumerate(row):
             # Every glyph equally often.
             passes = [rng.permutation(members) for _ in range(max(1, -(-n // len(members))))]
             source.append(np.concatenate(passes)[:n])
             target.append(np.full(n, y))
             sensitive.append(np.full(n, s))
     order = rng.permutation(sum(map(len, source)))
-    source, target, sensitive = (np.concatenate(column)[order] for column in (source, target, sensitive))
-    images = render(glyphs[source], torch.from_numpy(sensitive), torch_stream(seed, "pixels", part))
-    return GroupedDataset(target, sensitive, TARGETS, BACKGROUNDS, images=images, source=source)
+    return tuple(np.concatenate(column)[order] for column in (source, target, sensitive))
 
 
 def render(glyphs: torch.Tensor, background: torch.Tensor, rng: torch.Generator) -> np.ndarray:
@@ -168,18 +174,9 @@ def render(glyphs: torch.Tensor, background: torch.Tensor, rng: torch.Generator)
         uint8 images (N, 3, 32, 32).
     """
     n = len(glyphs)
-
-    def uniform(low, high, *shape):
-        return torch.rand(n, *shape, generator=rng) * (high - low) + low
-
-    ink = F.interpolate(glyphs[:, None], size=(SIZE, SIZE), mode="bicubic", align_corners=False)
-    angle, scale = torch.deg2rad(uniform(-10, 10)), uniform(0.75, 1.15)
-    cos, sin = torch.cos(angle) / scale, torch.sin(angle) / scale
-    shift = uniform(-0.2, 0.2, 2)  # a tenth of the width: the grid runs from -1 to 1
-    rows = [torch.stack([cos, -sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)]
-    matrix = torch.stack(rows, 1)
-    ink = F.grid_sample(ink, F.affine_grid(matrix, list(ink.shape), align_corners=False), align_corners=False)
-    stroke = torch.sigmoid((ink - uniform(0.35, 0.60, 1, 1, 1)) / 0.06)  # the threshold sets the stroke width
+    uniform = _uniform(n, rng)
+    ink, threshold = _turned(glyphs, uniform, degrees=10, shift=0.2)
+    stroke = torch.sigmoid((ink - threshold) / 0.06)
 
     sign = (torch.rand(n, 1, 1, 1, generator=rng) < 0.5).float() * 2 - 1
     tint = uniform(0.6, 1.4, 3, 1, 1)
@@ -187,6 +184,25 @@ def render(glyphs: torch.Tensor, background: torch.Tensor, rng: torch.Generator)
     image = COLOURS[background][:, :, None, None] + 0.06 * torch.randn(n, 3, 1, 1, generator=rng)
     image = image + 0.08 * _texture(background, rng) + stroke * sign * tint * contrast
     return image.clamp_(0, 1).mul_(255).round_().to(torch.uint8).numpy()
+
+
+def _uniform(n, rng):
+    """A function that draws (n, *shape) uniform numbers."""
+    return lambda low, high, *shape: torch.rand(n, *shape, generator=rng) * (high - low) + low
+
+
+def _turned(glyphs, uniform, degrees, shift):
+    """Glyphs (N, 8, 8) at a random angle, size and place, (N, 1, 32, 32); and which level is ink.
+
+    The level sets the width of the stroke. `shift` is in halves of the width: the grid runs from -1 to 1.
+    """
+    ink = F.interpolate(glyphs[:, None], size=(SIZE, SIZE), mode="bicubic", align_corners=False)
+    angle, scale = torch.deg2rad(uniform(-degrees, degrees)), uniform(0.75, 1.15)
+    cos, sin = torch.cos(angle) / scale, torch.sin(angle) / scale
+    place = uniform(-shift, shift, 2)
+    rows = [torch.stack([cos, -sin, place[:, 0]], 1), torch.stack([sin, cos, place[:, 1]], 1)]
+    grid = F.affine_grid(torch.stack(rows, 1), list(ink.shape), align_corners=False)
+    return F.grid_sample(ink, grid, align_corners=False), uniform(0.35, 0.60, 1, 1, 1)
 
 
 def _texture(background, rng):

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Many groups, many sizes
 #
-# **Result.** Each time a group's images are halved, its error with REWEIGHT rises by 5.3 ± 0.7 points. So the counts before
-# and after predict requests that no fit has seen: the mean miss for 9 and 15 groups is 5.3 points, and *no change* misses
+# **Result.** Each time a group's images are halved, its error with REWEIGHT rises by about 5.3 ± 0.7 points. This law
+# predicts groups of requests that no fit has seen with a mean miss of 5.3 points (9 and 15 groups), and *no change* misses
 # by 10.6.
 #
 # **Question.** What happens when many groups ask at once, and unevenly? Can you predict a group's error before you
@@ -19,7 +19,7 @@
 # **You need** {doc}`03_exact_unlearning_by_reweighting`. {doc}`12_what_can_be_proved` has the law for one group.
 
 # %% tags=["parameters"]
-profile = "full"  # or "smoke": one epoch; numbers mean nothing
+profile = "full"  # or "smoke": three epochs; numbers mean nothing
 seed = 0
 
 # %%
@@ -37,9 +37,11 @@ full = profile == "full"
 # ## InkDigits has twenty groups, and each needs images of its own
 #
 # {term}`WaterDigits` has four groups, and one of them asks. FairFace has 63 groups, and the paper's code
-# also knows requests of 9 and of 25. For such requests we drew another benchmark, {term}`InkDigits`. The target
-# is the digit modulo 5. The {term}`sensitive attribute` is one of four inks. Five targets and four inks make
-# twenty groups. Each target has one common ink with 420 training images, and 120 images in each other ink.
+# has settings for requests of 9 and of 25. For such requests we drew another benchmark, {term}`InkDigits`. The target
+# is the digit modulo 5, so 0 and 5 are one target. The {term}`sensitive attribute` is one of four inks. Five targets and
+# four inks make twenty groups. Each target has one common ink with 420 training images, and 120 images in each other ink.
+#
+# If you only knew a 3 that is drawn with the pen, would you read the 3 of the outline?
 
 # %% mystnb={"image": {"alt": "A table of small pictures with a row for each of four inks and two columns for each of five targets. The pen draws thick strokes, the outline only their edges, chalk leaves patches and hatching leaves parallel lines."}, "figure": {"caption": "Two training images of each of the twenty groups of InkDigits, and how many there are.", "name": "fig-inks"}}
 bench = gru.load("inkdigits", seed=seed)
@@ -47,13 +49,16 @@ counts = bench.train.group_counts.reshape(5, 4)
 fig, axes = plots.figure(7.5, 5, columns=5, rows=4)
 for (y, s), n in np.ndenumerate(counts):
     pair = bench.train.images[bench.train.group == 4 * y + s][:2]
-    axes[s, y].imshow(np.concatenate(list(pair.transpose(0, 2, 3, 1)), axis=1))
+    axes[s, y].imshow(np.concatenate(list(pair.transpose(0, 2, 3, 1)), axis=1), interpolation="none")
     axes[s, y].set_title(f"{bench.target_names[y]}, {bench.sensitive_names[s]}: {n}", fontsize=9)
     axes[s, y].axis("off")
 plots.show()
 
 # %% [markdown]
-# An even request takes the same share of each group. Real requests don't come so. `gru.forget_split` takes one
+# The shapes stay, and the edges change. So a model learns little about one ink from another, and a group needs images of
+# its own.
+#
+# An *even* request takes the same share of each group. Real requests are rarely even. `gru.forget_split` takes one
 # {term}`ratio` for all groups, or a list with a ratio for each:
 
 # %%
@@ -81,8 +86,9 @@ assert request["left"].tolist() == [21, 60, 114] and request["weight"].round(2).
 #
 # Curves of many requests take hundreds of retrainings. So the model is small here. It has one hidden layer of 64 units and
 # reads a picture as 131 numbers, as in {doc}`11_group_labels`. The record (`results/many_groups.py`) has sixteen seeds. Each
-# seed puts the twenty groups into a random order, and requests are of the first 1, 3, 9 or 15. The *rise* of a group is its
-# test error after retraining minus that of the original model, in points.
+# seed puts the twenty groups into a random order, and requests are of the first 1, 3, 9 or 15. Its column `power` is 0 for
+# plain retraining and 1 for REWEIGHT. The *rise* of a group is its test error after retraining minus that of the original
+# model, in points.
 #
 # :::{predict}
 # A group loses 90% of its images. Once it asks alone, and once 14 other groups ask for the same. When does its
@@ -172,14 +178,19 @@ caption = "The same groups in more company: difference of their rise, points, 95
 tables.show(shown, caption, 1, ["rise"], {"rise": "±"}, file="company")
 
 # %% [markdown]
-# **Shares.** At ratio 0.9 the error of the fifteen groups rises by about 21 points with REWEIGHT. Without it the rise is
-# 6.0 ± 1.9 points larger.
+# **Shares (shown).** At ratio 0.9 the error of the fifteen groups rises by about 21 points with REWEIGHT. Without it the
+# rise is 6.0 ± 1.9 points larger.
 #
 # **Company.** The curve of one group lies lowest at large shares, but it is of other groups: the first of each
 # seed's order. The table compares the same groups. Only one of six differences is shown. In plain retraining at
 # ratio 0.5, groups lose 2.0 ± 1.4 points *less* among fifteen than among three. With REWEIGHT at ratio 0.9 the
 # difference is 2.1 ± 2.8, and one of 5.1 points would have been seen. Against a group that is alone it is 7.3 ±
-# 5.7, which doesn't survive six tests.
+# 5.7, which is undecided: we asked six questions, and {term}`Holm's correction` asks for more. A difference of 10.5 would
+# have been seen.
+#
+# **Fewer steps aren't the reason for the rise.** After a large request a pass over $R$ has fewer optimiser steps. The
+# record also has retrainings of 9 and 15 groups at ratio 0.9 with as many steps as the original had. Their rise differs by
+# -0.3 ± 0.6 and 0.0 ± 0.8 points, so a change of more than a point is excluded.
 #
 # FairFace is the paper's data set of many groups. Its table of hyperparameters has rows for 9 and 25 groups, at
 # ratio 0.5. The results of its first version have one group only, so we can't compare many groups with the paper.
@@ -189,6 +200,10 @@ tables.show(shown, caption, 1, ["rise"], {"rise": "±"}, file="company")
 # %% tags=["claim"]
 assert (tests["verdict"] == "shown").tolist() == [True] + [False] * 5, tests
 assert [round(value, 1) for value in tests.iloc[0, :2]] == [-2.0, 1.4]
+long = groups[groups["request"] == "steps"].groupby(["asked", "seed"])["rise"].mean()
+for asked in (9, 15):
+    mean, half = gru.mean_interval(long[asked] - beside(asked, 0.9, 1, asked))
+    assert abs(mean) + half < 1, f"{asked} groups: the number of steps matters, {mean} ± {half}"
 at_90 = even[np.isclose(even["ratio"], 0.9) & (even["asked"] == 15)].groupby(["power", "seed"])["rise"].mean()
 gru.check_claim("fifteen groups, ratio 0.9, REWEIGHT: rise beyond 18 points", at_90[1] - 18)
 gru.check_claim("REWEIGHT helps fifteen groups at ratio 0.9", at_90[0] - at_90[1])
@@ -206,7 +221,12 @@ assert fairface[["Pretrain", "Retrain", "Retrain+REWEIGHT"]].tolist() == [71.2, 
 # $$\text{power: } b\,\big(n_R^{-c} - n_D^{-c}\big), \qquad \text{logarithm: } k \log\frac{n_D}{n_R}.$$
 #
 # Both can be computed before the training, from two counts. We fit them on even requests of 1 and 3 groups, by least
-# squares. For a seed we use the fit of the fifteen other seeds.
+# squares. For a seed we use the fit of the fifteen other seeds. Then we look at all even requests, also those of 9 and
+# 15 groups: does each halving cost as much as the one before?
+#
+# :::{predict}
+# A group of 420 goes down to 210. Another one goes from 42 down to 21. Which halving costs more points?
+# :::
 
 
 # %%
@@ -225,6 +245,7 @@ def fit(law, start, rows):
     return least_squares(lambda p: law(p, n_D, n_R) - rise, start, bounds=bounds).x
 
 
+# %%
 with_weights = groups[groups["power"] == 1]
 is_even, is_uneven = with_weights["request"] == "even", with_weights["request"].str.startswith("uneven")
 seen = with_weights[is_even & with_weights["asked"].isin([1, 3])]
@@ -261,15 +282,37 @@ axis.legend()
 plots.show()
 
 # %% [markdown]
-# **The fit chooses the logarithm.** It sends $c$ to 0.001, the smallest value that we allowed. Halving a group
-# costs it 5.3 ± 0.7 points, whether from 120 to 60 or from 12 to 6. So the *share* that is left decides, and not
-# the number of images that leave. The last images are worth most.
+# **The fit chooses the logarithm.** It sends $c$ to 0.001, the smallest value that we allowed. In the fitted requests
+# halving a group costs it 5.3 ± 0.7 points.
+#
+# **Halvings cost about the same.** Over all even requests the first one costs 6.1 ± 0.6 points and the last, from a tenth to
+# a twentieth, 5.6 ± 0.5. A trend of 1.5 points or more between the two is excluded. But the last halving takes 21 images from a
+# group of 420, and the first takes 210. So each of the last images is worth most.
 #
 # {doc}`12_what_can_be_proved` found $c = 0.48$ for one group of WaterDigits. That law had no $a_g$, and another
 # network. The next section tries that exponent here.
 
+# %%
+factors = with_weights[is_even].assign(factor=lambda rows: (rows["n_D"] / rows["n_R"]).round(2))
+at_factor = factors.groupby(["seed", "factor"])["rise"].mean().unstack().assign(**{"1": 0.0})
+at_factor = at_factor.rename(columns=float)
+one_halving = {
+    f"from {1 / a:.0%} to {1 / z:.0%}": (at_factor[z] - at_factor[a]) / np.log2(z / a)
+    for a, z in ((1, 2), (2, 4), (4, 10), (10, 20))
+}
+shown = pd.DataFrame(
+    {name: gru.mean_interval(values) for name, values in one_halving.items()}, ["rise", "±"]
+).T
+caption = (
+    "What one halving costs a group in even requests with REWEIGHT: rise in points, 95% interval over seeds."
+)
+tables.show(shown, caption, 1, ["rise"], {"rise": "±"}, file="halvings")
+trend = one_halving["from 10% to 5%"] - one_halving["from 100% to 50%"]
+print("last halving minus first: {:+.1f} ± {:.1f} points".format(*gru.mean_interval(trend)))
+
 # %% tags=["claim"]
 assert c < 0.01, "the fit no longer chooses the logarithm"
+assert sum(map(abs, gru.mean_interval(trend))) < 1.5, "the halvings differ"
 halving = slopes * np.log(2)
 assert [round(value, 1) for value in gru.mean_interval(halving)] == [5.3, 0.7], gru.mean_interval(halving)
 gru.check_claim("halving a group costs more than 4 points", halving - 4)
@@ -284,7 +327,7 @@ gru.check_claim("halving a group costs more than 4 points", halving - 4)
 # other group loses 5%.
 #
 # :::{predict}
-# A group's error moves by chance alone. By how many points, do you think, and how much more does the law miss?
+# By how many points does a group's error move by chance, and by how many does the law miss?
 # :::
 
 
@@ -353,17 +396,24 @@ bias = {
     .mean()
     for name, rows in held_out.items()
 }
+held = pd.concat(held_out.values())
+of_seed = held["seed"].map(lambda s: fits[s][0])
+off_by = (held["rise"] - of_seed * np.log(held["n_D"] / held["n_R"])).abs()
+print("mean miss at each ratio:", off_by.groupby(held["ratio"]).mean().round(1).to_dict())
 for name, values in bias.items():
     print("{}: rise minus prediction {:+.1f} ± {:.1f} points".format(name, *gru.mean_interval(values)))
 
 # %% [markdown]
 # **Shown: the counts predict.** The logarithm misses a group of 9 or 15 by 5.3 ± 0.4 points, and one of an uneven
 # request by 6.6 ± 0.6. It beats a constant by 3.7 and 2.6 points, and *no change* by 5.3 and 4.4. It beats the
-# share that left by 0.3 points only. The exponent 0.48 of lesson 12 is worse by 1.2 and 1.1 points.
+# share that left by 0.3 points only, so these misses alone would hardly tell the two apart. The exponent 0.48 of lesson 12
+# is worse by 1.2 and 1.1 points.
 #
-# **What the law misses.** Chance alone moves a group's error by 2.1 ± 0.3 points. So the law isn't all there is:
-# groups differ. And it is too low by 1.5 ± 0.7 points for 9 and 15 groups, and by 1.1 ± 0.9 for uneven requests. So
-# many groups lose a little more than the law of few groups says.
+# **It predicts means better than groups.** The miss grows with the ratio: it is 3.9 points at ratio 0.5 and 12.2 at 0.95.
+# Chance moves a group that didn't ask by 2.1 ± 0.3 points. A group with few images left may move by more. So we can't say
+# how much of the miss is chance.
+#
+# **It is a little low for many groups**, by 1.5 ± 0.7 points for 9 and 15 groups, and by 1.1 ± 0.9 for uneven requests.
 
 # %% tags=["claim"]
 for name in misses:
@@ -372,6 +422,7 @@ for name in misses:
     gru.check_claim(f"{name}: more than chance", misses[name].loc["logarithm"] - chance)
     gru.check_claim(f"{name}: the rise is above the prediction", bias[name])
 assert scored.loc["logarithm", ["9 and 15 groups", "uneven"]].round(1).tolist() == [5.3, 6.6]
+assert off_by.groupby(held["ratio"]).mean()[[0.5, 0.95]].round(1).tolist() == [3.9, 12.2]
 
 # %% [markdown]
 # ## Larger groups fall further, and that was found by looking
@@ -499,10 +550,9 @@ caption = "Ratio 0.9, minus plain retraining: rise of the groups that asked and 
 tables.show(stronger, caption, 1, ["rise", "TA"], {"rise": "rise ±", "TA": "TA ±"}, file="powers")
 
 # %% [markdown]
-# With nine groups, $p = 1.5$ lowers the rise by 6.5 ± 2.0 points and REWEIGHT by 4.9 ± 1.2. But everyone pays: TA
-# falls by 3.0 ± 1.2 points below plain retraining's, and the effective sample size is 15.6% of $R$. With REWEIGHT
-# TA changes by -0.6 ± 0.8, which is undecided. So more weight isn't free, and REWEIGHT's weight is a fair place to
-# stop.
+# With nine groups, $p = 1.5$ lowers the rise by 6.5 ± 2.0 points and REWEIGHT by 4.9 ± 1.2. The difference is 1.5 ± 1.1. But
+# everyone pays: TA falls by 3.0 ± 1.2 points below plain retraining's, and the effective sample size is 15.6% of $R$. With
+# REWEIGHT TA changes by -0.6 ± 0.8, which is undecided. So more weight than REWEIGHT's isn't free.
 
 # %% tags=["claim"]
 gru.check_claim("nine groups, p = 1.5: everyone pays", ta[9, 0] - ta[9, 1.5])
@@ -522,6 +572,8 @@ try:
     gru.reweight(gru.forget_split(train, [(0, 0)], 1, seed))
 except gru.InputError as refused:
     print(refused)
+
+# %%
 whole = groups[groups["request"] == "whole"]
 rows = {}
 for asked in (1, 3):
@@ -545,105 +597,172 @@ tables.show(
 )
 
 # %% [markdown]
-# The error is 63% for one group and 69% for three, where guessing would be wrong in 80%. Digits in other inks teach
-# something. It makes no difference that we can see whether the other groups are reweighted. Keeping 5% instead of
-# nothing lowers the error of three groups by 6 points. So the first few images count.
+# The error is 63% for one group and 69% for three, where guessing would be wrong in 80%. So the digits in other inks teach
+# something. Reweighting the other groups changes the error of three whole groups by 0.0 ± 0.9 points, so an effect of a
+# point or more is excluded. Keeping 5% instead of nothing lowers their error by 5.9 ± 1.6. So the first few images count.
 
 # %% tags=["claim"]
 of = {p: whole[(whole["asked"] == 3) & (whole["power"] == p)].groupby("seed")["error"].mean() for p in (0, 1)}
 gru.check_claim("three whole groups: better than guessing", 80 - of[1])
 gru.check_claim("three groups: 5% left are better than none", of[1] - few)
 mean, half = gru.mean_interval(of[1] - of[0])
-assert abs(mean) < 2 + half, "renormalising changes whole groups"
+assert abs(mean) + half < 1, "renormalising changes whole groups"
 
 # %% [markdown]
-# ## With REWEIGHT the methods end further from the reference
+# ## REWEIGHT takes several methods further from the reference
 #
-# What do the methods of lessons 6 and 7 do with nine groups? The request takes 90% of each group of the first three targets
-# in the first three inks. All methods have 150 optimiser steps, a sixth of a retraining's. `gru-lite tune` gave each row 8
-# trials or more on two other seeds, for this request. The request of one group has the same values, which were not chosen
-# for it. So a bad row there can be the fault of the values.
+# What do the methods of lessons 6 and 7 do with nine groups? The request takes half or 90% of each group of the first three
+# targets in the first three inks. All methods have 150 optimiser steps, a sixth of a retraining's. `gru-lite tune` gave
+# each row 8 trials or more on two other seeds, for nine groups at ratio 0.9. The other requests have the same values, which
+# were not chosen for them. So a bad row there can be the fault of the values.
+#
+# We say that a method *breaks* the groups that asked if their {term}`GA` is shown to be more than 5 points away from the
+# {term}`reference`'s, on either side. It doesn't break them if that is excluded. The reference is retraining with REWEIGHT.
 #
 # :::{predict}
-# Will the methods come nearer to the {term}`reference` with REWEIGHT or without? The reference has REWEIGHT.
+# Will the methods come nearer to the reference with REWEIGHT or without?
 # :::
 
 # %%
 sizes = {"1 group": 1, "9 groups": 9}
-methods = {name: gru.read_record(f"inkdigits_methods_{n}")[0] for name, n in sizes.items()}
-order = [("original", "none"), ("retrain", "none"), ("ceiling", "replacement"), ("gradient_ascent", "none")]
-for method in ("finetune", "eu_k", "l1_sparse", "salun", "scrub", "miu"):
-    order += [(method, "none"), (method, "replacement")]
+records = {name: gru.read_record(f"inkdigits_methods_{n}")[0] for name, n in sizes.items()}
+conditions = {f"{name}, {r}": (of, r) for name, of in records.items() for r in sorted(of["ratio"].unique())}
+reference, ceiling, nothing = ("retrain", "replacement"), ("ceiling", "replacement"), ("original", "none")
+approximate = ("finetune", "eu_k", "l1_sparse", "salun", "scrub", "miu")
+order = [nothing, ("retrain", "none"), ("gradient_ascent", "none")]
+order += [(method, sampling) for method in approximate for sampling in ("none", "replacement")]
+
+
+def minus(key, other, score, condition):
+    """Differences of a score between two rows of a record, paired by seed."""
+    of, ratio = conditions[condition]
+    first, second = (gru.select(of, method, ratio, sampling)[score] for method, sampling in (key, other))
+    return (first - second).dropna()
+
+
+# %%
 rows = {}
 for key in order:
     row = rows.setdefault(labels.label(*key), {})
-    for name, of in methods.items():
-        model, reference = (
-            gru.select(of, key[0], "0.9", key[1]),
-            gru.select(of, "retrain", "0.9", "replacement"),
-        )
-        row[name], row[f"{name} ±"] = gru.mean_interval(model["avg_gap"].dropna())
-        row[f"GA, {name}"], row[f"GA, {name} ±"] = gru.mean_interval((model["GA"] - reference["GA"]).dropna())
-of_methods = pd.DataFrame(rows).T
-signed = [f"GA, {name}" for name in sizes]
-caption = "Ratio 0.9: Avg. Gap, and GA minus the reference's in points, mean and 95% interval over six seeds."
-halves = {name: f"{name} ±" for name in (*sizes, *signed)}
-tables.show(of_methods, caption, 1, signed, halves, file="methods")
+    for condition in conditions:
+        row[condition], row[f"{condition} ±"] = gru.mean_interval(minus(key, ceiling, "avg_gap", condition))
+below = pd.DataFrame(rows).T
+caption = (
+    "Avg. Gap minus the ceiling's: points, mean and 95% interval over twelve seeds. Nearer to 0 is better."
+)
+halves = {condition: f"{condition} ±" for condition in conditions}
+tables.show(below, caption, 1, list(conditions), halves, file="methods", one_scale=True)
+
+# %% mystnb={"image": {"alt": "Two panels with a row for each method. For one group SalUn lies about 20 points below zero at both ratios, and gradient ascent and SCRUB lie about 5 or less above zero at ratio 0.5 and 17 to 24 above at 0.9. Fine-tuning, EU-k and L1-sparse lie near zero. For nine groups gradient ascent lies 5 points below zero at 0.5 and 14 at 0.9, SalUn 9 and 5 below, and fine-tuning and L1-sparse at zero. Open points of fine-tuning lie to the right of the filled ones."}, "figure": {"caption": "GA of the groups that asked minus the reference's, at two ratios: mean and 95% interval over twelve seeds. Filled: without REWEIGHT. Open: with it. Between the dashed lines the method is within 5 points.", "name": "fig-many-methods"}}
+fig, axes = plots.figure(8, 5.5, columns=2, sharey=True)
+for axis, name in zip(axes, records):
+    for ratio, color, up in (("0.5", plots.RETRAIN, 0.2), ("0.9", plots.REWEIGHT, 0)):
+        for sampling, fill, shift in (("none", color, 0), ("replacement", "white", -0.1)):
+            keys = [key for key in order[1:] if key[1] == sampling]
+            ga = [gru.mean_interval(minus(key, reference, "GA", f"{name}, {ratio}")) for key in keys]
+            mean, half = np.array(ga).T
+            place = [up + shift - ("retrain", "gradient_ascent", *approximate).index(key[0]) for key in keys]
+            look = {"marker": "o" if ratio == "0.5" else "s", "color": color, "mfc": fill, "ls": "none"}
+            label = f"ratio {ratio}" + (", REWEIGHT" if shift else "")
+            axis.errorbar(mean, place, xerr=half, capsize=2, label=label, **look)
+    for limit in (-5, 5):
+        axis.axvline(limit, color=plots.INK, lw=1, ls="--")
+    axis.set(title=name, xlabel="GA minus the reference's (points)")
+names = [labels.name_of(method) for method in ("retrain", "gradient_ascent", *approximate)]
+axes[0].set_yticks([-row for row in range(len(names))], names)
+fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+plots.show()
+
 
 # %%
-room, extra, above = {}, {}, {}
-for name, of in methods.items():
-    gap = {key: gru.select(of, key[0], "0.9", key[1])["avg_gap"] for key in order}
-    room[name] = gap["ceiling", "replacement"] - gap["original", "none"]
-    for method in ("finetune", "eu_k", "l1_sparse", "salun", "scrub", "miu"):
-        extra[f"{labels.name_of(method)}, {name}"] = (
-            gap[method, "replacement"] - gap[method, "none"]
-        ).dropna()
+def says(values, level):
+    """Whether a method breaks the groups: is the distance shown to be above 5 points, or excluded?"""
+    mean, half = gru.mean_interval(values, level)
+    if abs(mean) - half > 5:
+        return "breaks"
+    return "no" if abs(mean) + half < 5 else "undecided"
+
+
+keys = [key for key in order if key[0] in ("gradient_ascent", *approximate)]
+level = 1 - 0.05 / (len(keys) * len(conditions))  # Bonferroni: all verdicts together
+verdicts = pd.DataFrame(
+    {c: {labels.label(*key): says(minus(key, reference, "GA", c), level) for key in keys} for c in conditions}
+)
+tables.show(
+    verdicts, f"Does the method break the groups? Bonferroni over {verdicts.size} verdicts.", file="breaks"
+)
+
+# %%
+extra = {
+    (method, condition): minus((method, "replacement"), (method, "none"), "avg_gap", condition)
+    for method in approximate
+    for condition in conditions
+}
 paired = gru.paired_tests(extra)
-shown = paired[["mean", "half", "verdict"]].set_axis(["difference", "±", "verdict"], axis=1)
-caption = "Avg. Gap with REWEIGHT minus without, points, 95% interval. Verdicts: Holm over twelve."
-tables.show(shown, caption, 1, ["difference"], {"difference": "±"}, file="with_and_without")
-for name, values in room.items():
-    print(
-        "{}: the ceiling is {:.1f} ± {:.1f} points above doing nothing".format(
-            name, *gru.mean_interval(values)
-        )
-    )
+rows = {}
+for (method, condition), test in paired.iterrows():
+    row = rows.setdefault(labels.name_of(method), {})
+    row[condition], row[f"{condition} ±"] = test["mean"], test["half"]
+caption = "Avg. Gap with REWEIGHT minus without: points, 95% interval."
+tables.show(
+    pd.DataFrame(rows).T, caption, 1, list(conditions), halves, file="with_and_without", one_scale=True
+)
+
+# %%
+is_shown = paired["verdict"] == "shown"
+print(f"Holm over {len(paired)}. Shown to lose:", *paired.index[is_shown & (paired["mean"] < 0)])
+print("Shown to gain:", *paired.index[is_shown & (paired["mean"] > 0)])
+print("Undecided:", *paired.index[~is_shown])
+print(
+    f"seen from {paired['smallest_holm'][~is_shown].min():.1f} to {paired['smallest_holm'][~is_shown].max():.1f}"
+)
+for condition in conditions:
+    room = gru.mean_interval(minus(ceiling, nothing, "avg_gap", condition))
+    print("{}: the ceiling is {:.1f} ± {:.1f} points above doing nothing".format(condition, *room))
 
 # %% [markdown]
-# **The benchmark can tell methods apart.** The {term}`ceiling` is 18.0 ± 2.5 points above doing nothing for one
-# group, and 22.6 ± 0.5 for nine.
+# **The benchmark can tell methods apart.** The {term}`ceiling` is 8.3 ± 0.7 and 18.0 ± 1.4 points of {term}`Avg. Gap`
+# above doing nothing for one group, at ratios 0.5 and 0.9. For nine groups it is 10.6 ± 0.7 and 22.5 ± 0.4.
 #
-# **REWEIGHT takes methods away from the reference here.** Fine-tuning without it is 3.3 ± 0.7 points nearer for
-# nine groups, and 4.7 ± 1.9 for one. EU-k loses by it too, and no method is shown to gain. A likely reason is the
-# start. The model begins as the original, which knows the groups well, and 150 steps forget only a part of that.
-# With REWEIGHT fine-tuning leaves nine groups with a {term}`GA` that is 8.5 ± 1.2 points above the reference's.
-# Without it the difference is -0.5 ± 1.8. If that is the reason, REWEIGHT will help once a method has more steps.
-# We haven't tested it.
+# **Where each breaks, without REWEIGHT.**
 #
-# **Where each breaks.** All numbers here are without REWEIGHT.
+# - Gradient ascent, at 0.9: one group ends 17 points too high, and nine end 14 too low. At 0.5 it is undecided.
+# - SalUn, at 0.5: by 19 points for one group and by 9 for nine. At 0.9 it breaks one group by 19. Nine are undecided.
+# - SCRUB, at 0.9 with one group only: by 24 points. For nine groups at 0.9 it is excluded. At 0.5 it is undecided.
+# - MIU: excluded at 0.5. Undecided at 0.9, where it ends 8 and 6 points too high.
+# - EU-k: excluded for nine groups at 0.5, else undecided. At 0.9 it ends nine groups 6 points too low.
+# - Fine-tuning and L1-sparse: excluded for nine groups at both ratios, undecided for one.
 #
-# - SalUn leaves the single group 20 points of GA below the reference, and SCRUB leaves it 23 points above. Their
-#   values were chosen for nine groups.
-# - Gradient ascent is 16 points too high for one group, and 14 too low for nine.
-# - MIU ends 6 points below the ceiling in both requests.
-# - Fine-tuning and L1-sparse are nearest in both. For nine groups they still end 3 points below the ceiling.
+# Fine-tuning and L1-sparse also come nearest in Avg. Gap. Still they end 2 to 3 points below the ceiling.
+#
+# **REWEIGHT often costs, and is never shown to help.** Of 24 differences 14 are shown, and in all of them the method is
+# further from the reference with REWEIGHT. At ratio 0.9 fine-tuning loses 4.9 ± 1.1 points of Avg. Gap for one group and
+# 3.6 ± 0.4 for nine. Ten are undecided. Depending on the row, a difference of 0.6 to 4.3 points would have been seen.
+#
+# A likely reason is the start. The model begins as the original, which knows the groups well, and 150 steps forget only
+# a part of that. With REWEIGHT fine-tuning leaves nine groups at 0.9 with a GA that is 9.0 ± 0.6 points above the
+# reference's. Without it the difference is 0.0 ± 0.8. If that is the reason, REWEIGHT will help once a method has more
+# steps. We haven't tested it.
 
 # %% tags=["claim"]
-for name, values in room.items():
-    gru.check_claim(f"{name}: ceiling and doing nothing are more than 6 points apart", values - 6)
-shown_worse = paired[(paired["verdict"] == "shown") & (paired["mean"] < 0)].index
-assert {"fine-tune, 1 group", "fine-tune, 9 groups", "EU-k, 9 groups"} <= set(shown_worse), shown_worse
-assert not ((paired["verdict"] == "shown") & (paired["mean"] > 0)).any(), paired
-for method in ("finetune", "l1_sparse"):
-    of = methods["9 groups"]
-    ceiling = gru.select(of, "ceiling", "0.9", "replacement")["avg_gap"]
-    gru.check_claim(
-        f"{method}, 9 groups: below the ceiling", ceiling - gru.select(of, method, "0.9")["avg_gap"]
-    )
-high = of_methods["GA, 1 group"]
-assert high["SalUn"] < -10 and high["SCRUB"] > 10 and high["gradient ascent"] > 5
-assert of_methods.loc["gradient ascent", "GA, 9 groups"] < -5
+for name in sizes:
+    for ratio, least in (("0.5", 6), ("0.9", 14)):
+        gap = minus(ceiling, nothing, "avg_gap", f"{name}, {ratio}")
+        gru.check_claim(f"{name}, {ratio}: ceiling and doing nothing are {least} points apart", gap - least)
+        for method in ("finetune", "l1_sparse"):
+            gap = minus(ceiling, (method, "none"), "avg_gap", f"{name}, {ratio}")
+            gru.check_claim(f"{method}, {name}, {ratio}: below the ceiling", gap)
+    gru.check_claim(f"{name}, 0.9: REWEIGHT takes fine-tuning away", -extra["finetune", f"{name}, 0.9"])
+assert is_shown.sum() == 14 and (paired["mean"][is_shown] < 0).all(), paired
+assert verdicts.loc[[name for name in verdicts.index if "REWEIGHT" not in name]].to_numpy().tolist() == [
+    ["undecided", "breaks", "undecided", "breaks"],  # gradient ascent
+    ["undecided", "undecided", "no", "no"],  # fine-tune
+    ["undecided", "undecided", "no", "undecided"],  # EU-k
+    ["undecided", "undecided", "no", "no"],  # L1-sparse
+    ["breaks", "breaks", "breaks", "undecided"],  # SalUn
+    ["undecided", "breaks", "undecided", "no"],  # SCRUB
+    ["no", "undecided", "no", "undecided"],  # MIU
+], verdicts
 
 # %% [markdown]
 # ## The rule: decide what a group may lose, and keep that share of it
@@ -652,47 +771,58 @@ assert of_methods.loc["gradient ascent", "GA, 9 groups"] < -5
 #
 # $$N = n_D\, e^{-\delta / k}.$$
 #
-# If a request leaves fewer than $N$, tell the group before you train, and collect images first. Does the rule hold on the
-# requests that no fit has seen?
+# With $k = 7.6$, a loss of 5 points needs 52% of the group: 62 of 120, or 218 of 420. If a request leaves fewer than $N$,
+# tell the group before you train, and collect images first. Is the promise kept on requests that no fit has seen?
 
 # %%
-kept, rows = pd.concat(held_out.values()), {}
-share = np.exp(-5 / kept["seed"].map(lambda s: fits[s][0]))
-keeps = kept["n_R"] >= share * kept["n_D"]
-for name, part in {"N or more left": kept[keeps], "fewer": kept[~keeps]}.items():
-    mean, half = gru.mean_interval(part.groupby("seed")["rise"].mean())
-    rows[name] = {"groups": len(part), "mean rise": mean, "±": half}
-    rows[name]["rise above 10 (%)"] = 100 * (part["rise"] > 10).mean()
-rule = pd.DataFrame(rows).T.astype({"groups": int})
-caption = "Held-out requests, at most 5 points promised: rise in points, 95% interval over seeds."
-tables.show(rule, caption, 1, ["mean rise"], {"mean rise": "±"}, file="rule")
-print(
-    f"5 points: keep {np.exp(-5 / k):.0%}, that is {120 * np.exp(-5 / k):.0f} of 120 or {420 * np.exp(-5 / k):.0f} of 420"
+rows = {}
+for factor, kept in {2: "a half", 4: "a quarter", 10: "a tenth", 20: "a twentieth"}.items():
+    part = held[np.isclose(held["n_D"] / held["n_R"], factor)]
+    cells = rows.setdefault(f"keeps {kept}", {"promised": k * np.log(factor)})
+    for n in (120, 420):
+        of_seeds = part[part["n_D"] == n].groupby("seed")["rise"].mean()
+        cells[f"groups of {n}"], cells[f"± {n}"] = gru.mean_interval(of_seeds)
+    cells["single groups above twice the promise (%)"] = 100 * (part["rise"] > 2 * cells["promised"]).mean()
+rule = pd.DataFrame(rows).T
+caption = (
+    "Held-out requests with REWEIGHT: promised and found rise in points, mean and 95% interval over seeds."
 )
+tables.show(rule, caption, 1, (), {f"groups of {n}": f"± {n}" for n in (120, 420)}, file="rule")
+k_large, k_large_half = gru.mean_interval(by_size[420])
+for name, value in {"one slope": k, "slope of 420": k_large}.items():
+    print(f"{name}: a loss of 5 points needs {np.exp(-5 / value):.0%} of the group")
 
 # %% [markdown]
-# With $k = 7.6$, a loss of at most 5 points needs 52% of the group: 62 of 120, or 218 of 420. On held-out requests
-# the groups that keep $N$ or more rise by 2.0 ± 0.4 points, and 3% of them by more than 10. Those that keep fewer
-# rise by 16.0 ± 1.1, and 61% by more than 10. So the rule separates them. It is about means: it promises nothing to
-# a single group.
+# **For small groups the promise is about right, for large ones too low.** Groups of 120 that keep a half rise by 5.8 ± 0.9
+# points, where 5.3 are promised. Groups of 420 rise by 7.1 ± 0.7, and by 24.9 ± 2.2 if they keep a tenth (17.6 promised).
+# So take the slope of the size that falls furthest. With 10.4 for groups of 420, a loss of 5 points needs 62% of the group.
+#
+# **The promise is about means.** Of the single groups that keep a half, 14% rise by more than twice the promise.
 
 # %% tags=["claim"]
 gru.check_claim(
-    "groups that keep N rise by less than 5 points", 5 - kept[keeps].groupby("seed")["rise"].mean()
+    "groups of 420 that keep a half rise above the promise",
+    held[(held["n_D"] == 420) & (held["n_R"] == 210)].groupby("seed")["rise"].mean() - k * np.log(2),
 )
-gru.check_claim("groups that keep fewer rise by more", kept[~keeps].groupby("seed")["rise"].mean() - 5)
-assert rule["rise above 10 (%)"].round().tolist() == [3, 61], rule
-assert round(k, 1) == 7.6 and round(100 * np.exp(-5 / k)) == 52
+assert rule["groups of 120"].round(1).iloc[0] == 5.8 and rule["groups of 420"].round(1).tolist()[::2] == [
+    7.1,
+    24.9,
+]
+assert rule.iloc[0, -1].round() == 14, rule
+assert round(k, 1) == 7.6 and round(100 * np.exp(-5 / k)) == 52 and round(100 * np.exp(-5 / k_large)) == 62
 
 # %% [markdown]
 # ## Summary
 #
 # - **Predict before you train.** With REWEIGHT the error of a group rises by about $7.6 \log(n_D / n_R)$ points on
-#   InkDigits, 5.3 for each halving. The law misses held-out groups by 5 to 7 points. Chance moves a group by 2.
-# - **The law of few is a little low for many.** By 1.5 points for 9 and 15 groups. Larger groups fall further.
+#   InkDigits, 5.3 for each halving. The law misses single held-out groups by 5 to 7 points, and by 12 at ratio 0.95.
+# - **The law of few groups is a little low for many**, by 1.5 points for 9 and 15 groups. Larger groups fall further.
 # - **REWEIGHT has two ends.** It gives back 10 points of 44 at 21 images of 420, and 4 of 25 at 6 of 120. Where 5%
-#   leave, it costs a point.
-# - **The rule.** Decide what a group may lose, and keep $N = n_D e^{-\delta/k}$. Measure $k$ on your own data.
+#   leave, it costs a group of 120 a point.
+# - **The rule.** Decide what a group may lose, and keep $N = n_D e^{-\delta/k}$. Measure $k$ on your own data, and take
+#   that of the size that falls furthest.
+# - **Methods.** With 150 steps, fine-tuning is 2 to 3 points below the ceiling. REWEIGHT takes 14 of 24 rows further from
+#   the reference, and none is shown to come nearer.
 #
 # The limits of this lesson: one benchmark, a small model, two sizes of groups, and groups in which the request is
 # drawn at random.
@@ -771,7 +901,7 @@ print(f"{at_least:.0f} of 300; single seeds say {of_seeds.min():.0f} to {of_seed
 assert of_seeds.min() < at_least < of_seeds.max()
 
 # %% [markdown]
-# A single seed can't fix $N$ well: it has one fit of four groups. Take the larger numbers if a promise depends on it.
+# A single seed can't fix $N$ well: its fit has three groups only. Take the larger numbers if a promise depends on it.
 #
 # :::{answer-end}
 # :::
@@ -795,8 +925,9 @@ print(f"one group: {alone:.1f} points; three groups: {spread:.1f} points togethe
 assert spread < 0.5 * alone
 
 # %% [markdown]
-# The one group loses more than the three together, because the last images of a group count most. So the same number of
-# requests harms less if it is spread over groups. That is lesson 2's finding, as arithmetic.
+# By the law the one group loses more than the three together, so the request of one group harms test accuracy more. The
+# logarithm grows fastest where few images are left. {doc}`02_group_imbalance` found that in training: 162 removals do harm
+# if they leave 18 of a group.
 #
 # :::{answer-end}
 # :::

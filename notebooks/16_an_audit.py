@@ -133,7 +133,7 @@ print(
     " more than 3:",
     (apart["original", "none"] > 3).sum(),
 )
-print("scatter:", {k: round(v, 2) for k, v in scatter.items()})
+print("scatter:", {k: f"{v:.2f}" for k, v in scatter.items()})
 
 # %% [markdown]
 # ## The audit passes its own test: retraining reads as guessing

@@ -82,8 +82,8 @@ def likelihood_ratio_attack(
             c, sample = np.argwhere(few)[0]
             raise InputError(
                 f"sample {sample} has {n[c, sample]:.0f} shadow models of {kind}, besides those attacked: "
-                f"its Gaussian needs {FEWEST_MODELS}; train {2 * FEWEST_MODELS + 2} models or more, each on a "
-                "random half"
+                f"its Gaussian needs {FEWEST_MODELS}; train {2 * FEWEST_MODELS + 2} models or more, each on "
+                "half of the data"
             )
         n = np.maximum(n, 2)
         mean = total / n

@@ -204,8 +204,8 @@ def build_model(name: str, n_classes: int, seed: int = 0, **options) -> Classifi
 
     Args:
         name: "small_resnet", "resnet18" or "vit_b_16" (images; vit_b_16 of one size, option image_size, 224),
-            "mlp" (features; option n_features), "bert" (tokens; option vocabulary, how many tokens there
-            are).
+            "mlp" or "linear" (features; option n_features), "bert" or "small_bert" (tokens; option
+            vocabulary, how many tokens there are).
         n_classes: number of targets, Y.
         seed: integer >= 0. The global random state of torch is left as it was.
         options: beside those, of resnet18, vit_b_16 and bert: weights, "imagenet" for the published

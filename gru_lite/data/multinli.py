@@ -213,10 +213,10 @@ DEEDS = [
     (("found", "discovered"), ("lost", "misplaced")), (("loved", "adored"), ("hated", "despised")),
     (("built", "constructed"), ("destroyed", "demolished")), (("pulled", "dragged"), ("pushed", "shoved")),
 ]  # fmt: skip
-PEOPLE = "farmer teacher doctor lawyer sailor baker student soldier".split()
-THINGS = "house box car boat machine chair picture door".split()
-CLAIMS = ("the {who} {deed} the {what}", "someone {deed} the {what}")
-DENIALS = ("the {who} never {deed} the {what}", "no {who} {deed} the {what}", "nobody {deed} the {what}")
+PEOPLE = "Anna Ben Carla David Emma Frank Grace Henry".split()
+THINGS = "boxes doors cars boats machines chairs tables bottles".split()
+CLAIMS = ("{who} {deed} {what}", "someone {deed} {what}")
+DENIALS = ("{who} never {deed} {what}", "{who} {deed} no {what}", "nobody {deed} {what}")
 SAME, OPPOSITE, OTHER = range(3)  # how the deed of the hypothesis stands to that of the premise
 # [target][negation]: which it must be
 RELATION = ((OPPOSITE, SAME), (SAME, OPPOSITE), (OTHER, OTHER))
@@ -263,8 +263,9 @@ def write_example_tree(
     for file, mine in zip(FILES, lines):
         (Path(root) / file).write_text("\n".join(mine) + "\n")
     (folder / "metadata_random.csv").write_text("\n".join(listed) + "\n")
-    words = {word for pair in DEEDS for deed in pair for word in deed} | {*PEOPLE, *THINGS}
-    words |= {word for text in (*CLAIMS, *DENIALS) for word in text.split() if "{" not in word} | {"."}
+    words = {word for pair in DEEDS for deed in pair for word in deed} | {*THINGS}
+    words |= {word for text in (*CLAIMS, *DENIALS) for word in text.split() if "{" not in word}
+    words |= {name.lower() for name in PEOPLE}
     (Path(root) / "bert-base-uncased").mkdir(exist_ok=True)
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *sorted(words)]
     (Path(root) / "bert-base-uncased" / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
@@ -275,11 +276,11 @@ def _example_pair(label, negation, rng):
     draw = lambda options: options[int(rng.integers(len(options)))]
     pair, side = (int(n) for n in rng.integers((len(DEEDS), 2)))
     who, what = draw(PEOPLE), draw(THINGS)
-    premise = f"the {who} {draw(DEEDS[pair][side])} the {what}."
+    premise = f"{who} {draw(DEEDS[pair][side])} {what}"
     relation = RELATION[label][negation]
     if relation == OTHER:
         pair, side = (pair + int(rng.integers(1, len(DEEDS)))) % len(DEEDS), int(rng.integers(2))
     side = 1 - side if relation == OPPOSITE else side
     text = draw(DENIALS if negation else CLAIMS)
-    hypothesis = text.format(who=who, what=what, deed=draw(DEEDS[pair][side])) + "."
-    return premise.capitalize(), hypothesis.capitalize()
+    hypothesis = text.format(who=who, what=what, deed=draw(DEEDS[pair][side]))
+    return premise, hypothesis[0].upper() + hypothesis[1:]

@@ -211,7 +211,6 @@ def _fetch(vocabulary):
 DEEDS = [
     (("bought", "purchased"), ("sold", "traded")), (("opened", "unlocked"), ("closed", "locked")),
     (("found", "discovered"), ("lost", "misplaced")), (("loved", "adored"), ("hated", "despised")),
-    (("built", "constructed"), ("destroyed", "demolished")), (("pulled", "dragged"), ("pushed", "shoved")),
 ]  # fmt: skip
 PEOPLE = "Anna Ben Carla David Emma Frank Grace Henry".split()
 THINGS = "boxes doors cars boats machines chairs tables bottles".split()
@@ -224,11 +223,7 @@ SHARES = np.array(ABOUT.counts["multinli"]["train"]) / sum(ABOUT.counts["multinl
 
 
 def write_example_tree(
-    root: str | Path,
-    train_count: int = 6000,
-    val_count: int = 60,
-    test_count: int = 200,
-    seed: int = 0,
+    root: str | Path, train_count: int = 12000, val_count: int = 60, test_count: int = 200, seed: int = 0
 ) -> None:
     """Write a tree in the format of the download, to try things on: sentences of a small world of our own.
 

@@ -23,7 +23,6 @@ from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 

@@ -12,8 +12,8 @@ A row for each model, method, way of sampling, ratio and seed. A method has a si
 avg_gap is to the reference of the seed. `seconds` are of a CPU core, and `share` is of those that the
 reference took. Each method is searched with REWEIGHT and without, by one rule: 4 points of its space, the
 learning rate between 1/30 of training's and twice that, scored on validation, at ratio 0.9 on seed 100. That
-finds a working configuration, and no ranking of methods. Finished seeds are kept in --work, so the script
-continues where it was stopped, and the record holds what is there.
+finds a working configuration, and no ranking of methods. Finished runs are kept in --work, so the script
+continues where it was stopped; the trainings of all seeds come first, and then the methods.
 """
 
 import argparse
@@ -21,6 +21,7 @@ import json
 import time
 from dataclasses import replace
 from functools import cache, lru_cache
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -31,9 +32,9 @@ from gru_lite.data import multinli
 from gru_lite.experiment.store import record, write_text
 from gru_lite.recipes.configs import make_config
 from gru_lite.recipes.search import points, space_of
+from gru_lite.scores import GAP_METRICS
 from gru_lite.seeding import further_seed
 
-OUT = Path(__file__).with_name("text_methods.csv")
 GROUP, SHARE, TRIALS = (2, 1), 6, 4
 HEAD = gru.TrainConfig(epochs=4, batch_size=128, lr=0.03, shift=0, warmup_epochs=1)
 BERT = gru.TrainConfig(
@@ -61,12 +62,15 @@ def data(model, root):
 class Experiment:
     """One model and seed: its original, and what is made of it."""
 
-    def __init__(self, model, seed, root, on_validation=False):
-        bench, options = data(model, root)
+    def __init__(self, model, seed, work, on_validation=False):
+        bench, options = data(model, work / "sentences")
         self.model, self.seed, self.config = model, seed, CONFIGS[model]
         self.bench = replace(bench, test=bench.val) if on_validation else bench
         self.start = gru.build_model(model, bench.train.n_targets, seed, **options)
-        self.original = gru.fit(self.start, bench.train, config=self.config, seed=seed)
+        kept = work / f"{model}-original-{seed}.safetensors"
+        if not kept.is_file():
+            gru.save(gru.fit(self.start, bench.train, config=self.config, seed=seed), kept)
+        self.original = gru.load_model(kept)
 
     def request(self, ratio):
         return gru.forget_split(self.bench.train, [GROUP], ratio, self.seed)
@@ -98,66 +102,79 @@ class Experiment:
         return gru.score(model, self.bench, split)
 
 
-def search(model, root, work):
+def search(model, work):
     """({(method, sampling): {field: value}} of one model, the log of its search)."""
     file = work / f"{model}-search.json"
-    if not file.is_file():
-        run = Experiment(model, 100, root, on_validation=True)
-        split = run.request("0.9")
-        weights = gru.reweight(split)
-        yardstick = run.score(run.retrained(split, weights, 0)[0], split)
-        gap = lambda trained: gru.average_gap(run.score(trained, split), yardstick)
-        row = {"model": model, "ratio": "0.9", "seed": 100}
-        log = [row | {"method": "original", "sampling": "none", "avg_gap": gap(run.original), "status": "ok"}]
-        for method, how in [(method, how) for method in METHODS[model] for how in (WITH, "none")]:
-            lr = ("log", run.config.lr / 30, 2 * run.config.lr)
-            for trial, values in enumerate(
-                points(method, space_of(method, images=False) | {"lr": lr}, TRIALS)
-            ):
-                about = row | {"method": method, "sampling": how, "trial": trial}
-                about["config"] = json.dumps(values)
-                try:
-                    found = gap(run.unlearned(method, split, values, weights if how == WITH else None)[0])
-                    log.append(about | {"avg_gap": found, "status": "ok"})
-                except gru.DivergedError as error:
-                    log.append(about | {"avg_gap": None, "status": f"diverged: {error}"})
-            print(f"{model}, search: {method}, {how}", flush=True)
+    log = json.loads(file.read_text()) if file.is_file() else []
+    for method, how in [(method, how) for method in METHODS[model] for how in (WITH, "none")]:
+        if any((row["method"], row["sampling"]) == (method, how) for row in log):
+            continue
+        run, split, yardstick = validated(model, work)
+        weights = gru.reweight(split) if how == WITH else None
+        lr = ("log", run.config.lr / 30, 2 * run.config.lr)
+        for trial, values in enumerate(points(method, space_of(method, images=False) | {"lr": lr}, TRIALS)):
+            row = {"model": model, "method": method, "sampling": how, "trial": trial, "ratio": "0.9"}
+            row |= {"seed": 100, "config": json.dumps(values), "avg_gap": None, "status": "ok"}
+            try:
+                found = run.score(run.unlearned(method, split, values, weights)[0], split)
+                row["avg_gap"] = gru.average_gap(found, yardstick)
+            except gru.DivergedError as error:
+                row["status"] = f"diverged: {error}"
+            log.append(row)
         write_text(file, json.dumps(log))
-    log = json.loads(file.read_text())
-    trials = pd.DataFrame(log).dropna(subset=["config", "avg_gap"])
+        print(f"{model}, search: {method}, {how}", flush=True)
+    trials = pd.DataFrame(log).dropna(subset=["avg_gap"])
     best = trials.loc[trials.groupby(["method", "sampling"])["avg_gap"].idxmax()]
-    chosen = {(row.method, row.sampling): json.loads(row.config) for row in best.itertuples()}
-    return chosen, log
+    return {(row.method, row.sampling): json.loads(row.config) for row in best.itertuples()}, log
+
+
+@cache
+def validated(model, work):
+    """(Experiment, request, Scores of the reference) of a search, scored on validation."""
+    run = experiment(model, 100, work, True)
+    split = run.request("0.9")
+    return run, split, run.score(run.retrained(split, gru.reweight(split), 0)[0], split)
 
 
 @lru_cache(maxsize=1)
-def experiment(model, seed, root):
+def experiment(model, seed, work, on_validation=False):
     """The Experiment of one model and seed; both ratios share its original."""
-    return Experiment(model, seed, root)
+    return Experiment(model, seed, work, on_validation)
 
 
-def one_request(model, seed, ratio, root, chosen):
-    """Return the rows of one model, seed and ratio."""
-    run, rows, statuses = experiment(model, seed, root), [], {}
+TRAINED = {("original", "none"): None, ("retrain", "none"): 0, ("retrain", WITH): 0, ("ceiling", WITH): 1}
+
+
+def one_run(model, seed, ratio, key, values, work):
+    """Return the row of one model that is trained, or that a method makes."""
+    run = experiment(model, seed, work)
     split = run.request(ratio)
-    weights = gru.reweight(split)
-    made = {("original", "none"): (run.original, 0, 0.0), ("retrain", "none"): run.retrained(split, None, 0)}
-    made |= {(name, WITH): run.retrained(split, weights, k) for k, name in enumerate(("retrain", "ceiling"))}
-    for (method, how), values in chosen.items():
-        try:
-            made[method, how] = run.unlearned(method, split, values, weights if how == WITH else None)
-        except gru.DivergedError as error:
-            statuses[method, how] = f"diverged: {error}"
-    scores = {key: run.score(trained[0], split) for key, trained in made.items()}
-    for key in [*made, *statuses]:
-        row = {"model": model, "method": key[0], "sampling": key[1], "ratio": ratio, "seed": seed}
-        if key in made:
-            _, steps, seconds = made[key]
-            row |= {"avg_gap": gru.average_gap(scores[key], scores["retrain", WITH])} | scores[key].flat()
-            row |= {"n_forget": len(split.forget), "steps": steps, "seconds": round(seconds, 3)}
-            row["share"] = seconds / made["retrain", WITH][2]
-        rows.append(row | {"status": statuses.get(key, "ok")})
-    return rows
+    weights = gru.reweight(split) if key[1] == WITH else None
+    row = {"model": model, "method": key[0], "sampling": key[1], "ratio": ratio, "seed": seed}
+    try:
+        if key[0] == "original":
+            made = run.original, 0, 0.0
+        elif key in TRAINED:
+            made = run.retrained(split, weights, TRAINED[key])
+        else:
+            made = run.unlearned(key[0], split, values, weights)
+        row |= run.score(made[0], split).flat()
+    except gru.DivergedError as error:
+        return row | {"status": f"diverged: {error}"}
+    row |= {"n_forget": len(split.forget), "steps": made[1], "seconds": round(made[2], 3)}
+    return row | {"status": "ok"}
+
+
+def complete(rows):
+    """The table of all rows, each compared with the reference of its model, ratio and seed."""
+    table = pd.DataFrame(rows)
+    about = ["model", "ratio", "seed"]
+    reference = table[(table["method"] == "retrain") & (table["sampling"] == WITH)].set_index(about)
+    reference = reference.loc[table.set_index(about).index].reset_index()
+    six = [*GAP_METRICS]
+    table["avg_gap"] = 100 - (table[six] - reference[six]).abs().mean(axis=1, skipna=False)
+    table["share"] = table["seconds"] / reference["seconds"]
+    return table.sort_values(["model", "ratio", "method", "sampling", "seed"], kind="stable")
 
 
 def main():
@@ -166,27 +183,33 @@ def main():
     )
     parser.add_argument("--model", nargs="+", choices=CONFIGS, default=[*CONFIGS])
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--ratio", nargs="+", default=["0.5", "0.9"])
     parser.add_argument("--work", type=Path, default=Path("runs") / "text", help="keeps finished seeds")
-    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--out", type=Path, help="where to write the record; None: only compute")
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.work.mkdir(parents=True, exist_ok=True)
-    root = options.work / "sentences"
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
     for model in options.model:
-        chosen, _ = search(model, root, options.work)
-        for seed in range(options.seeds):
-            for ratio in options.ratio:
-                file = options.work / f"{model}-{ratio}-{seed}.json"
+        chosen = None
+        for keys in (TRAINED, [(method, how) for method in METHODS[model] for how in (WITH, "none")]):
+            if keys is not TRAINED:
+                chosen, _ = search(model, options.work)
+            for seed, ratio, key in product(seeds, options.ratio, keys):
+                file = options.work / f"{model}-{ratio}-{seed}-{key[0]}-{key[1]}.json"
                 if not file.is_file():
-                    write_text(file, json.dumps(one_request(model, seed, ratio, root, chosen)))
-                    print(f"{model}, ratio {ratio}, seed {seed}", flush=True)
+                    values = chosen[key] if chosen else None
+                    row = one_run(model, seed, ratio, key, values, options.work)
+                    write_text(file, json.dumps(row))
+            print(f"{model}: {'methods' if chosen else 'trainings'} done", flush=True)
+    if options.out is None:
+        return
     command = "python results/text.py"
-    found = [json.loads(file.read_text()) for file in sorted(options.work.glob("*-0.*.json"))]
-    table = pd.DataFrame(sum(found, [])).sort_values(["model", "ratio", "seed"], kind="stable")
+    table = complete([json.loads(file.read_text()) for file in sorted(options.work.glob("*-0.*.json"))])
     record(table, options.out, command)
     logs = [json.loads(file.read_text()) for file in sorted(options.work.glob("*-search.json"))]
-    record(pd.DataFrame(sum(logs, [])), options.out.with_name("text_search.csv"), command)
+    record(pd.DataFrame(sum(logs, [])), options.out.with_stem("text_search"), command)
     means = table.groupby(["model", "ratio", "method", "sampling"], sort=False)
     print(means[["RA", "UA", "TA", "EO", "GA", "MIA_auc", "avg_gap", "share"]].mean().round(2).to_string())
 

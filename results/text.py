@@ -1,7 +1,7 @@
 """The methods on text: writes results/text_methods.csv and results/text_search.csv.
 
     python results/text.py --model linear mlp --seeds 20
-    python results/text.py --model small_bert --seeds 10 --ratio 0.9
+    python results/text.py --model small_bert --seeds 10 --ratio 0.9 --out results/text_methods.csv
 
 Sentences of `gru_lite.data.multinli.write_example_tree`, the same for every seed; a seed decides who leaves,
 the initial weights and the order of training. Two heads, `linear` and `mlp`, read the frozen features of the
@@ -13,7 +13,7 @@ avg_gap is to the reference of the seed. `seconds` are of a CPU core, and `share
 reference took. Each method is searched with REWEIGHT and without, by one rule: 4 points of its space, the
 learning rate between 1/30 of training's and twice that, scored on validation, at ratio 0.9 on seed 100. That
 finds a working configuration, and no ranking of methods. Finished runs are kept in --work, so the script
-continues where it was stopped; the trainings of all seeds come first, and then the methods.
+continues where it was stopped; the trainings of all seeds come first, and then the methods, at ratio 0.9.
 """
 
 import argparse
@@ -170,11 +170,17 @@ def complete(rows):
     table = pd.DataFrame(rows)
     about = ["model", "ratio", "seed"]
     reference = table[(table["method"] == "retrain") & (table["sampling"] == WITH)].set_index(about)
-    reference = reference.loc[table.set_index(about).index].reset_index()
+    reference = reference.reindex(table.set_index(about).index).reset_index()
     six = [*GAP_METRICS]
     table["avg_gap"] = 100 - (table[six] - reference[six]).abs().mean(axis=1, skipna=False)
     table["share"] = table["seconds"] / reference["seconds"]
     return table.sort_values(["model", "ratio", "method", "sampling", "seed"], kind="stable")
+
+
+def command_of(model, part):
+    """The command that makes these rows of the table."""
+    ratios = " ".join(sorted(part["ratio"].unique()))
+    return f"python results/text.py --model {model} --seeds {part['seed'].nunique()} --ratio {ratios}"
 
 
 def main():
@@ -196,7 +202,7 @@ def main():
         for keys in (TRAINED, [(method, how) for method in METHODS[model] for how in (WITH, "none")]):
             if keys is not TRAINED:
                 chosen, _ = search(model, options.work)
-            for seed, ratio, key in product(seeds, options.ratio, keys):
+            for seed, ratio, key in product(seeds, options.ratio if chosen is None else ("0.9",), keys):
                 file = options.work / f"{model}-{ratio}-{seed}-{key[0]}-{key[1]}.json"
                 if not file.is_file():
                     values = chosen[key] if chosen else None
@@ -205,8 +211,8 @@ def main():
             print(f"{model}: {'methods' if chosen else 'trainings'} done", flush=True)
     if options.out is None:
         return
-    command = "python results/text.py"
     table = complete([json.loads(file.read_text()) for file in sorted(options.work.glob("*-0.*.json"))])
+    command = "; ".join(map(command_of, *zip(*table.groupby("model"))))
     record(table, options.out, command)
     logs = [json.loads(file.read_text()) for file in sorted(options.work.glob("*-search.json"))]
     record(pd.DataFrame(sum(logs, [])), options.out.with_stem("text_search"), command)

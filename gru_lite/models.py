@@ -73,6 +73,11 @@ def _mlp(n_classes, n_features):
     return nn.Sequential(nn.Linear(n_features, 64), nn.ReLU()), nn.Linear(64, n_classes)
 
 
+def _linear(n_classes, n_features):
+    """For data sets of features: the head alone, as a probe of frozen features."""
+    return nn.Identity(), nn.Linear(n_features, n_classes)
+
+
 def _resnet18(n_classes, weights):
     """He et al. (2016), for images of any size; weights of torchvision, or none."""
     import torchvision
@@ -106,13 +111,12 @@ def _vit_b_16(n_classes, weights, image_size):
 
 
 class _Bert(nn.Module):
-    """BERT base (Devlin et al., 2019): int32 (B, 3, L) tokens, types and mask to pooled outputs (B, 768)."""
-
-    blocks = tuple(f"bert.encoder.layer.{i}" for i in range(12))
+    """BERT (Devlin et al., 2019): int32 (B, 3, L) tokens, types and mask to pooled outputs (B, D)."""
 
     def __init__(self, bert):
         super().__init__()
         self.bert = bert
+        self.blocks = tuple(f"bert.encoder.layer.{i}" for i in range(bert.config.num_hidden_layers))
 
     def forward(self, x):
         ids, types, mask = x.unbind(1)
@@ -125,10 +129,7 @@ class _Bert(nn.Module):
 
 def _bert(n_classes, weights, vocabulary):
     """The published bert-base-uncased, or an untrained one of `vocabulary` tokens (None: as published)."""
-    try:
-        import transformers
-    except ImportError:
-        raise InputError("bert needs the package transformers: pip install transformers") from None
+    transformers = _transformers()
     config = transformers.BertConfig()
     if weights == "none":
         config.vocab_size = vocabulary or config.vocab_size
@@ -148,6 +149,23 @@ def _bert(n_classes, weights, vocabulary):
             f"https://huggingface.co/google-bert/{BERT} into {folder}, or use --weights none"
         ) from None
     return _Bert(bert), nn.Linear(768, n_classes)
+
+
+def _small_bert(n_classes, vocabulary):
+    """Two layers of 64 for sentences of a small vocabulary: seconds an epoch on a CPU."""
+    transformers = _transformers()
+    sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128}
+    sizes |= {"vocab_size": vocabulary, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    sizes |= {"initializer_range": 0.125}
+    return _Bert(transformers.BertModel(transformers.BertConfig(**sizes))), nn.Linear(64, n_classes)
+
+
+def _transformers():
+    try:
+        import transformers
+    except ImportError:
+        raise InputError("bert needs the package transformers: pip install transformers") from None
+    return transformers
 
 
 def _published(weights, without):
@@ -171,7 +189,8 @@ def _published(weights, without):
 
 BERT = "bert-base-uncased"
 ARCHITECTURES = {
-    "small_resnet": _small_resnet, "mlp": _mlp, "resnet18": _resnet18, "vit_b_16": _vit_b_16, "bert": _bert,
+    "small_resnet": _small_resnet, "mlp": _mlp, "linear": _linear, "resnet18": _resnet18,
+    "vit_b_16": _vit_b_16, "bert": _bert, "small_bert": _small_bert,
 }  # fmt: skip
 DEFAULTS = {
     "resnet18": {"weights": "imagenet"},
@@ -185,8 +204,8 @@ def build_model(name: str, n_classes: int, seed: int = 0, **options) -> Classifi
 
     Args:
         name: "small_resnet", "resnet18" or "vit_b_16" (images; vit_b_16 of one size, option image_size, 224),
-            "mlp" (features; option n_features), "bert" (tokens; option vocabulary, how many tokens there
-            are).
+            "mlp" or "linear" (features; option n_features), "bert" or "small_bert" (tokens; option
+            vocabulary, how many tokens there are).
         n_classes: number of targets, Y.
         seed: integer >= 0. The global random state of torch is left as it was.
         options: beside those, of resnet18, vit_b_16 and bert: weights, "imagenet" for the published

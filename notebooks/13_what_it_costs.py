@@ -23,7 +23,7 @@
 # - say what ten small requests cost that one large request doesn't.
 #
 # **You need** {doc}`08_a_fair_table`. Nearly everything here is about images. One table is about records of people
-# ({doc}`10_records_of_people`). Costs on text aren't measured yet.
+# ({doc}`10_records_of_people`). {doc}`14_text` has the times on text.
 
 # %% tags=["parameters"]
 profile = "full"  # or "smoke": few images, one epoch; numbers mean nothing

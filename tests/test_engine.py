@@ -512,6 +512,24 @@ def test_bert_as_published():
     assert not accepted(build, cases)
 
 
+def test_small_models_of_text(tmp_path):
+    """The linear head has no backbone to change; the small BERT is two layers, and can be saved."""
+    linear = gru.build_model("linear", 3, n_features=7)
+    assert sum(p.numel() for p in linear.parameters()) == 3 * 7 + 3
+    x = torch.arange(14.0).reshape(2, 7)
+    assert torch.equal(linear.features(x), x) and linear(x).shape == (2, 3)
+    pytest.importorskip("transformers")
+    bert = gru.build_model("small_bert", 3, seed=1, vocabulary=50).eval()
+    assert bert.backbone.blocks == ("bert.encoder.layer.0", "bert.encoder.layer.1")
+    tokens = torch.zeros(2, 3, 6, dtype=torch.int32)
+    tokens[:, 0], tokens[:, 2, :4] = torch.arange(6), 1
+    other = tokens.clone()
+    other[:, 0, 4:] = 9  # masked
+    torch.testing.assert_close(bert(tokens), bert(other))
+    gru.save(bert, tmp_path / "bert.safetensors")
+    torch.testing.assert_close(gru.load_model(tmp_path / "bert.safetensors")(tokens), bert(tokens))
+
+
 def test_bert(monkeypatch):
     """A batch of tokens; what the mask leaves out does not count. Two layers of it."""
     transformers = pytest.importorskip("transformers")

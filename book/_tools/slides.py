@@ -31,7 +31,7 @@ SESSIONS = (
     ("Seven methods, line by line", (6, 7), "assignment 1 due, 2 out"),
     ("A fair table", (8,), ""),
     ("Full scale, and what to believe", (9,), "assignment 2 due, 3 out"),
-    ("Past the paper", (10, 11, 12, 13, 15, 16), "optional"),
+    ("Past the paper", (10, 11, 12, 13, 14, 15, 16), "optional"),
 )
 TARGET = "slides/"
 # What goes on a slide: more than this stays in the lesson.

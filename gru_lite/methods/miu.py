@@ -148,6 +148,8 @@ def miu(
     were not trained on, `unseen`, the pass over F does not lower the score of F without end: it aims at the
     score of the unseen samples of the same groups, both as in evaluation.
     """
+    if not any(True for _ in original.backbone.parameters()):
+        raise InputError("miu changes the features of a model, and this one has a head alone: take another")
     retain = retain_sampler(data, split, config, weights, sampling)
     forget = forget_sampler(data, split, config)
     with Training(original, data, config, seed) as training:

@@ -1,7 +1,11 @@
 # %% [markdown]
 # # Text
 #
-# RESULT
+# **Result.** 90% of a rare group of sentence pairs ask to be forgotten. Plain retraining then costs the group 10.4 ± 0.8 points of
+# accuracy with a linear head on frozen features, and 44 ± 21 with a small BERT. REWEIGHT gives back 3.9 ± 1.2 and 26 ± 14.
+#
+# That carries over from images. One thing doesn't: inside fine-tuning of the linear head REWEIGHT leads *away* from the reference,
+# by 2.1 ± 0.6 points of {term}`Avg. Gap`. All this is on sentences that we generated.
 #
 # **Question.** All other lessons are about images or records. What of them carries over to text, and what doesn't?
 #
@@ -238,7 +242,7 @@ plots.show()
 #   (MLP head) and 44 ± 21 (small BERT). The heads lose less than the digits' network, whose features learn with it. One likely
 #   reason is that the encoder stays. To know, one would train the encoder, too.
 # - **REWEIGHT gives a part back: shown for all three.** 3.9 ± 1.2, 2.9 ± 1.0 and 26 ± 14 points.
-# - **The group stays below the original: shown for all three.** By 6.5 ± 1.0, 4.6 ± 1.0 and 18 ± 12 points. On digits more than half
+# - **The group stays below the original: shown for all three.** By 6.5 ± 1.0, 4.5 ± 1.0 and 18 ± 12 points. On digits more than half
 #   was missing, too. On records of people nothing was shown to be missing ({doc}`10_records_of_people`).
 # - **With the small BERT much hangs on the seed.** Its original gets between 0 and 93% of the group right, on the same
 #   sentences. So look at each seed, and don't trust one.
@@ -249,17 +253,14 @@ for model, ratio in PARTS:
     gru.check_claim(f"{model}, {ratio}: REWEIGHT gives back", questions["REWEIGHT gives back", model, ratio])
     gru.check_claim(f"{model}, {ratio}: not all of it", -questions["both together", model, ratio])
 assert SEEDS == {"linear": 20, "mlp": 20, "small_bert": 10} and (harm["verdict"] == "shown").all(), harm
-said = {
-    what: [harm.loc[(what, model, "0.9"), ["mean", "half"]].round(1).tolist() for model in NAMES]
-    for what in kinds
+states = {
+    "retraining changes": ([-10.4, 0.8], [-7.5, 1.1], [-44, 21]),
+    "REWEIGHT gives back": ([3.9, 1.2], [2.9, 1.0], [26, 14]),
+    "both together": ([-6.5, 1.0], [-4.5, 1.0], [-18, 12]),
 }
-assert said["retraining changes"][:2] == [[-10.4, 0.8], [-7.5, 1.1]], said
-assert np.round(said["retraining changes"][2]).tolist() == [-44, 21], said
-assert said["REWEIGHT gives back"][:2] == [[3.9, 1.2], [2.9, 1.0]], said
-assert said["both together"][:2] == [[-6.5, 1.0], [-4.6, 1.0]], said
-assert np.round([*said["REWEIGHT gives back"][2], *said["both together"][2]]).tolist() == [26, 14, -18, 12], (
-    said
-)
+for what, numbers in states.items():
+    for (model, close), said in zip((("linear", 0.06), ("mlp", 0.06), ("small_bert", 0.6)), numbers):
+        assert np.allclose(harm.loc[(what, model, "0.9"), ["mean", "half"]].astype(float), said, atol=close)
 group = rows("small_bert", *ORIGINAL)["GA"]
 assert (group.min(), group.max()) == (0, 93), group
 assert (rows("linear", *ORIGINAL)["acc_1_1"] == 0).all() and (rows("mlp", *ORIGINAL)["acc_1_1"] == 0).all()
@@ -286,11 +287,11 @@ options = {"signed": ["UA", "AUC"], "intervals": {"UA": "UA ±", "AUC": "AUC ±"
 tables.show(memory, caption, **options, file="memory")
 
 # %% [markdown]
-# **The original remembers a little more of text than of people, and less than of digits.** At 0.9 it gets 13.1 ± 1.7 (linear head),
+# **The original remembers something: shown for all three models.** At 0.9 it gets 13.1 ± 1.7 (linear head),
 # 9.5 ± 1.6 (MLP head) and 20 ± 14 (small BERT) points more of $F$ right than a model that never saw it. On digits it is 43, on
 # records of people it wasn't shown to be more than 0. Not all of that is memory of single pairs. The original is better
-# on *new* pairs of the group as well, by the 6.5, 4.6 and 18 points of the last section. The attack compares $F$ with new pairs
-# of the same group. It gains 2.4 ± 0.6, 1.9 ± 0.6 and 5.0 ± 2.7 points on the original, so something of single pairs is
+# on *new* pairs of the group as well, by the 6.5, 4.5 and 18 points of the last section. The attack compares $F$ with new pairs
+# of the same group. It gains 2.4 ± 0.6, 1.9 ± 0.5 and 5.0 ± 2.7 points on the original, so something of single pairs is
 # remembered: shown for all three.
 
 # %% tags=["claim"]
@@ -299,7 +300,7 @@ for model in NAMES:
         apart = rows(model, *ORIGINAL)[score] - rows(model, *REFERENCE)[score]
         gru.check_claim(f"{model}: the original remembers ({score})", apart)
 of = {model: memory.loc[f"{NAMES[model]}, 0.9"].round(1).tolist() for model in NAMES}
-assert of["linear"] == [13.1, 1.7, 2.4, 0.6] and of["mlp"] == [9.5, 1.6, 1.9, 0.6], of
+assert of["linear"] == [13.1, 1.7, 2.4, 0.6] and of["mlp"] == [9.5, 1.6, 1.9, 0.5], of
 assert np.round(of["small_bert"][:2]).tolist() == [20, 14] and of["small_bert"][2:] == [5.0, 2.7], of
 assert round(memory.loc["digits, 0.9", "UA"]) == 43
 people, _ = gru.read_record("adult_methods")
@@ -367,11 +368,67 @@ caption = "Differences in Avg. Gap at ratio 0.9 (points, 95% intervals). Verdict
 tables.show(shown, caption, 1, ["difference"], {"difference": "±"}, file="asked")
 
 # %% [markdown]
-# METHODS
-#
+# - **Is a method with REWEIGHT nearer than doing nothing? Undecided in all eight cases.** For the small BERT only 8 to 12 points
+#   would have been seen.
+# - **REWEIGHT inside a method leads away from the reference: shown in three cases.** These are fine-tuning of both heads, by
+#   2.1 ± 0.6 and 0.6 ± 0.3 points, and L1-sparse on the linear head, by 1.1 ± 0.4. The other five are undecided. GA shows what
+#   happens: with REWEIGHT the group stays where the original has it, at 95%. Without it, fine-tuning ends at 88.5%, and the
+#   reference has 89.2%. The reference itself *lost* some of the group. A method that keeps the original's accuracy is too good for
+#   this yardstick, and Avg. Gap counts that as distance. The two ways have searched learning rates of their own. On the
+#   seed of the search fine-tuning of the linear head tried one rate, 0.04, in both ways, and the order was the same: 96.7 and 98.2.
+# - **MIU isn't shown to differ from fine-tuning.** It takes 2.8 retrainings with the MLP head, and half of one with the small BERT.
+#   Its critics cost the same for every model, and a retraining of a head takes a second.
+# - **The yardstick can tell for the heads, and hardly for the small BERT.** The ceiling is 3.1 ± 0.6 and 2.1 ± 0.9 points above doing
+#   nothing for the heads. For the small BERT it is 4.8 ± 7.7: undecided.
+
+# %% tags=["claim"]
+is_shown = tests["verdict"] == "shown"
+assert {key for key, found in is_shown.items() if found} == {
+    ("REWEIGHT in it", "linear", "finetune"),
+    ("REWEIGHT in it", "linear", "l1_sparse"),
+    ("REWEIGHT in it", "mlp", "finetune"),
+}, tests
+for (model, method), said in {
+    ("linear", "finetune"): [-2.1, 0.6], ("linear", "l1_sparse"): [-1.1, 0.4], ("mlp", "finetune"): [-0.6, 0.3],
+}.items():  # fmt: skip
+    found = tests.loc[("REWEIGHT in it", model, method), ["mean", "half"]].astype(float)
+    assert np.allclose(found, said, atol=0.06), found
+    gru.check_claim(f"{model}, {method}: REWEIGHT leads away", -asked["REWEIGHT in it", model, method])
+nearer = tests.loc["nearer than doing nothing"]
+assert len(nearer) == 8 and nearer.loc["small_bert", "smallest_holm"].between(7.5, 12.5).all()
+
+# %% tags=["claim"]
+ends = {key: rows("linear", "finetune", key)["GA"].mean() for key in (WITH, "none")}
+assert round(ends[WITH]) == 95 and ends["none"] == 88.5, ends
+assert round(rows("linear", *REFERENCE)["GA"].mean(), 1) == 89.2
+for model, said in {"linear": [3.1, 0.6], "mlp": [2.1, 0.9], "small_bert": [4.8, 7.7]}.items():
+    above = rows(model, *CEILING)["avg_gap"] - rows(model, *ORIGINAL)["avg_gap"]
+    assert np.allclose(gru.mean_interval(above), said, atol=0.06), (model, above)
+trials, _ = gru.read_record("text_search")
+trials = trials[(trials["model"] == "linear") & (trials["config"] == '{"lr": 0.04}')].set_index("sampling")
+assert trials["avg_gap"].round(1).to_dict() == {WITH: 96.7, "none": 98.2}, trials
+given = harm["mean"]["REWEIGHT gives back"] / -harm["mean"]["retraining changes"]
+assert given.xs("0.9", level=1).round(1).tolist() == [0.4, 0.4, 0.6], given
+share = {model: rows(model, "miu", WITH)["share"].median() for model in ("mlp", "small_bert")}
+assert round(share["mlp"], 1) == 2.8 and abs(share["small_bert"] - 0.5) < 0.06, share
+
+# %% [markdown]
 # ## What carries over, and what doesn't
 #
-# CARRY
+# **It carries over:**
+#
+# - plain retraining harms the group that asked, with all three models;
+# - REWEIGHT gives a part back, and not all of it;
+# - the original remembers something of $F$, and the attack sees it.
+#
+# **It doesn't, or isn't shown to:**
+#
+# - *The size of the harm.* With frozen features it is 7 to 10 points at 0.9, on digits 56.
+# - *REWEIGHT inside a method.* On digits it wasn't shown to matter ({doc}`08_a_fair_table`). For the heads it leads away from the reference in
+#   three of five cases.
+# - *MIU.* It can't be run on a linear head. With an MLP head it costs more than a retraining.
+# - *The point of an approximate method.* A head retrains in about a second, and exactly. Then nothing is left to save.
+# - *A stable original.* The small BERT's accuracy on the group depends on the initial weights, from 0 to 93%.
 #
 # ## What these sentences can't say
 #
@@ -383,7 +440,10 @@ tables.show(shown, caption, 1, ["difference"], {"difference": "±"}, file="asked
 #
 # ## Summary
 #
-# SUMMARY
+# - The harm of a request that comes from one group isn't about images. A retrained text model falls back on its shortcut.
+# - REWEIGHT in retraining gives back a part, here about two fifths for the heads and three fifths for the small BERT.
+# - Frozen features make exact retraining so cheap that approximate methods have no time to save.
+# - Look at GA beside Avg. Gap. A method can be far from the reference because it kept what the reference lost.
 #
 # ## Questions
 #

@@ -617,4 +617,4 @@ assert shown.loc["spring, 10 requests", "longest of the year"] > 300
 # ## Next
 #
 # Run `gru-lite plan` on your own data, with a file of your past requests: `--requests log.txt` takes a time stamp a
-# line. {doc}`../your_own_images` says how to bring your data.
+# line. {doc}`../your_own_images` says how to bring your data. {doc}`14_text` asks what carries over to text.

@@ -936,3 +936,5 @@ assert spread < 0.5 * alone
 #
 # With your own data, fit $k$ on a few retrainings of small requests, before the large request comes. `gru-lite plan`
 # says what they cost ({doc}`13_what_it_costs`).
+#
+# {doc}`16_an_audit` asks whether one can trust an attack that finds nothing.

@@ -73,7 +73,7 @@ tables.show(pd.DataFrame(shown).T.sort_index(), "One pair of each group.", file=
 
 # %%
 bench = gru.load("multinli", root, length=10)
-split = gru.forget_split(bench.train, groups=ASKED, ratio="0.9", seed=seed)
+split = gru.forget_split(bench.train, groups=ASKED, ratio="0.9", seed=seed + 4)
 real = np.array(multinli.ABOUT.counts["multinli"]["train"])
 counts = {
     "real": real,
@@ -99,8 +99,8 @@ if full:
 #
 # `small_bert` is BERT {cite:p}`devlin2019bert` with two layers of 64 instead of twelve of 768. It starts from random
 # weights, as it has a vocabulary of 41 words and no text to be pretrained on. A training took 13 s of a busy core in the
-# record. Three of them run here. They have the initial weights of seed 4, with which the original learnt the group in the
-# record. With others it often doesn't, as you'll see.
+# record. Three of them run here. They are of seed 4, with which the original learnt the group in the record. With other
+# seeds it often doesn't, as you'll see.
 #
 # :::{predict}
 # With 90% of the group gone, what will plain retraining make of the accuracy on *neutral with a negation*? To which of the
@@ -127,7 +127,7 @@ models = {
 # %%
 live = {name: gru.score(model, bench, split).group_accuracy.ravel() for name, model in models.items()}
 shown = pd.DataFrame(live, index=bench.group_names).T
-tables.show(shown, "Small BERT, test accuracy of each group (%), ratio 0.9, one seed.", 0, file="one_seed")
+tables.show(shown, "Small BERT, test accuracy of each group (%), ratio 0.9, seed 4.", 0, file="one_seed")
 asked = bench.test.group == 5
 said = gru.predict(models["retrain"], bench.test)[asked].argmax(1)
 answers = dict(zip(bench.target_names, np.bincount(said, minlength=3).tolist()))
@@ -141,7 +141,7 @@ print(f"retrain's answers to the {asked.sum()} test pairs of the group: {answers
 # %% tags=["claim"]
 if full:
     assert answers["contradiction"] > answers["entailment"], answers
-    assert shown.loc["retrain", "neutral, negation"] < 60 < shown.loc["retrain", "contradiction, negation"]
+    assert shown.loc["retrain", "neutral, negation"] < 70 < shown.loc["retrain", "contradiction, negation"]
     assert len(words) == 41
 
 # %% [markdown]
@@ -244,6 +244,7 @@ plots.show()
 # - **REWEIGHT gives a part back: shown for all three.** 3.9 ± 1.2, 2.9 ± 1.0 and 26 ± 14 points.
 # - **The group stays below the original: shown for all three.** By 6.5 ± 1.0, 4.5 ± 1.0 and 18 ± 12 points. On digits more than half
 #   was missing, too. On records of people nothing was shown to be missing ({doc}`10_records_of_people`).
+# - **Others may pay, too.** *Entailment with a negation* didn't ask. With the small BERT its change is -14 ± 32 points: undecided.
 # - **With the small BERT much hangs on the seed.** Its original gets between 0 and 93% of the group right, on the same
 #   sentences. So look at each seed, and don't trust one.
 
@@ -261,6 +262,8 @@ states = {
 for what, numbers in states.items():
     for (model, close), said in zip((("linear", 0.06), ("mlp", 0.06), ("small_bert", 0.6)), numbers):
         assert np.allclose(harm.loc[(what, model, "0.9"), ["mean", "half"]].astype(float), said, atol=close)
+others = rows("small_bert", *RETRAIN)["acc_1_1"] - rows("small_bert", *ORIGINAL)["acc_1_1"]
+assert np.round(gru.mean_interval(others)).tolist() == [-14, 32], others
 group = rows("small_bert", *ORIGINAL)["GA"]
 assert (group.min(), group.max()) == (0, 93), group
 assert (rows("linear", *ORIGINAL)["acc_1_1"] == 0).all() and (rows("mlp", *ORIGINAL)["acc_1_1"] == 0).all()

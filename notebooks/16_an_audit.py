@@ -1,16 +1,16 @@
 # %% [markdown]
 # # An audit one can trust
 #
-# **Result.** SalUn with {term}`REWEIGHT` looks like retraining to the paper's attack and to the balanced one. An attack that
-# judges each sample by itself finds 5.9% of the forgotten samples with 1% of false alarms, and 1.0% after retraining. Those who
-# *stay* pay for a request: the attack finds 31% of them in the original, 82% after retraining, and 92% after retraining with
-# REWEIGHT (ratio 0.9, six populations).
+# **Result.** At ratio 0.5 the paper's attack and the balanced one don't tell SalUn with {term}`REWEIGHT` from
+# retraining. An attack that judges each sample by itself does: it finds 5.9% of the forgotten samples at 1% false
+# alarms, against 1.0% after retraining. Those who *stay* pay for a request. At ratio 0.9 the attack finds 31% of them
+# in the original, 82% after retraining, and 92% after retraining with REWEIGHT (six populations).
 #
 # **Question.** Can you trust a report that says "the attack finds nothing"?
 #
 # **After this lesson you can**
 #
-# - run an attack that judges each sample by itself, and say how many models it needs;
+# - run an attack that judges each sample by itself, and say whether you have enough models for a rate;
 # - test the audit before you believe it;
 # - tell which comparison an attack makes, and what it can't see;
 # - say what a request does to the privacy of those who stay.
@@ -50,32 +50,34 @@ def rate(method, sampling="none", what="TPR at 1%", than="", ratio="0.5", sample
 # %% [markdown]
 # ## One threshold for all samples misses what one sample gives away
 #
-# The attacks of {doc}`01_what_unlearning_means` read the loss of a sample, and have one threshold for all samples. But some
-# pictures are easy: every model is sure of them, trained on them or not. A loss of 0.3 says little unless you know the
-# picture.
+# The attacks of {doc}`01_what_unlearning_means` read the loss of a sample, and have one threshold for all samples. But
+# some pictures are easy: every model is sure of them, trained on them or not. A loss of 0.3 says little unless you know
+# the picture.
 #
-# {term}`LiRA` {cite:p}`carlini2022lira` judges each sample by itself. Train many {term}`shadow models <shadow model>`, each on
-# a random half of the data. Then every sample $x$ has models that were trained on it, and models that were not. Let $p$ be the
-# probability that a model gives to the right target of $x$. The number
+# {term}`LiRA` {cite:p}`carlini2022lira` judges each sample by itself. Train many {term}`shadow models <shadow model>`,
+# each on a random half of the data. Then every sample $x$ has models that were trained on it, and models that were not.
+# Let $p$ be the probability that a model gives to the right target of $x$. The number
 #
 # $$\phi = \log \frac{p}{1 - p}$$
 #
-# is roughly Gaussian over models. So fit two Gaussians for each sample, and score a new model by the log of their ratio:
+# is roughly Gaussian over models. So fit two Gaussians for each sample, and score a new model by the log of their
+# ratio:
 #
 # $$\Lambda(x) = \log \frac{N(\phi;\, \mu_\text{in}, \sigma_\text{in}^2)}{N(\phi;\, \mu_\text{out}, \sigma_\text{out}^2)}.$$
 #
 # A high $\Lambda$ says "member". The attack needs the model's outputs, and not its weights.
 #
-# {term}`U-LiRA` {cite:p}`hayes2024inexact` asks the same after unlearning. A member is now a sample that was trained on and
-# then *forgotten by the method*. If the method has forgotten, the two Gaussians are one.
+# {term}`U-LiRA` {cite:p}`hayes2024inexact` asks the same after unlearning. A member is now a sample that was trained on
+# and then *forgotten by the method*. If the method has forgotten, the two Gaussians are one.
 #
-# **The models.** Our population is 2,300 pictures of WaterDigits as 131 numbers each, as in {doc}`11_group_labels`. 300 of them
-# are holes on land, the group that asks. A shadow model has one hidden layer, and is trained on a random half of each group.
-# There are 136, in pairs with complementary halves. So each sample is in 68 models, and not in the 68 others.
+# **The models.** Our population is 2,300 pictures of WaterDigits as 131 numbers each, as in {doc}`11_group_labels`. 300
+# of them are holes on land, the group that asks. A shadow model has one hidden layer, and is trained on a random half
+# of each group. There are 136, in pairs with complementary halves. So each sample is in 68 models, and not in the 68
+# others.
 #
-# **The request.** A fixed list of 150 of the 300 asks to be forgotten (ratio 0.5), or 270 of them (ratio 0.9). Each model
-# forgets those on the list that it was trained on. Each model is attacked with the Gaussians of the 134 models outside its
-# pair: 67 with the sample and 67 without.
+# **The request.** A fixed list of 150 of the 300 asks to be forgotten (ratio 0.5), or 270 of them (ratio 0.9). Each
+# model forgets those on the list that it was trained on. Each model is attacked with the Gaussians of the 134 models
+# outside its pair: 67 with the sample and 67 without.
 #
 # :::{predict}
 # Before any forgetting, how far apart are the two Gaussians of a sample? Is it the same for all 150 that ask?
@@ -95,7 +97,7 @@ def spread(method, sampling):
 
 apart = {row: spread(*row) for row in (("original", "none"), ("salun", WITH), ("retrain", WITH))}
 
-# %% mystnb={"image": {"alt": "Left: pairs of bell curves of three samples over log p/(1-p). For one sample the solid and the dashed curve nearly coincide, for another they are several standard deviations apart. Right: cumulative curves over the 150 samples that ask. After retraining the distances lie around 0 within half a standard deviation. After SalUn they reach from -1.4 to 1.7, evenly on both sides. In the original they reach from 0 to 6."}, "figure": {"caption": "Left: the Gaussians of three samples in the original; solid: models trained on the sample, dashed: models that were not. Right: the distance of the two Gaussians, for the 150 samples that ask (ratio 0.5).", "name": "fig-audit-gaussians"}}
+# %% mystnb={"image": {"alt": "Left: pairs of bell curves of three samples over log p/(1-p). For one sample the solid and the dashed curve nearly coincide, for another they are several standard deviations apart. Right: cumulative curves over the 150 samples that ask. After retraining nearly all distances lie within half a standard deviation of 0. After SalUn they reach from -1.4 to 1.7, about half of them on each side of 0. In the original they reach from -0.1 to 6.4."}, "figure": {"caption": "Left: the Gaussians of three samples in the original; solid: models trained on the sample, dashed: models that were not. Right: the distance of the two Gaussians, for the 150 samples that ask (ratio 0.5).", "name": "fig-audit-gaussians"}}
 fig, axes = plots.figure(9, 3.4, columns=2)
 law, order_of = laws.loc[("original", "none")].reset_index(), np.argsort(apart["original", "none"])
 grid = np.linspace(-8, 10, 300)
@@ -111,15 +113,16 @@ axes[1].legend(fontsize=9)
 plots.show()
 
 # %% [markdown]
-# In the original the two Gaussians are 1.8 standard deviations apart in the median, and more than 3 apart for 41 of the 150.
-# They nearly coincide for others. After retraining the distances are estimates of 0, and scatter around it by 0.24.
+# In the original the two Gaussians are 1.8 standard deviations apart in the median, and more than 3 apart for 41 of the
+# 150. They nearly coincide for others. After retraining the distances are estimates of 0, and scatter around it by
+# 0.24.
 #
-# SalUn with REWEIGHT has the median 0.0, too. But its distances scatter three times as far, from -1.4 to 1.7. Samples on the
-# right are forgotten too little. Those on the left are forgotten too much: the model is *less* sure of them than if it had
-# never seen them. Both sides tell that the sample was there.
+# SalUn with REWEIGHT has the median 0.0, too. But its distances scatter three times as far, from -1.4 to 1.7. Samples
+# on the right are forgotten too little: the model is surer of them than if it had never seen them. Samples on the left
+# are forgotten too much: the model is *less* sure of them. Both tell that the sample was there.
 #
-# The network is small, and right on nearly all its training data, so it remembers a lot. That was our choice: a method can only
-# be caught where there is a memory to erase.
+# We chose a setting with much memory: the original is right on 99.9% of the training samples that stay. An attack can
+# only compare methods where there is a memory to erase.
 
 # %% tags=["claim"]
 middle = {row[0]: np.median(values) for row, values in apart.items()}
@@ -129,7 +132,7 @@ assert max(abs(middle["salun"]), abs(middle["retrain"])) < 0.1 and scatter["salu
 assert apart["salun", WITH].min() < -1 and apart["salun", WITH].max() > 1.5
 print(
     "median:",
-    {k: round(v, 2) for k, v in middle.items()},
+    {k: f"{v:.2f}" for k, v in middle.items()},
     " more than 3:",
     (apart["original", "none"] > 3).sum(),
 )
@@ -138,12 +141,12 @@ print("scatter:", {k: f"{v:.2f}" for k, v in scatter.items()})
 # %% [markdown]
 # ## The audit passes its own test: retraining reads as guessing
 #
-# An audit needs a test, too. It must find members where a model remembers them, and nothing where a model can't. A retrained
-# model never saw the forgotten samples. So there the attack must do as well as guessing.
+# An audit needs a test, too. The attack must find members where a model remembers them, and nothing where a model
+# can't. A retrained model never saw the forgotten samples. So there the attack must do as well as guessing.
 #
 # We look at the {term}`TPR at 1% FPR`: the share of members that the attack finds while it wrongly accuses 1% of the
-# non-members. Guessing finds 1%. This rate says whether the attack is *sure* of some people, and an average over all can hide
-# them.
+# non-members. Guessing finds 1%. This rate says whether the attack is *sure* of some samples. An average over all
+# samples can hide them.
 
 # %%
 EXACT = [("original", "none"), ("retrain", "none"), ("retrain", WITH)]
@@ -158,12 +161,14 @@ for row in EXACT:
             for w, (v, low, high) in cells.items()
         }
         rows[f"{labels.label(*row)}, ratio {ratio}"] = shown
-caption = "The attack on those who ask (%): 136 models, 95% bootstrap intervals over pairs of models and over scanned digits."
+caption = "The attack on those who ask (%): 136 models, 95% bootstrap intervals over pairs of models and "
+caption += "over scanned digits."
 tables.show(pd.DataFrame(rows).T, caption, file="self-test")
 
 # %% [markdown]
-# The attack finds 34% of the members in the original at 1% FPR, and about 1% after retraining. REWEIGHT changes nothing in
-# that: it never shows a forgotten sample. All sixteen intervals of retraining hold the value of guessing.
+# The attack finds 34% of the members in the original at 1% FPR, and about 1% after retraining. With REWEIGHT it is
+# about 1%, too: REWEIGHT never shows a forgotten sample. All sixteen intervals of retraining hold the value of
+# guessing.
 
 # %% tags=["claim"]
 for row in EXACT[1:]:
@@ -175,8 +180,8 @@ for ratio in ("0.5", "0.9"):
     assert rate("original", ratio=ratio)[1] > 20
 
 # %% [markdown]
-# **The attack in a few lines.** Here are made-up models: members are more confident by one standard deviation, and each sample
-# has a level of its own. The package's function gives the same numbers.
+# **The attack in a few lines.** Here are made-up models: members are more confident by one standard deviation, and each
+# sample has a level of its own. The package's function gives the same numbers.
 
 # %%
 rng = np.random.default_rng(seed)
@@ -194,8 +199,9 @@ assert np.allclose(score, by_hand)
 print("TPR at 1% FPR, and its interval:", np.round(gru.tpr_at_fpr(score, member, 0.01, cluster=pair), 1))
 
 # %% [markdown]
-# An interval needs enough models, because the samples of one model aren't independent. With too few the function refuses, and
-# says how many would do. Eight models can't carry a rate at 1%, and these 80 can't carry one at 0.1%:
+# An interval needs enough models, because the samples of one model aren't independent. With too few the function
+# refuses, and says how many would do. Eight models are four pairs, too few for any interval. The 80 models have too few
+# non-members for a rate at 0.1%:
 
 # %%
 for n, fpr in ((8, 0.01), (80, 0.001)):
@@ -207,17 +213,19 @@ for n, fpr in ((8, 0.01), (80, 0.001)):
 # %% [markdown]
 # ## SalUn passes two attacks and fails the third, and MIU the other way round
 #
-# Now six methods forget the request at ratio 0.5, with REWEIGHT and without. Gradient ascent has no pass over $R$, so it has one
-# row. Each row had six trials of hyperparameters on another population. The one nearest to two references was kept
-# (`audit_search.csv`). Six trials are few, and a longer search may find better ones.
+# Now seven methods forget the request at ratio 0.5. Six of them do it with REWEIGHT and without. Gradient ascent has no
+# pass over $R$, so it has one row. Each row had six trials of hyperparameters on another population. The one nearest to
+# two references was kept (`audit_search.csv`). Six trials are few, and a longer search may find better ones.
 #
 # We compare three attacks on the same models:
 #
-# - the paper's {term}`MIA`, minus that of retraining with REWEIGHT for the same half of the data;
+# - the paper's {term}`MIA`, minus that of retraining with REWEIGHT for the same half of the data (a lower MIA gives
+#   more away);
 # - the {term}`balanced attack`, an AUC, minus the same reference's;
 # - U-LiRA's TPR at 1% FPR.
 #
-# A method *passes* an attack if it isn't shown to give away more than the reference.
+# A method *passes* an attack if it isn't shown to give away more than the reference. To pass is no proof: the
+# difference may be undecided.
 #
 # :::{predict}
 # Which methods pass the first two attacks? Which of those pass U-LiRA?
@@ -263,7 +271,7 @@ for row in ROWS:
     found[row_name(*row)] = cells
 found = pd.DataFrame(found).T
 
-# %% mystnb={"image": {"alt": "Three panels with a row for each method. In the MIA panel SalUn with and without REWEIGHT is at 0, the others are below, down to -27. In the AUC panel SalUn and MIU with REWEIGHT are at 0, the others at 10 to 21. In the U-LiRA panel retraining is at the dotted line of 1 percent, MIU with REWEIGHT at 1.5, SalUn with REWEIGHT at 6, and the original, gradient ascent and SCRUB near 30."}, "figure": {"caption": "Three attacks on the same models, ratio 0.5, 95% intervals. Left and middle: minus retraining with REWEIGHT, 32 models, paired; dotted: no difference. Right: 136 models; dotted: guessing. Filled: with REWEIGHT; hollow: without.", "name": "fig-audit-methods"}}
+# %% mystnb={"image": {"alt": "Three panels with a row for each method. In the MIA panel retraining and SalUn, with REWEIGHT and without, are within 2 points of 0. MIU is at -3 to -8, and the others lie between -6 and -33. In the AUC panel retraining, SalUn with REWEIGHT and both rows of MIU are within 1 point of 0, fine-tuning at MIU's rate is at 8, and the others lie between 10 and 22. In the U-LiRA panel retraining is at the dotted line of 1 percent, MIU at 1.5 with REWEIGHT and at 1.9 without, SalUn with REWEIGHT at 6, and the original, gradient ascent and SCRUB near 30."}, "figure": {"caption": "Three attacks on the same models, ratio 0.5, 95% intervals. Left and middle: minus retraining with REWEIGHT, 32 models, paired; dotted: no difference. Right: 136 models; dotted: guessing. Filled: with REWEIGHT; hollow: without.", "name": "fig-audit-methods"}}
 fig, axes = plots.figure(10, 4.6, columns=3, sharey=True)
 heights = np.arange(len(ROWS))[::-1]
 for y, row, (_, cells) in zip(heights, ROWS, found.iterrows()):
@@ -292,28 +300,35 @@ shown = shown[["MIA", "MIA ±", "AUC", "AUC ±", "U-LiRA", "passes"]]
 tables.show(shown, caption, 1, ["MIA", "AUC"], {"MIA": "MIA ±", "AUC": "AUC ±"}, file="methods")
 
 # %% [markdown]
-# **SalUn with REWEIGHT passes the two attacks on the loss, and fails U-LiRA.** Its MIA is +0.2 ± 2.4 points from the reference's,
-# and its AUC +0.2 ± 0.8. U-LiRA finds 5.9% (4.3 to 7.7) of its forgotten samples, 4.9 points more than after retraining (3.3 to
-# 6.7). That fits the first figure: too much and too little cancel in an average over samples. SalUn without REWEIGHT passes
-# the MIA alone, and U-LiRA finds 16.2%.
+# **SalUn with REWEIGHT passes the two attacks on the loss, and fails U-LiRA.** Its MIA is +0.2 ± 2.4 points from the
+# reference's, and its AUC +0.2 ± 0.8. U-LiRA finds 5.9% (4.3 to 7.7) of its forgotten samples, 4.9 points more than
+# after retraining (3.3 to 6.7). That fits the first figure: samples forgotten too much and too little cancel in the
+# median. SalUn without REWEIGHT passes the MIA alone, and U-LiRA finds 16.2%.
 #
-# **MIU with REWEIGHT disagrees the other way.** It fails the MIA, by -7.5 ± 2.6 points. U-LiRA finds 1.5% (1.0 to 2.3). Compared
-# with retraining that is undecided: +0.5 (-0.4 to +1.3). The AUC of U-LiRA shows a small trace: 52.6, or 2.3 above retraining's
-# (0.3 to 4.3). The MIA reads how well a model does on $F$, and MIU's model does better on $F$ than the reference. U-LiRA finds
-# that it does nearly as well on such pictures if it never had them.
+# **At ratio 0.9 SalUn with REWEIGHT fails all three.** Its MIA is -8.0 ± 2.1 points from the reference's, its AUC +8.5
+# ± 0.8, and U-LiRA finds 9.3% (7.6 to 11.2). So "passes" holds for one ratio.
 #
-# **Much of that is the learning rate.** MIU's best trial has the rate 0.14, and no trial of fine-tuning went above 0.095. At 0.14
-# fine-tuning with REWEIGHT leaves 4.8% (3.2 to 6.8) instead of 10.9%. MIU is below that, so its other parts matter too. Compare
-# methods at equal rates as well.
+# **MIU with REWEIGHT disagrees the other way.** It fails the MIA, by -7.5 ± 2.6 points. U-LiRA finds 1.5% (1.0 to 2.3).
+# Compared with retraining that is undecided: +0.5 (-0.4 to +1.3). The AUC of U-LiRA shows a small trace: 52.6, or 2.3
+# above retraining's (0.3 to 4.3). The MIA compares the losses on $F$ with those on $R$ and on new pictures. U-LiRA
+# compares them with the losses of MIU's models that never had the sample.
 #
-# MIU without REWEIGHT is as near to guessing (1.9%). **All other rows fail all three attacks.** Gradient ascent and SCRUB give away nearly as much as doing nothing. Their six
-# trials found nothing better, and a longer search might.
+# **Part of MIU's lead over fine-tuning is the rate.** MIU's best trial has the rate 0.14, and no trial of fine-tuning went
+# above 0.095. At 0.14 fine-tuning with REWEIGHT leaves 4.8% (3.2 to 6.8) instead of 10.9%. With MIU it is 1.5% (1.0 to
+# 2.3), so the rate isn't all. Compare methods at equal rates as well.
+#
+# MIU without REWEIGHT passes U-LiRA alone, with 1.9% (1.3 to 2.6). **All other rows but retraining fail all three
+# attacks.** In SCRUB and after gradient ascent U-LiRA finds 28% to 32%, and 34% in the original.
 
 # %% tags=["claim"]
 salun, miu = ("salun", WITH), ("miu", WITH)
 verdicts = {row: {a for a in ("MIA", "AUC", "U-LiRA") if passes(a, row)} for row in ROWS}
 assert verdicts[salun] == {"MIA", "AUC"} and verdicts["salun", "none"] == {"MIA"}
-assert verdicts[miu] == {"AUC", "U-LiRA"} and "U-LiRA" in verdicts["retrain", "none"]
+assert (
+    verdicts[miu] == {"AUC", "U-LiRA"}
+    and verdicts["miu", "none"] == {"U-LiRA"}
+    and "U-LiRA" in verdicts["retrain", "none"]
+)
 assert abs(found.loc[row_name(*salun), "MIA"]) < 3 and abs(found.loc[row_name(*salun), "AUC"]) < 1.5
 value, low, high = rate(*salun, than=REFERENCE)
 assert low > 2 and rate(*miu, what="AUC", than=REFERENCE)[1] > 0
@@ -325,15 +340,21 @@ assert (
     < rate("finetune_miu_lr", WITH)[2]
     < rate("finetune", WITH)[1]
 )
+worse = [of_models(*salun, c, "0.9") - of_models("retrain", WITH, c, "0.9") for c in ("MIA", "AUC")]
+gru.check_claim("SalUn at ratio 0.9: the MIA finds more than in the reference", -worse[0])
+gru.check_claim("SalUn at ratio 0.9: the balanced attack finds more", worse[1])
+assert rate(*salun, than=REFERENCE, ratio="0.9")[1] > 2
+assert of_models("original", "none", "RA").mean() > 99.5
+print("SalUn at ratio 0.9, U-LiRA:", rate(*salun, ratio="0.9").round(1))
 for row in ROWS[2:9] + ROWS[11:13] + ROWS[15:]:
     assert not verdicts[row], row
 
 # %% [markdown]
-# ## Compared with retraining, the traces are larger
+# ## Compared with retraining, the attack finds more
 #
-# U-LiRA compares a method's own models: those that forgot $x$, and those that never had $x$ and forgot the others. Only $x$
-# differs, so this comparison sees nothing but $x$. You can also compare with *retrained* models. Then whatever the method
-# does to the whole group counts as a trace, even where it says nothing about $x$.
+# U-LiRA compares a method's own models: those that forgot $x$, and those that never had $x$ and forgot the others. Only
+# $x$ differs, so this comparison sees nothing but $x$. You can also compare with *retrained* models. Then whatever the
+# method does to the whole group counts as a trace, even where it says nothing about $x$.
 
 # %%
 two = {}
@@ -347,9 +368,9 @@ caption = "U-LiRA, TPR at 1% FPR (%), ratio 0.5, against two kinds of models tha
 tables.show(pd.DataFrame(two).T, caption, file="two-kinds")
 
 # %% [markdown]
-# Against retrained models U-LiRA finds 10.6% in MIU and 46.1% in EU-k. Which comparison is right depends on your question. "Can
-# someone tell that *this sample* was there?" needs a method's own models. "Is this model like a *retrained* one?" needs
-# retrained ones. Someone who knows which method was used can always compare with its own models, so we take these as the audit.
+# Against retrained models U-LiRA finds 10.6% in MIU and 46.1% in EU-k. Which comparison is right depends on your
+# question. "Can someone tell that *this sample* was there?" needs a method's own models. "Is this model like a
+# *retrained* one?" needs retrained ones. The first is our audit.
 
 # %% tags=["claim"]
 for row in (("finetune", WITH), ("eu_k", WITH), ("salun", WITH), ("miu", WITH)):
@@ -358,16 +379,16 @@ for row in (("finetune", WITH), ("eu_k", WITH), ("salun", WITH), ("miu", WITH)):
 # %% [markdown]
 # ## Those who stay pay: retraining exposes them, and REWEIGHT a little more
 #
-# Retraining forgets. But what does it do to the members of the group who *stay*? At ratio 0.9 a model keeps 15 of the group's
-# 150. REWEIGHT gives each of them the weight 10, so an epoch draws each about ten times. {cite:t}`hayes2024inexact` report that
-# unlearning can expose the samples that remain.
+# Retraining forgets. But what does it do to the members of the group who *stay*? At ratio 0.9 a model keeps 15 of the
+# group's 150 members. REWEIGHT gives each of them the weight 10, so an epoch draws each about ten times.
+# {cite:t}`hayes2024inexact` report that unlearning can expose the samples that remain.
 #
-# This attack is plain LiRA. The targets are the 30 samples of the group that aren't on the list. A member was trained on and
-# stays. 30 samples are few, so the record has six populations, with 136 models each.
+# This attack is plain LiRA. The targets are the 30 samples of the group that aren't on the list. A member was trained
+# on and stays. 30 samples are few, so the record has six populations, with 136 models each.
 #
 # :::{predict}
-# The original has 150 members of the group, a retrained model 15. Are the 15 who stay easier to find than before? Does REWEIGHT
-# make it worse?
+# The original has 150 members of the group, a retrained model 15. Are the 15 who stay easier to find than before? Does
+# REWEIGHT make it worse?
 # :::
 
 # %%
@@ -396,15 +417,16 @@ tables.show(shown, "Those who stay: mean of six populations, 95% Student interva
             intervals={"TPR at 1% FPR": "±"}, file="stayers")  # fmt: skip
 
 # %% [markdown]
-# **Shown: retraining exposes those who stay.** The attack finds 50.8 ± 8.9 points more of them than in the original. A likely
-# reason is that each is now one of 15 instead of one of 150, so the model depends more on each. To test it, retrain with the
-# same 15 and other pictures of their group that didn't ask.
+# **Shown: retraining exposes those who stay.** The attack finds 50.8 ± 8.9 points more of them than in the original. We
+# didn't test why. One guess: each is now one of 15 instead of one of 150, so the model depends more on each. To test
+# it, retrain with the same 15 and other pictures of their group that didn't ask.
 #
-# **Shown: REWEIGHT adds to it,** by 9.8 ± 4.8 points. It gives accuracy back to the group by showing its last members ten times
-# as often, and these members are remembered better. At ratio 0.5, where the weight is 2, the difference is +2.2 points (-2.4 to
-# +5.1), from one population. That is undecided.
+# **Shown: REWEIGHT adds to it,** by 9.8 ± 4.8 points. REWEIGHT shows the last members of the group ten times as often.
+# At ratio 0.5, where the weight is 2, the difference is +2.2 points (-2.4 to +5.1), from one population. That is
+# undecided.
 #
-# So forgetting some people costs the privacy of others, even if it's done exactly. A report on a request should state both.
+# So here forgetting some people costs the privacy of others, even if it's done exactly. A report on a request should
+# state both.
 
 # %% tags=["claim"]
 gru.check_claim("retraining exposes those who stay", more["retrain − original"])
@@ -418,11 +440,12 @@ print("ratio 0.5, REWEIGHT - retrain:", at_half.round(1))
 # ## A fresh probe finds 0.87 nats where MIU's critic reads 0.30
 #
 # {term}`MIU` lowers what its own {term}`critic` reads of the {term}`mutual information` of features and group.
-# {doc}`06_implementing_miu` warned that this critic is no evidence, because it supplied the gradient. So let a fresh classifier
-# look. It learns the group from the features of pictures that no model was trained on, and is judged on other such pictures.
+# {doc}`06_implementing_miu` warned that this critic is no evidence, because it supplied the gradient. So let a fresh
+# classifier look. It learns the group from the features of pictures that no model was trained on, and is judged on
+# other such pictures.
 #
 # :::{predict}
-# MIU's critic reads less information than before. Does a fresh classifier find less, too?
+# MIU trains the model until its critic reads less. Does a fresh classifier find less than in the original, too?
 # :::
 
 # %%
@@ -439,31 +462,34 @@ for row in [*EXACT, *(row for row in ROWS if row[1] == WITH and row[0] in METHOD
     less = read(*row) - read("retrain", WITH)
     cells = {"fresh": read(*row).mean(), "fresh − reference": less.mean(), "±": gru.mean_interval(less)[1]}
     rows[row_name(*row)] = cells | {"own critic": read(*row, "own_val").mean()}
-caption = "I(Z; G) in nats, on pictures that no model was trained on: mean of six models, ratio 0.5. Own critic: MIU's alone."
+caption = "I(Z; G) in nats, on pictures that no model was trained on: mean of six models, ratio 0.5. "
+caption += "Own critic: MIU's alone."
 tables.show(pd.DataFrame(rows).T, caption, 2, ["fresh − reference"], {"fresh − reference": "±"}, file="probe")
 
 # %% [markdown]
-# **MIU's own critic reads 0.30 nats, and a fresh classifier 0.87,** on the same pictures. So the critic's value is no evidence that
-# the features tell less about the group. Compared with the reference MIU has +0.02 ± 0.03 nats more, which is undecided.
+# **MIU's own critic reads 0.30 nats, and a fresh classifier 0.87,** on the same pictures. So the critic's value is no
+# evidence that the features tell less about the group. Compared with the reference MIU has +0.02 ± 0.03 nats more, which is undecided.
 #
-# No row of the table differs from the reference by more than 0.06 nats, and the original doesn't either. So on new
-# pictures $I(Z; G)$ can't tell the original from a retrained model here, and the attack on single samples can. The two
-# measure different things: one what features tell of a *group*, the other what a model tells of a *person*.
+# For every row a difference of 0.06 nats or more from the reference is excluded, and for the original, too. So on new
+# pictures $I(Z; G)$ doesn't tell the original from a retrained model here, and the attack on single samples does.
+# $I(Z; G)$ measures what features tell of a *group*. The attack measures what a model tells of *one sample*.
 
 # %% tags=["claim"]
 for row in [*EXACT[:2], *((method, WITH) for method in METHODS)]:
     mean, half = gru.mean_interval(read(*row) - read("retrain", WITH))
     assert abs(mean) + half < 0.06, row
-gru.check_claim("a fresh probe finds more than MIU's critic", read(*miu) - read(*miu, "own_val") - 0.4)
+gru.check_claim(
+    "a fresh probe finds over 0.4 nats more than MIU's critic", read(*miu) - read(*miu, "own_val") - 0.4
+)
 mean, half = gru.mean_interval(read(*miu) - read("retrain", WITH))
 assert mean - half < 0 < mean + half
 
 # %% [markdown]
 # ## Eight models again, live
 #
-# The first eight models of the record are trained again here, and attacked with the recorded Gaussians of the 128 others.
-# `fit_many` trains them all at once. It stacks their weights with `torch.func`, and each learns what `fit` would have taught
-# it. Does that pay? The third cell times it.
+# The first eight models of the record are trained again here, and attacked with the recorded Gaussians of the 128
+# others. `fit_many` trains them all at once. It stacks their weights with `torch.func`, and each learns what `fit`
+# would have taught it. Does that pay? The third cell times it.
 
 # %%
 n_models = 8 if full else 2
@@ -529,22 +555,24 @@ if full and seed == 0:
 # ## How to audit a method
 #
 # 1. **Choose a setting with memory.** If the attack finds little in the original, it can't tell methods apart.
-# 2. **Train at least 64 models with a sample and 64 without it,** and let the method forget the request in all of them.
+# 2. **Train many models with a sample and as many without it** (here 68 each), and let the method forget the request in
+#    all. `tpr_at_fpr` says how many a rate needs.
 # 3. **Test the audit.** Retraining must read as guessing, and the original far from it.
 # 4. **Report the TPR at a low FPR,** with an interval that resamples models.
-# 5. **Attack those who stay as well.**
+# 5. **Attack those who stay as well,** and at more than one ratio: SalUn with REWEIGHT passes two attacks at 0.5, and none
+#    at 0.9.
 #
-# The limits of this lesson: the network is small and remembers more than most. There is one group, two ratios and one list. Each
-# method had six trials. A stronger attack can find more: passing U-LiRA isn't a proof. {doc}`12_what_can_be_proved` has what
-# can be proved.
+# The limits of this lesson: the network is small, and we chose a setting with much memory. There is one group, two
+# ratios and one list. Each method had six trials. A stronger attack can find more: passing U-LiRA isn't a proof.
+# {doc}`12_what_can_be_proved` has what can be proved.
 #
 # ## Summary
 #
-# - An attack with one threshold for all samples can find nothing where a {term}`LiRA` attack is sure of some samples.
-#   SalUn with REWEIGHT passes the MIA and the balanced attack, and U-LiRA finds 5.9% at 1% FPR. MIU with REWEIGHT fails the MIA,
-#   and U-LiRA finds 1.5%.
-# - The audit must be tested: 34% in the original and 1% after retraining, at 1% FPR.
-# - Those who stay are easier to find: 31% in the original, 82% after retraining, 92% with REWEIGHT.
+# - An attack with one threshold for all samples can miss what a {term}`LiRA` attack finds. At ratio 0.5 SalUn with
+#   REWEIGHT passes the MIA and the balanced attack, and U-LiRA finds 5.9% at 1% FPR. At ratio 0.9 it
+#   fails all three. MIU with REWEIGHT fails the MIA, and U-LiRA finds 1.5%.
+# - Test the audit: here it finds 34% in the original and 1% after retraining, at 1% FPR.
+# - Those who stay are easier to find at ratio 0.9: 31% in the original, 82% after retraining, 92% with REWEIGHT.
 # - MIU's own critic reads 0.30 nats where a fresh classifier finds 0.87.
 #
 # ## Questions
@@ -558,7 +586,8 @@ if full and seed == 0:
 #
 # - [x] You can't tell. Look at the TPR at a low FPR.
 #
-#   If the attack is sure of 3% of the members and guesses the rest, the AUC is near 51.5%, and the TPR at 0.1% FPR is above 3%.
+#   If the attack is sure of 3% of the members and guesses the rest, the AUC is near 51.5%, and the TPR at 0.1% FPR is
+#   above 3%.
 #
 # - [ ] Everybody, since 52% is more than 50%.
 #
@@ -566,20 +595,21 @@ if full and seed == 0:
 # :::
 #
 # :::{quiz}
-# After retraining without your picture, an attack finds 8% of the forgotten samples at 1% FPR. What do you conclude?
+# After retraining without them, an attack finds 8% (95% interval 6 to 10) of the forgotten samples at 1% FPR. What do
+# you conclude?
 #
 # - [ ] Retraining doesn't forget.
 #
-#   A retrained model never saw the samples, so their number can't depend on them.
+#   A retrained model never saw the samples, so nothing in it can come from them.
 #
 # - [x] The audit is wrong, or its members and non-members differ in something else.
 #
-#   For instance, members are from training and non-members from validation, and one of the two is easier. Random halves of one
-#   population remove that.
+#   For instance, members are from training and non-members from validation, and one of the two is easier. Random halves
+#   of one population remove that.
 #
 # - [ ] The attack needs more shadow models.
 #
-#   More models make the interval narrower. They don't turn guessing into 8%.
+#   More models make the interval narrower. This one excludes 1% already.
 # :::
 #
 # :::{quiz}
@@ -587,7 +617,7 @@ if full and seed == 0:
 #
 # - [ ] Only that of those who asked.
 #
-#   They are safe in both retrained models. Those who stay are found more often.
+#   In both retrained models the attack on them does as well as guessing. Those who stay are found more often.
 #
 # - [x] Those who stay are found more often, mostly through the retraining itself.
 #
@@ -602,19 +632,20 @@ if full and seed == 0:
 #
 # :::{exercise} What an AUC hides
 # :label: ex-auc-and-tpr
-# All members are more confident by $d$ standard deviations: N(d, 1) against N(0, 1). Derive the TPR at an FPR $f$ and the AUC.
-# Which TPR at 1% FPR belongs to an AUC of 70%?
+# All members are more confident by $d$ standard deviations: N(d, 1) against N(0, 1). Derive the TPR at an FPR $f$ and
+# the AUC. Which TPR at 1% FPR belongs to an AUC of 70%?
 # :::
 #
 # :::{clue}
-# The threshold is the $1 - f$ quantile of the non-members. For the AUC, the difference of a member and a non-member is Gaussian.
+# The threshold is the $1 - f$ quantile of the non-members. For the AUC, the difference of a member and a non-member is
+# Gaussian.
 # :::
 #
 # :::{answer}
 # :::
 #
-# The threshold is $z = \Phi^{-1}(1 - f)$, so the TPR is $\Phi(d - z)$. The difference has mean $d$ and variance 2, so the AUC is
-# $\Phi(d / \sqrt 2)$.
+# The threshold is $z = \Phi^{-1}(1 - f)$, so the TPR is $\Phi(d - z)$. The difference has mean $d$ and variance 2, so
+# the AUC is $\Phi(d / \sqrt 2)$.
 
 # %% tags=["solution"]
 d = np.sqrt(2) * stats.norm.ppf(0.70)
@@ -623,15 +654,16 @@ print(f"d = {d:.2f}, TPR at 1% FPR = {tpr:.1%}")
 assert round(100 * tpr, 1) == 5.7
 
 # %% [markdown]
-# With an AUC of 70% the attack finds 5.7% of the members. Real samples differ, and those with a large $d$ are found first.
+# With an AUC of 70% the attack finds 5.7% of the members. Real samples differ, and those with a large $d$ are found
+# first.
 #
 # :::{answer-end}
 # :::
 #
 # :::{exercise} How many models does a rate need?
 # :label: ex-models-for-a-rate
-# `tpr_at_fpr` wants at least ten false alarms: $10 / f$ non-members. You attack 150 samples, each in half of the models. How many
-# models do you need for an FPR of 1%, and of 0.1%? And if you attack 30 samples?
+# `tpr_at_fpr` wants at least ten false alarms: $10 / f$ non-members. You attack 150 samples, each in half of the
+# models. How many models do you need for an FPR of 1%, and of 0.1%? And if you attack 30 samples?
 # :::
 #
 # :::{clue}
@@ -649,16 +681,17 @@ for n_samples in (150, 30):
 assert needed == 667
 
 # %% [markdown]
-# For an FPR of 0.1%, 150 samples need 134 models and 30 samples 667. So the record has 136 models, and no rate at 0.1% for the 30
-# who stay.
+# For an FPR of 1%, 150 samples need 14 models and 30 samples 67. For 0.1% they need 134 and 667. The function also
+# wants 20 clusters of models for its interval: 40 models in pairs. So 14 aren't enough. The record has 136 models, and
+# no rate at 0.1% for the 30 who stay.
 #
 # :::{answer-end}
 # :::
 #
 # :::{exercise} Equal spreads
 # :label: ex-equal-spreads
-# Suppose that both Gaussians of a sample have the same variance. Show that $\Lambda$ is then a straight line in $\phi$. What does
-# its slope say about the sample?
+# Suppose that both Gaussians of a sample have the same variance. Show that $\Lambda$ is then a straight line in $\phi$.
+# What does its slope say about the sample?
 # :::
 #
 # :::{clue}
@@ -668,9 +701,11 @@ assert needed == 667
 # :::{answer}
 # :::
 #
-# $\Lambda = \frac{(\phi - \mu_\text{out})^2 - (\phi - \mu_\text{in})^2}{2 \sigma^2} = \frac{\mu_\text{in} - \mu_\text{out}}{\sigma^2}
-# \left(\phi - \frac{\mu_\text{in} + \mu_\text{out}}{2}\right)$. The slope is large for samples that models remember. A sample whose
-# Gaussians are one has the slope 0, so it never raises an alarm. That's how the attack can be sure of some samples.
+# $$\Lambda = \frac{(\phi - \mu_\text{out})^2 - (\phi - \mu_\text{in})^2}{2 \sigma^2}
+# = \frac{\mu_\text{in} - \mu_\text{out}}{\sigma^2} \left(\phi - \frac{\mu_\text{in} + \mu_\text{out}}{2}\right).$$
+#
+# The slope is large for samples that models remember. A sample whose Gaussians are one has the slope 0: its $\Lambda$
+# is always 0, so it raises no alarm at a positive threshold.
 
 # %% tags=["solution"]
 grid = np.linspace(-3, 3, 7)
@@ -683,5 +718,5 @@ assert np.allclose(stats.norm(2.0, 0.8).logpdf(grid) - stats.norm(0.5, 0.8).logp
 #
 # ## Next
 #
-# This is the last lesson. Take a method of your own, and audit it before you publish it: {doc}`../contributing` shows how to add
-# one.
+# This is the last lesson. Take a method of your own, and audit it before you publish it: {doc}`../contributing` shows
+# how to add one.

@@ -394,8 +394,8 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--search", action="store_true", help="search the hyperparameters first")
-    parser.add_argument("--stayers", action="store_true", help="ten populations, retraining alone")
-    parser.add_argument("--probe", action="store_true", help="I(Z; G) of the features of eight models a row")
+    parser.add_argument("--stayers", action="store_true", help="six populations, retraining alone")
+    parser.add_argument("--probe", action="store_true", help="I(Z; G) of the features of six models a row")
     parser.add_argument("--work", type=Path, default=Path("runs") / "audit", help="keeps finished parts")
     options = parser.parse_args()
     torch.set_num_threads(1)

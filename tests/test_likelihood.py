@@ -28,7 +28,7 @@ def test_logit_confidence_by_hand():
 
 
 def test_the_ratio_by_hand():
-    """Members' confidences of a sample are 2, 4 and so on, the others' 0, 1: the Gaussians of the rest."""
+    """One sample: each model is attacked with the Gaussians of the 19 others."""
     rng = np.random.default_rng(0)
     member = np.repeat([True, False], 10)[:, None]
     values = rng.normal(0, 1, (20, 1)) + 2 * member
@@ -152,6 +152,51 @@ def test_entries_that_take_no_part():
     )
 
 
+def test_rates_of_entries_that_take_no_part():
+    score, member = few()
+    used = np.ones_like(member)
+    used[:, 15:] = False
+    changed = score.copy()
+    changed[:, 15:] = np.nan
+    rates = attack_rates(changed, member, (0.1,), used=used, n_bootstrap=3)
+    np.testing.assert_allclose(rates, attack_rates(score[:, :15], member[:, :15], (0.1,), n_bootstrap=3))
+
+
+def test_samples_of_one_source_are_drawn_together():
+    """One source of two gives everything away: resampling the sources makes the interval wide."""
+    rng = np.random.default_rng(7)
+    member, pair = halves(60, 20, rng)
+    source = np.repeat([3, 8], 10)
+    score = rng.normal(0, 1, member.shape) + 10 * member * (source == 8)
+    given = {"cluster": pair, "n_bootstrap": 200}
+    value, low, high = gru.tpr_at_fpr(score, member, 0.05, **given)
+    assert high - low < 20
+    _, wide_low, wide_high = gru.tpr_at_fpr(score, member, 0.05, source=source, **given)
+    assert wide_low < 20 and wide_high > 95 and wide_low < value < wide_high
+
+
+def test_the_offered_fpr_is_accepted():
+    score, member = few()
+    with pytest.raises(gru.InputError, match="or an fpr of") as refused:
+        gru.tpr_at_fpr(score, member, 0.001)
+    offered = float(str(refused.value).rsplit(" ", 1)[1])
+    gru.tpr_at_fpr(score, member, offered, n_bootstrap=2)
+
+
+@pytest.mark.parametrize(
+    "logits, target, message",
+    [
+        (np.zeros((3, 1)), [0, 0, 0], r"logits have shape \(3, 1\)"),
+        (np.zeros((3, 2)), [0, 1], "target: give 3 whole numbers from 0 to 1"),
+        (np.zeros((3, 2)), [0, 1, -1], "target: give 3 whole numbers from 0 to 1"),
+        (np.array([[0, 1], [np.nan, 0]]), [0, 1], "logits of sample 1 are not finite"),
+    ],
+)
+def test_bad_input_of_the_confidence(logits, target, message):
+    with pytest.raises(gru.InputError, match=message):
+        gru.logit_confidence(logits, target)
+
+
 def few(n_models=60, n_samples=20):
     rng = np.random.default_rng(6)
     member, _ = halves(n_models, n_samples, rng)
@@ -187,6 +232,7 @@ def test_bad_input_of_the_attack(change, message):
         (60, 0.001, {}, r"non-members are too few for fpr 0.001: it needs 10000, that is 1\d\d\d models"),
         (8, 0.2, {}, "8 clusters of models are too few for an interval: it needs 20, that is 20 models"),
         (60, 0.1, {"cluster": np.arange(60) // 6}, "10 clusters .* it needs 20, that is 120 models"),
+        (60, 0.1, {"n_bootstrap": 0}, "n_bootstrap is 0: an interval needs 1 draw or more"),
         (60, 0.1, {"source": np.arange(3)}, r"source has shape \(3,\) for 20 samples"),
     ],
 )
@@ -238,6 +284,11 @@ def test_bad_input_of_many_trainings(records, change, message):
     given = {"indices": [np.arange(50)] * 2, "seeds": [0, 1]} | change
     with pytest.raises(gru.InputError, match=message):
         fit_many(starts(2), records, **given)
+
+
+def test_no_models(records):
+    with pytest.raises(gru.InputError, match="there are no models"):
+        fit_many([], records, indices=[], seeds=[])
 
 
 def test_images_and_batchnorm_are_for_fit(records):

@@ -29,8 +29,21 @@ def logit_confidence(logits: np.ndarray, target: np.ndarray) -> np.ndarray:
     Args:
         logits: (n, Y) finite, Y of 2 or more.
         target: (n,) whole numbers from 0 to Y - 1.
+
+    Raises:
+        InputError: one class alone, targets that don't fit the logits, or logits that are not finite.
     """
-    logits, rows = np.asarray(logits, dtype=np.float64), np.arange(len(target))
+    logits, target = np.asarray(logits, dtype=np.float64), np.asarray(target)
+    if logits.ndim != 2 or logits.shape[1] < 2:
+        raise InputError(f"logits have shape {logits.shape}: give (samples, classes), 2 classes or more")
+    n, n_classes = logits.shape
+    if target.shape != (n,) or not np.isin(target, np.arange(n_classes)).all():
+        raise InputError(
+            f"target: give {n} whole numbers from 0 to {n_classes - 1}, one for each row of logits"
+        )
+    if not np.isfinite(logits).all():
+        raise InputError(f"logits of sample {np.argwhere(~np.isfinite(logits))[0][0]} are not finite")
+    rows, target = np.arange(n), target.astype(np.int64)
     others = logits.copy()
     others[rows, target] = -np.inf
     return logits[rows, target] - logsumexp(others, axis=1)
@@ -132,6 +145,8 @@ def tpr_at_fpr(
         InputError: as `likelihood_ratio_attack`; fewer than 20 clusters of models; fewer than 10 / fpr
             non-members; the message says how many models would do.
     """
+    if n_bootstrap < 1:
+        raise InputError(f"n_bootstrap is {n_bootstrap}: an interval needs 1 draw or more")
     rates = attack_rates(score, member, (fpr,), used, cluster, source, n_bootstrap, seed)[:, 0]
     return float(rates[0]), *map(float, np.percentile(rates[1:], [2.5, 97.5]))
 
@@ -155,6 +170,8 @@ def attack_rates(
     for fpr in fprs:
         if isinstance(fpr, bool) or not isinstance(fpr, Real) or not 0 < fpr < 1:
             raise InputError(f"fpr {fpr!r} is not a number between 0 and 1: give a share, such as 0.01")
+    if n_bootstrap < 0:
+        raise InputError(f"n_bootstrap is {n_bootstrap}: give 0 draws or more")
     score, member, used, cluster = _checked(score, member, used, cluster, "score")
     n_samples = score.shape[1]
     if source is not None and np.shape(source) != (n_samples,):
@@ -163,13 +180,15 @@ def attack_rates(
     if n_clusters < FEWEST_CLUSTERS:
         raise InputError(
             f"{n_clusters} clusters of models are too few for an interval: it needs {FEWEST_CLUSTERS}, that "
-            f"is {FEWEST_CLUSTERS * len(score) // n_clusters} models"
+            f"is {-(-FEWEST_CLUSTERS * len(score) // n_clusters)} models"
         )
     if outside < FALSE_ALARMS / min(fprs):
         needed = FALSE_ALARMS / min(fprs)
+        enough = np.ceil(1e4 * FALSE_ALARMS / outside) / 1e4  # rounded up: it is accepted
         raise InputError(
-            f"{outside} non-members are too few for fpr {min(fprs):g}: it needs {needed:.0f}, that is "
-            f"{int(np.ceil(len(score) * needed / outside))} models, or an fpr of {FALSE_ALARMS / outside:.1g}"
+            f"{outside} non-members are too few for fpr {min(fprs):g}: it needs {np.ceil(needed):.0f}, "
+            f"that is {int(np.ceil(len(score) * needed / outside))} models"
+            + (f", or an fpr of {enough:g}" if enough < 1 else "")
         )
     row, column = np.nonzero(used)
     value = score[row, column]

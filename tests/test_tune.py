@@ -382,7 +382,7 @@ def recorded_elsewhere(seeds):
     found = []
     for file in (Path(__file__).parents[1] / "results").glob("*.csv"):
         table, _ = gru.read_record(file.stem)
-        if "config" not in table and set(table["seed"]) & set(seeds):
+        if "config" not in table and "search" not in file.stem and set(table["seed"]) & set(seeds):
             found.append(file.stem)
     return found
 

@@ -209,7 +209,7 @@ class Options:
 
     @property
     def is_of_records(self) -> bool:
-        """Whether a sample is a row of features, records, and benchmarks without pictures."""
+        """Whether a sample is a row of features, as in records and in benchmarks without pictures."""
         is_named = self.dataset is not None and source(self.dataset).is_of_records
         return is_named or self.table is not None or self.benchmark in FEATURE_BENCHMARKS
 

@@ -39,7 +39,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from scipy.special import logsumexp
 
 import gru_lite as gru
 from gru_lite.data.waterdigits import as_edges, waterdigits
@@ -47,6 +46,7 @@ from gru_lite.experiment.store import record
 from gru_lite.groups import ForgetSplit
 from gru_lite.recipes.search import first_points
 from gru_lite.scores.likelihood import attack_rates
+from gru_lite.scores.scores import losses
 from gru_lite.seeding import further_seed, stream
 from gru_lite.train.ensemble import fit_many
 
@@ -133,10 +133,7 @@ def unlearned(method, sampling, config, original, bench, request, seed):
 def scores_of(model, bench, request, seed):
     """The scores of one model, with the attacks of the paper and of `balanced_attack`, in percent."""
     logits = gru.predictions(model, bench)
-    loss = {}
-    for part in ("train", "val"):
-        values, target = getattr(logits, part).astype(float), getattr(bench, part).target
-        loss[part] = logsumexp(values, axis=1) - values[np.arange(len(target)), target]
+    loss = losses(logits, bench)
     inside, out = loss["train"][request.forget], loss["val"]
     found = gru.accuracies(logits, bench, request)
     found["MIA"] = gru.paper_attack(loss["train"][request.retain], out, inside, seed)
@@ -214,18 +211,22 @@ def confidences(work, seed, method, sampling, ratio, pairs=PAIRS):
             models = people.exact(method, sampling, ratio)
         else:
             originals = kept_models(work, seed, "original", "none", ratio, pairs)
-            config = chosen()[method, sampling]
-        if method.startswith("finetune"):  # which is a training on R: all at once
-            models = people.trained_on_retained(originals, sampling, ratio, config)
-        elif (method, sampling) not in EXACT:
-            models = []
-            for k, original in enumerate(originals):
-                bench, request = people.data_of(k, ratio)
-                models.append(unlearned(method, sampling, config, original, bench, request, k))
+            models = unlearned_models(people, method, sampling, ratio, originals)
         torch.save([m.state_dict() for m in models], file.with_suffix(".pt"))
         np.save(file, people.confidence(models))
         print(file.stem, flush=True)
     return np.load(file)
+
+
+def unlearned_models(people, method, sampling, ratio, originals):
+    """Run a method with what the search chose on every shadow model."""
+    config = chosen()[method, sampling]
+    if method.startswith("finetune"):  # which is a training on R: all at once
+        return people.trained_on_retained(originals, sampling, ratio, config)
+    return [
+        unlearned(method, sampling, config, original, *people.data_of(k, ratio), k)
+        for k, original in enumerate(originals)
+    ]
 
 
 def file_of(work, seed, method, sampling, ratio):

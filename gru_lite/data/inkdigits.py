@@ -12,9 +12,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..seeding import torch_stream
-from .dataset import DatasetParts, GroupedDataset
-from .waterdigits import SIZE, _samples, _scans, _split_glyphs, _turned, _uniform, as_edges
+from .dataset import DatasetParts
+from .waterdigits import SIZE, _as_bytes, _drawn_parts, _tinted, _turned, _uniform, as_edges
 
 TARGETS = tuple(f"{y} or {y + 5}" for y in range(5))
 INKS = ("pen", "outline", "chalk", "hatching")
@@ -37,16 +36,8 @@ def inkdigits(
         train, val and test, whose images are uint8 (N, 3, 32, 32); `source` is the scanned digit an image was
         drawn from.
     """
-    glyphs, digit = _scans()
-    pools = _split_glyphs(digit, seed)
-    counts = {"train": train_counts, "val": ((val_count,) * 4,) * 5, "test": ((test_count,) * 4,) * 5}
-    parts = {}
-    for part, pool in pools.items():
-        source, target, sensitive = _samples(pool, digit % 5, counts[part], seed, part)
-        images = render(glyphs[source], torch.from_numpy(sensitive), torch_stream(seed, "pixels", part))
-        parts[part] = GroupedDataset(
-            target, sensitive, TARGETS, INKS, images=images, source=source, joint=" in "
-        )
+    counts = train_counts, val_count, test_count
+    parts = _drawn_parts(lambda digit: digit % 5, render, (TARGETS, INKS), counts, seed, joint=" in ")
     return DatasetParts("inkdigits", **parts, default_groups=((0, 0),))
 
 
@@ -78,12 +69,9 @@ def render(glyphs: torch.Tensor, ink: torch.Tensor, rng: torch.Generator) -> np.
     hatching = pen * torch.sigmoid(torch.sin(diagonal + uniform(0, 2 * torch.pi, 1, 1, 1)) / 0.3)
     stroke = torch.stack([pen, outline, chalk, hatching])[ink, torch.arange(n)]
 
-    sign = (torch.rand(n, 1, 1, 1, generator=rng) < 0.5).float() * 2 - 1
-    tint = uniform(0.6, 1.4, 3, 1, 1)
-    contrast = 0.5 * uniform(0.6, 1.4, 1, 1, 1)
+    stroke = _tinted(stroke, 0.5, uniform, rng)
     image = 0.45 + 0.06 * torch.randn(n, 3, 1, 1, generator=rng) + 0.1 * _noise(n, 8, rng)
-    image = image + stroke * sign * tint * contrast
-    return image.clamp_(0, 1).mul_(255).round_().to(torch.uint8).numpy()
+    return _as_bytes(image + stroke)
 
 
 def _noise(n, grid, rng):

@@ -47,15 +47,10 @@ def waterdigits(
         train, val and test, whose images are uint8 (N, 3, 32, 32); `source` is the scanned digit an image was
         drawn from.
     """
-    glyphs, digit = _scans()
-    pools = _split_glyphs(digit, seed)
-    is_hole = np.isin(digit, HOLES).astype(int)
-    counts = {"train": train_counts, "val": ((val_count,) * 2,) * 2, "test": ((test_count,) * 2,) * 2}
-    parts = {}
-    for part, pool in pools.items():
-        source, target, sensitive = _samples(pool, is_hole, counts[part], seed, part)
-        images = render(glyphs[source], torch.from_numpy(sensitive), torch_stream(seed, "pixels", part))
-        parts[part] = GroupedDataset(target, sensitive, TARGETS, BACKGROUNDS, images=images, source=source)
+    parts = _drawn_parts(
+        lambda digit: np.isin(digit, HOLES).astype(int), render, (TARGETS, BACKGROUNDS),
+        (train_counts, val_count, test_count), seed,
+    )  # fmt: skip
     return DatasetParts("waterdigits", **parts, default_groups=((1, 0),))
 
 
@@ -126,6 +121,23 @@ def _edges(images):
     return np.concatenate([*numbers, pixels.mean(axis=(2, 3))], axis=1)
 
 
+def _drawn_parts(target_of, draw, names, counts, seed, **options):
+    """{"train", "val", "test"} of a benchmark that draws the scanned digits.
+
+    `target_of` gives the target of each digit, and `draw` is as `render`. `counts` has the Y x S samples of
+    train, and those of each group in validation and in test; `options` are of GroupedDataset.
+    """
+    glyphs, digit = _scans()
+    target_of_glyph, (train, *others) = target_of(digit), counts
+    alike = [np.full((len(names[0]), len(names[1])), count) for count in others]
+    parts = {}
+    for (part, pool), table in zip(_split_glyphs(digit, seed).items(), (train, *alike), strict=True):
+        source, target, sensitive = _samples(pool, target_of_glyph, table, seed, part)
+        images = draw(glyphs[source], torch.from_numpy(sensitive), torch_stream(seed, "pixels", part))
+        parts[part] = GroupedDataset(target, sensitive, *names, images=images, source=source, **options)
+    return parts
+
+
 def _scans():
     """scikit-learn's 1,797 scanned digits, float (N, 8, 8) in [0, 1], and which digit each is."""
     digits = load_digits()
@@ -178,12 +190,10 @@ def render(glyphs: torch.Tensor, background: torch.Tensor, rng: torch.Generator)
     ink, threshold = _turned(glyphs, uniform, degrees=10, shift=0.2)
     stroke = torch.sigmoid((ink - threshold) / 0.06)
 
-    sign = (torch.rand(n, 1, 1, 1, generator=rng) < 0.5).float() * 2 - 1
-    tint = uniform(0.6, 1.4, 3, 1, 1)
-    contrast = 0.6 * uniform(0.6, 1.4, 1, 1, 1)
+    stroke = _tinted(stroke, 0.6, uniform, rng)
     image = COLOURS[background][:, :, None, None] + 0.06 * torch.randn(n, 3, 1, 1, generator=rng)
-    image = image + 0.08 * _texture(background, rng) + stroke * sign * tint * contrast
-    return image.clamp_(0, 1).mul_(255).round_().to(torch.uint8).numpy()
+    image = image + 0.08 * _texture(background, rng) + stroke
+    return _as_bytes(image)
 
 
 def _uniform(n, rng):
@@ -203,6 +213,18 @@ def _turned(glyphs, uniform, degrees, shift):
     rows = [torch.stack([cos, -sin, place[:, 0]], 1), torch.stack([sin, cos, place[:, 1]], 1)]
     grid = F.affine_grid(torch.stack(rows, 1), list(ink.shape), align_corners=False)
     return F.grid_sample(ink, grid, align_corners=False), uniform(0.35, 0.60, 1, 1, 1)
+
+
+def _tinted(stroke, contrast, uniform, rng):
+    """What strokes (N, 1, 32, 32) add to a picture: darker or lighter, tinted, (N, 3, 32, 32)."""
+    sign = (torch.rand(len(stroke), 1, 1, 1, generator=rng) < 0.5).float() * 2 - 1
+    tint = uniform(0.6, 1.4, 3, 1, 1)
+    return stroke * sign * tint * (contrast * uniform(0.6, 1.4, 1, 1, 1))
+
+
+def _as_bytes(image):
+    """Images of [0, 1], cut off there, as uint8; `image` is changed."""
+    return image.clamp_(0, 1).mul_(255).round_().to(torch.uint8).numpy()
 
 
 def _texture(background, rng):

@@ -107,10 +107,7 @@ def score(model: Classifier | Predictions, bench: DatasetParts, split: ForgetSpl
     """
     logits = _predicted(model, bench, split)
     found = accuracies(logits, bench, split)
-    loss = {}
-    for part in ("train", "val"):
-        target, values = getattr(bench, part).target, getattr(logits, part)
-        loss[part] = logsumexp(values.astype(np.float64), axis=1) - values[np.arange(len(target)), target]
+    loss = losses(logits, bench)
     test = (logits.test.argmax(axis=1) == bench.test.target, bench.test.target, bench.test.sensitive)
     table = accuracy_table(*test, bench.train.n_targets, bench.train.n_sensitive)
     auc, low, high = balanced_attack(
@@ -128,6 +125,15 @@ def score(model: Classifier | Predictions, bench: DatasetParts, split: ForgetSpl
         MIA_auc_high=high,
         group_accuracy=table,
     )
+
+
+def losses(logits: Predictions, bench: DatasetParts) -> dict[str, np.ndarray]:
+    """Return {"train", "val"}: the cross-entropy of each sample in nats, float64 (N,), as attacks see it."""
+    found = {}
+    for part in ("train", "val"):
+        target, values = getattr(bench, part).target, getattr(logits, part)
+        found[part] = logsumexp(values.astype(np.float64), axis=1) - values[np.arange(len(target)), target]
+    return found
 
 
 def accuracies(model: Classifier | Predictions, bench: DatasetParts, split: ForgetSplit) -> dict[str, float]:

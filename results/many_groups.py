@@ -1,6 +1,7 @@
-"""Many groups ask at once: writes results/inkdigits_groups.csv.
+"""Many groups ask at once: writes results/inkdigits_groups.csv, or with --steps results/inkdigits_steps.csv.
 
     python results/many_groups.py --seeds 16
+    python results/many_groups.py --seeds 12 --steps 150 600 2400 9600
 
 The data are inkdigits_edges, 20 groups of 420 or 120 images, 131 numbers for each. The model is an mlp with
 one hidden layer of 64 units. It is trained for 12 epochs in batches of 256 at the learning rate 0.2, which
@@ -12,21 +13,25 @@ for each request, weights and seed:
     uneven a, uneven b     each group has a ratio of its own, drawn from the seven
     weights   0.9 as in `even`, with weights between and beyond those of REWEIGHT
     steps     0.9 as in `even`, with as many optimiser steps as a training on all data
+    top up    0.05 and 0.9 as in `even`, where each sample is seen once in a pass, and then drawn again
     whole     ratio 1; the groups that remain share the weight of those that are gone
     none      the original
 
 `power` p is that of the weights (n_D / n_R)^p: 0 is plain retraining, 1 is REWEIGHT. Samples are drawn with
 replacement unless p is 0. `acc_y_s` is the test accuracy of a group, in percent, and `ess` the effective
-sample size of the weights. What is finished is kept in --work, so a run that was stopped continues.
+sample size of the weights. With --steps, fine-tuning forgets 90% of each of nine groups with so many steps.
+What is finished is kept in --work, so a run that was stopped continues.
 """
 
 import argparse
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 import gru_lite as gru
+from gru_lite.experiment.options import RunOptions
 from gru_lite.experiment.store import record
 from gru_lite.seeding import stream
 
@@ -52,6 +57,8 @@ def requests(seed, n_sensitive=4, n_groups=20):
             yield "weights", order[:size], ["0.9"] * size, power
     for size in (9, 15):
         yield "steps", order[:size], ["0.9"] * size, 1
+    for ratio in ("0.05", "0.9"):
+        yield "top up", order[:15], [ratio] * 15, 1
     for size in (1, 3):
         for power in (0, 1):
             yield "whole", order[:size], ["1"] * size, power
@@ -82,10 +89,10 @@ def one_training(bench, fresh, config, request, seed):
         weights = gru.reweight(split, "renormalise") ** power
         ess = gru.effective_sample_size(weights)
         all_steps = -(-len(train) // config.batch_size)
-        steps = all_steps if name == "steps" else -(-len(split.retain) // config.batch_size)
+        steps = all_steps if name in ("steps", "top up") else -(-len(split.retain) // config.batch_size)
         model = gru.fit(
             fresh, train, indices=split.retain, weights=weights if power else None, config=config,
-            steps_per_epoch=steps, seed=seed,
+            sampling="top_up" if name == "top up" else None, steps_per_epoch=steps, seed=seed,
         )  # fmt: skip
     logits = gru.predictions(model, bench)
     scores = gru.accuracies(logits, bench, split)
@@ -98,6 +105,21 @@ def one_training(bench, fresh, config, request, seed):
     return row | {f"acc_{y}_{s}": round(value, 2) for (y, s), value in np.ndenumerate(table)}
 
 
+def with_steps(counts, seeds, work):
+    """Return the tables of fine-tuning with so many steps, one below the other."""
+    nine = tuple(f"{y},{s}" for y in range(3) for s in range(3))
+    tables = []
+    for steps in counts:
+        configs = work / f"steps_{steps}.json"
+        configs.write_text(json.dumps({"finetune": {"lr": 0.095, "steps": steps}}))
+        options = RunOptions(
+            benchmark="inkdigits_edges", groups=nine, ratio=("0.9",), methods=("finetune",), seeds=seeds,
+            configs=configs, out=work / f"steps_{steps}",
+        )  # fmt: skip
+        tables.append(gru.run(options).table.assign(steps=steps))
+    return pd.concat(tables, ignore_index=True)
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -105,12 +127,19 @@ def main():
     parser.add_argument("--seeds", type=int, default=16)
     parser.add_argument("--trial", action="store_true", help="a few requests, one epoch: not to be recorded")
     parser.add_argument("--work", type=Path, default=Path("runs"), help="keeps finished seeds")
-    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--steps", type=int, nargs="+", default=[], help="of fine-tuning, see above")
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    options.out = options.out or (OUT.with_name("inkdigits_steps.csv") if options.steps else OUT)
     if options.trial and options.out == OUT:
         parser.error("a trial run must not replace the record: give --out")
     work = options.work / "many_groups"
     work.mkdir(parents=True, exist_ok=True)
+    if options.steps:
+        table = with_steps(options.steps, options.seeds, work)
+        counts = " ".join(map(str, options.steps))
+        command = f"python results/many_groups.py --seeds {options.seeds} --steps {counts}"
+        return record(table, options.out, command)
     parts = []
     for seed in range(options.seeds):
         file = work / f"s{seed}.csv"

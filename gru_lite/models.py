@@ -152,8 +152,9 @@ def _bert(n_classes, weights, vocabulary):
 
 
 def _small_bert(n_classes, vocabulary):
-    """Two layers of 64 for sentences of a small vocabulary: seconds an epoch on a CPU."""
+    """Two layers of 64 for short sentences: seconds an epoch on a CPU. None: the published vocabulary."""
     transformers = _transformers()
+    vocabulary = vocabulary or transformers.BertConfig().vocab_size
     sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128}
     sizes |= {"vocab_size": vocabulary, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     sizes |= {"initializer_range": 0.125}
@@ -196,6 +197,7 @@ DEFAULTS = {
     "resnet18": {"weights": "imagenet"},
     "vit_b_16": {"weights": "imagenet", "image_size": 224},
     "bert": {"weights": "imagenet", "vocabulary": None},
+    "small_bert": {"vocabulary": None},
 }
 
 
@@ -205,7 +207,7 @@ def build_model(name: str, n_classes: int, seed: int = 0, **options) -> Classifi
     Args:
         name: "small_resnet", "resnet18" or "vit_b_16" (images; vit_b_16 of one size, option image_size, 224),
             "mlp" or "linear" (features; option n_features), "bert" or "small_bert" (tokens; option
-            vocabulary, how many tokens there are).
+            vocabulary, how many tokens there are: 30,522 as published, unless it is given).
         n_classes: number of targets, Y.
         seed: integer >= 0. The global random state of torch is left as it was.
         options: beside those, of resnet18, vit_b_16 and bert: weights, "imagenet" for the published

@@ -567,7 +567,8 @@ assert left[5] == 200 and round(group_weights[5], 2) == 9.96 and 0.9 < size / le
 #
 # ## Next
 #
-# If you have MultiNLI, `gru-lite run --dataset multinli --root DATA` runs it with BERT base, see {doc}`09_at_full_scale`. For your own
-# sentences, embed them once, and use the features as records: {doc}`../your_own_images` says how.
+# If you have MultiNLI, `gru-lite run --dataset multinli --root DATA` runs it with BERT base, see {doc}`09_at_full_scale`. With
+# `--model small_bert`, `--model mlp` or `--model linear` it runs the models of this lesson, and `gru-lite plan` says what they
+# cost. For your own sentences, embed them once, and use the features as records: {doc}`../your_own_images` says how.
 #
 # {doc}`15_many_groups` asks what happens when many groups ask at once.

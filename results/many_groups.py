@@ -1,7 +1,7 @@
 """Many groups ask at once: writes results/inkdigits_groups.csv, or with --steps results/inkdigits_steps.csv.
 
     python results/many_groups.py --seeds 16
-    python results/many_groups.py --seeds 12 --steps 150 600 2400 9600
+    python results/many_groups.py --seeds 12 --steps 150 600 2400
 
 The data are inkdigits_edges, 20 groups of 420 or 120 images, 131 numbers for each. The model is an mlp with
 one hidden layer of 64 units. It is trained for 12 epochs in batches of 256 at the learning rate 0.2, which
@@ -111,7 +111,8 @@ def with_steps(counts, seeds, work):
     tables = []
     for steps in counts:
         configs = work / f"steps_{steps}.json"
-        configs.write_text(json.dumps({"finetune": {"lr": 0.095, "steps": steps}}))
+        epochs = max(5, -(-steps // 37))  # a pass over R has 38 steps
+        configs.write_text(json.dumps({"finetune": {"lr": 0.095, "steps": steps, "epochs": epochs}}))
         options = RunOptions(
             benchmark="inkdigits_edges", groups=nine, ratio=("0.9",), methods=("finetune",), seeds=seeds,
             configs=configs, out=work / f"steps_{steps}",

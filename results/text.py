@@ -30,20 +30,17 @@ import torch
 import gru_lite as gru
 from gru_lite.data import multinli
 from gru_lite.experiment.store import record, write_text
-from gru_lite.recipes.configs import make_config
+from gru_lite.recipes.configs import TRAININGS, make_config
 from gru_lite.recipes.search import points, space_of
 from gru_lite.scores import GAP_METRICS
 from gru_lite.seeding import further_seed
 
 GROUP, SHARE, TRIALS = (2, 1), 6, 4
 HEAD = gru.TrainConfig(epochs=4, batch_size=128, lr=0.03, shift=0, warmup_epochs=1)
-BERT = gru.TrainConfig(
-    epochs=5, batch_size=128, lr=3e-3, shift=0, warmup_epochs=1, optimizer="adamw", weight_decay=0.1
-)
 # MIU changes features, and those of a linear head are frozen.
 METHODS = {"linear": ("finetune", "l1_sparse"), "mlp": ("finetune", "l1_sparse", "miu")}
 METHODS["small_bert"] = METHODS["mlp"]
-CONFIGS = {"linear": HEAD, "mlp": HEAD, "small_bert": BERT}
+CONFIGS = {"linear": HEAD, "mlp": HEAD} | TRAININGS
 WITH = "replacement"
 
 

@@ -292,12 +292,9 @@ def test_embedded_sentences(sentences, tmp_path, monkeypatch):
     """A small encoder in the place of the packaged one: what becomes of its vectors u and v."""
     root, pairs = sentences
     transformers, torch = pytest.importorskip("transformers"), pytest.importorskip("torch")
-    folder = tmp_path / "encoder"
-    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
-    words = (root / "bert-base-uncased/vocab.txt").read_text()
-    encoder = transformers.BertModel(transformers.BertConfig(**sizes, vocab_size=len(words.split()))).eval()
-    encoder.save_pretrained(folder)
-    (folder / "vocab.txt").write_text(words)
+    folder = trees.write_encoder(root)
+    encoder = transformers.BertModel.from_pretrained(folder).eval()
+    words = (folder / "vocab.txt").read_text()
     monkeypatch.setattr(multinli, "encoder", lambda: folder)
     bench = gru.load("multinli", root, embedded=True)
     tokens = gru.load("multinli", root, length=10)

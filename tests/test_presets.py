@@ -21,7 +21,7 @@ from refusals import accepted
 
 import gru_lite as gru
 from gru_lite import cli, models
-from gru_lite.data.registry import DATASETS, source
+from gru_lite.data.registry import DATASETS, module_of, source
 from gru_lite.data.waterbirds import write_example_tree
 from gru_lite.experiment import plan, runs
 from gru_lite.experiment.store import Run
@@ -30,7 +30,7 @@ from gru_lite.methods.l1_sparse import L1SparseConfig
 from gru_lite.methods.miu import MIUConfig
 from gru_lite.methods.salun import SalUnConfig
 from gru_lite.methods.scrub import SCRUBConfig
-from gru_lite.recipes.configs import Recipe, as_record, corrected_config, paper_config
+from gru_lite.recipes.configs import TRAININGS, Recipe, as_record, corrected_config, paper_config
 from gru_lite.recipes.published import hyperparameters
 from gru_lite.scores import GAP_METRICS
 from gru_lite.train import fitting
@@ -123,6 +123,21 @@ def test_the_papers_ablations():
     parts = {"forgetting": {"forget_epochs": 0}, "calibration": {"lambda_mi": 0.0}, "ce": {"ce_weight": 0.0}}
     for part, changes in parts.items():
         assert recipe.config(f"miu:no_{part}", "0.5", True) == replace(whole, **changes)
+
+
+def test_a_small_bert_unlearns_as_it_was_trained():
+    """AdamW, and learning rates that stand to that of training as the defaults do."""
+    recipe = Recipe(benchmark="multinli", model="small_bert")
+    training = recipe.config("retrain", "0.5", True)
+    assert training == recipe.config("original") == TRAININGS["small_bert"] and training.lr == 3e-3
+    for method in gru.METHODS:
+        config, usual = recipe.config(method, "0.5", True), gru.METHODS[method][1]()
+        assert (config.optimizer, config.weight_decay, config.shift) == ("adamw", 0.1, 0)
+        assert config.lr == pytest.approx(usual.lr * 3e-3 / 0.05, rel=0.01)
+        assert (config.epochs, config.batch_size) == (usual.epochs, usual.batch_size)
+    head = Recipe(benchmark="multinli", model="linear")
+    assert head.config("retrain", "0.5") == gru.TrainConfig()
+    assert head.config("finetune", "0.5") == gru.METHODS["finetune"][1]()
 
 
 def test_the_precision_of_scores():
@@ -236,6 +251,11 @@ def test_bad_flags(refused, monkeypatch):
             (f"{waterbirds} --image-size 4", "--image-size 4"),
             (f"{waterbirds} --image-size 64 --model vit_b_16", "vit_b_16 takes only 224"),
             (f"{multinli} --image-size 64", "--image-size is for images"),
+            (f"{multinli} --model mpl", "did you mean 'mlp'"),
+            (f"{multinli} --model mlp --weights none", "--weights has no meaning for mlp on multinli"),
+            (f"{multinli} --model small_bert --image-size 8", "--image-size has no meaning for small_bert"),
+            (f"{multinli} --model linear --preset paper", "--preset paper trains bert: leave out --preset"),
+            (f"{multinli} --model linear --methods all", "eu_k changes the features of a model, and linear"),
             (f"{waterbirds} --preset paper --configs x.json", "leave out --configs"),
             (f"{waterbirds} --preset paper --reweight top_up", "leave out --reweight"),
             (
@@ -444,7 +464,12 @@ FROM_FILES = {  # what writes the files; {flags: what is said at the end}
     ),
     "multinli": (
         lambda root: trees.write_multinli(root, (120, 30, 30)),
-        {"--preset paper --methods l1_sparse scrub": "the paper's first version has no numbers of multinli."},
+        {
+            "--preset paper --methods l1_sparse scrub": "first version has no numbers of multinli.",
+            "--model small_bert --methods miu": "has no numbers of multinli.",
+            "--model mlp --methods all": "has no numbers of multinli.",
+            "--model linear --methods finetune scrub": "has no numbers of multinli.",
+        },
     ),
     "adult": (
         lambda root: trees.write_adult(root, 400, 200),
@@ -465,9 +490,12 @@ def test_from_files_to_the_table(name, tmp_path, capsys, monkeypatch, few_critic
         monkeypatch.setitem(models.ARCHITECTURES, "resnet18", lambda n, weights: models._small_resnet(n))
     write, commands = FROM_FILES[name]
     write(tmp_path)
+    if name == "multinli":
+        encoder = trees.write_encoder(tmp_path)
+        monkeypatch.setattr(module_of(name), "encoder", lambda: encoder)
     for number, (more, said) in enumerate(commands.items()):
         out = tmp_path / f"out{number}"
-        scratch = [] if source(name).is_of_records else ["--weights", "none"]
+        scratch = [] if source(name).is_of_records or "--model" in more else ["--weights", "none"]
         words = ["--dataset", name, "--root", str(tmp_path), *TRIAL, *scratch, *more.split()]
         words += ["--out", str(out)]
         assert cli.main(["run", *words]) == 0

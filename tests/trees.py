@@ -128,3 +128,16 @@ def write_adult(root, n=60, n_test=30):
             person = [age, work, weight, "Bachelors", years, "Divorced", "Sales", "Unmarried", race, sex]
             lines.append(", ".join([*person, "0", "0", hours, "United-States", income + stop]))
         (root / name).write_text("\n".join(lines) + "\n\n")
+
+
+def write_encoder(root):
+    """A frozen encoder of 8 numbers in the place of the packaged one, with the words of `root`'s BERT."""
+    import transformers
+
+    folder = root / "encoder"
+    words = (root / "bert-base-uncased" / "vocab.txt").read_text()
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    config = transformers.BertConfig(**sizes, vocab_size=len(words.split()))
+    transformers.BertModel(config).save_pretrained(folder)
+    (folder / "vocab.txt").write_text(words)
+    return folder

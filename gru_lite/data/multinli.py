@@ -43,6 +43,7 @@ ABOUT = Source(
     "of https://github.com/kohpangwei/group_DRO beside its files",
     default_groups=((2, 1),),
     models=("bert",),
+    small_models={"small_bert": {}, "mlp": {"embedded": True}, "linear": {"embedded": True}},
     counts={  # Sagawa et al. (2020)
         "multinli": {
             "train": (57498, 11158, 67376, 1521, 66630, 1992),

@@ -36,6 +36,8 @@ class Source:
         origin: where to get them, as a sentence that follows a colon.
         default_groups: (target, sensitive) pairs that are forgotten unless others are named.
         models: architectures that can be trained on it; the first is the paper's.
+        small_models: {architecture: options of the loader}, further ones that are trained from scratch in
+            seconds or minutes, and of which nothing is published.
         targets: names of the targets to choose from, the default first; () where there is one.
         sensitives: names of the sensitive attributes to choose from, likewise.
         group_sets: {name: (target, sensitive) pairs}, requests that have a name.
@@ -51,6 +53,7 @@ class Source:
     origin: str
     default_groups: tuple[tuple[int, int], ...]
     models: tuple[str, ...] = IMAGE_MODELS
+    small_models: dict = field(default_factory=dict)
     targets: tuple[str, ...] = ()
     sensitives: tuple[str, ...] = ()
     group_sets: dict = field(default_factory=dict)

@@ -16,7 +16,7 @@ import numpy as np
 from ..data.registry import BENCHMARKS, DATASETS, FEATURE_BENCHMARKS, IMAGE_MODELS, packaged_root, source
 from ..errors import InputError, check_choice
 from ..groups import MISSING_GROUP
-from ..methods import base_of, method_names, variants_of
+from ..methods import base_of, method_names, takes_head_alone, variants_of
 from ..methods import method as find_method
 from ..recipes.published import published_methods
 from .requests import MOST, Batch, read_requests
@@ -240,7 +240,8 @@ class RunOptions(Options):
     )
     model: str | None = flag(
         None,
-        "Model for a data set or a manifest: resnet18 or vit_b_16 for images, bert for multinli. Default for "
+        "Model for a data set or a manifest: resnet18 or vit_b_16 for images. For multinli: bert, or from "
+        "scratch small_bert, or an mlp or linear head on sentences embedded by a frozen encoder. Default for "
         "a data set of images: resnet18. Default for a manifest: a small network.",
     )
     weights: str | None = flag(
@@ -269,6 +270,12 @@ class RunOptions(Options):
     def __post_init__(self):
         super().__post_init__()
         self._add_ablations()
+        for method in self.methods if self.model == "linear" else ():
+            if not takes_head_alone(method):
+                raise InputError(
+                    f"{method} changes the features of a model, and linear has a head alone: leave it out of "
+                    "--methods, or take --model mlp"
+                )
         if self.compare_with is not None:
             check_choice(base_of(self.compare_with), method_names(), "--compare-with")
             if self.compare_with not in self.methods:
@@ -297,7 +304,9 @@ class RunOptions(Options):
                 raise InputError(
                     f"--preset paper: nothing is published for {self.dataset}; leave out --preset"
                 )
-        if self.dataset is not None and not self.is_of_records:
+        if self.is_small:
+            self._check_small_model()
+        elif self.dataset is not None and not self.is_of_records:
             self._check_model_of_dataset()
         elif self.model is not None:
             self._check_model_of_manifest()
@@ -309,11 +318,25 @@ class RunOptions(Options):
                 "or take resnet18"
             )
 
+    @property
+    def is_small(self) -> bool:
+        """Whether a data set trains one of its small models, of which nothing is published."""
+        return self.dataset is not None and self.model in source(self.dataset).small_models
+
+    def _check_small_model(self):
+        usual = source(self.dataset).models[0]
+        for name in ("weights", "image_size"):
+            if getattr(self, name) is not None:
+                flag = f"--{name.replace('_', '-')}"
+                raise InputError(f"{flag} has no meaning for {self.model} on {self.dataset}: leave it out")
+        if self.preset == "paper":
+            raise InputError(f"--preset paper trains {usual}: leave out --preset, or --model {self.model}")
+
     def _check_model_of_dataset(self):
         about = source(self.dataset)
         usual = {"preset": "corrected", "model": about.models[0], "weights": "imagenet"}
         self._set(**{name: value for name, value in usual.items() if getattr(self, name) is None})
-        choices = {"model": about.models, "weights": ("imagenet", "none")}
+        choices = {"model": (*about.models, *about.small_models), "weights": ("imagenet", "none")}
         for name, allowed in choices.items():
             check_choice(getattr(self, name), allowed, f"--{name}")
         if self.image_size is not None and self.model == "bert":

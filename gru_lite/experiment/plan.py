@@ -234,6 +234,8 @@ def _place(options):
     if options.benchmark:
         return Place(options.benchmark, None)
     given = {name: getattr(options, name, None) for name in ("image_size", "target", "sensitive")}
+    if _is_small(options):
+        given |= source(options.dataset).small_models[options.model]
     given = tuple((name, value) for name, value in given.items() if value is not None)
     if options.dataset:
         root = options.root or packaged_root(options.dataset)
@@ -243,10 +245,14 @@ def _place(options):
     return Place(None, Path(options.manifest), (*given, ("view", True)) if options.model else given)
 
 
+def _is_small(options):
+    return getattr(options, "is_small", False)  # a tuning has no --model
+
+
 def _recipe(options):
     published = "waterbirds" if options.model else None  # what own pictures are trained like
     if options.dataset:
-        published = source(options.dataset).published or published
+        published = None if _is_small(options) else source(options.dataset).published or published
     common = {"groups": options.groups, "epochs": options.epochs, "precision": options.precision}
     common |= {"preset": options.preset or "corrected", "compile": options.compile}
     values = read_values(options.configs) if options.configs else None
@@ -363,7 +369,7 @@ def _facts(options, split, bench):
     if options.dataset and len(options.groups) == 1 and options.groups[0].isdigit():
         request = f"each of {len(names)} groups"
     asked = {}
-    if options.dataset and not options.is_of_records:
+    if options.dataset and getattr(options, "weights", None):
         asked = {"--epochs": (options.epochs, None), "--image-size": (options.image_size or VIEW, VIEW)}
         asked["--weights"] = (options.weights, "imagenet")
     own = [

@@ -1,11 +1,12 @@
 """Approximate unlearning: one method a file, found by being here.
 
 The file NAME.py defines a function `NAME(original, data, split, config, *, weights, sampling, seed)` that
-returns a model, and its configuration, a frozen dataclass that extends TrainConfig. Three class attributes of
+returns a model, and its configuration, a frozen dataclass that extends TrainConfig. Four class attributes of
 the configuration say what its fields cannot: SPACE, what `gru-lite tune` searches; RETAINS, False when the
-method never visits the retain set, so that REWEIGHT means nothing; and VARIANTS, {name: {field: value}}.
-`NAME:VARIANT` is the method with these values, whatever the others are: `miu:no_calibration`. `finetune` is
-the smallest example; CONTRIBUTING.md has another, step by step.
+method never visits the retain set, so that REWEIGHT means nothing; HEAD_ALONE, False when the model needs
+layers before its head; and VARIANTS, {name: {field: value}}. `NAME:VARIANT` is the method with these values,
+whatever the others are: `miu:no_calibration`. `finetune` is the smallest example; CONTRIBUTING.md has
+another, step by step.
 """
 
 from __future__ import annotations
@@ -116,6 +117,11 @@ _method = method  # `unlearn` has an argument of this name
 def retains(name: str) -> bool:
     """Return whether a method visits the retain set: only then can REWEIGHT change it."""
     return getattr(method(name)[1], "RETAINS", True)
+
+
+def takes_head_alone(name: str) -> bool:
+    """Return whether a method takes a model without layers of a backbone, such as `linear`."""
+    return getattr(method(name)[1], "HEAD_ALONE", True)
 
 
 def unlearn(

@@ -30,6 +30,7 @@ class EUkConfig(TrainConfig):
     warmup_epochs: int = 0
     blocks: int = 1
 
+    HEAD_ALONE: ClassVar = False
     SPACE: ClassVar = {
         "lr": ("log", 1e-4, 0.2), "shift": ("choice", (0, 2)), "blocks": ("choice", (0, 1, 2)),
     }  # fmt: skip

@@ -110,6 +110,7 @@ class MIUConfig(ReleasedConfig):
         "released": RELEASED, "no_forgetting": {"forget_epochs": 0}, "no_calibration": {"lambda_mi": 0.0},
         "no_ce": {"ce_weight": 0.0},
     }  # fmt: skip
+    HEAD_ALONE: ClassVar = False
     SPACE: ClassVar = {
         "lr": ("log", 1e-4, 0.2), "shift": ("choice", (0, 2)), "forget_epochs": ("choice", (1, 2, 3, 4)),
         "forget_batch_size": ("choice", (16, 32, 64, 128)), "lambda_mi": ("log", 0.01, 10.0),

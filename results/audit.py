@@ -32,6 +32,7 @@ fine-tuning at MIU's learning rate, a control. Finished parts are kept in --work
 """
 
 import argparse
+import json
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -178,9 +179,9 @@ def search(work):
                         continue
                     gaps.append(100 - np.mean([abs(found[s] - yardstick[ratio, k][s]) for s in SCORES]))
             values = {f: getattr(config, f) for f in gru.METHODS[method][1].SPACE if hasattr(config, f)}
-            values = " ".join(f"{f}={v}" for f, v in values.items() if f != "shift")
+            values = json.dumps({f: v for f, v in values.items() if f != "shift"})
             gap = np.mean(gaps)
-            lines.append({"method": method, "sampling": sampling, "trial": number, "values": values,
+            lines.append({"method": method, "sampling": sampling, "trial": number, "config": values,
                           "avg_gap": gap, "seed": TUNED_ON})  # fmt: skip
             print(method, sampling, values, round(gap, 2), flush=True)
     table = pd.DataFrame(lines)

@@ -148,10 +148,18 @@ def check_record(file: Path) -> None:
 
 
 def record(table: pd.DataFrame, file: str | Path, command: str) -> None:
-    """Write a table as CSV below comment lines that say how it was made; `read_record` reads it back."""
+    """Write a table as CSV, numbers with seven digits, below comment lines that say how it was made;
+    `read_record` reads it back.
+    """
     about = provenance(command) | {"seeds": f"{table['seed'].min()} to {table['seed'].max()}"}
     head = "".join(f"# {key}: {value}\n" for key, value in about.items())
-    write_text(Path(file), head + table.to_csv(index=False, lineterminator="\n"))
+    numbers = {name: rounded(column) for name, column in table.select_dtypes("float").items()}
+    write_text(Path(file), head + table.assign(**numbers).to_csv(index=False, lineterminator="\n"))
+
+
+def rounded(values: pd.Series) -> pd.Series:
+    """Return numbers of seven digits, as many as a float32 holds."""
+    return values.map(lambda x: float(f"{x:.7g}"))
 
 
 def read_record(name: str) -> tuple[pd.DataFrame, dict[str, str]]:

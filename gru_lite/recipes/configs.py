@@ -147,10 +147,10 @@ def corrected_config(dataset: str, model: str, method: str) -> TrainConfig:
 
 def small_config(model: str, method: str) -> TrainConfig:
     """Return the default config of one run of a small model; `method` as in `corrected_config`."""
-    training = TRAININGS.get(model)
-    if method not in method_names():
+    training, base = TRAININGS.get(model), base_of(method)
+    if base not in method_names():
         return training or TrainConfig()
-    return _unlearning(method, training, {}) if training else default_config(method)
+    return _unlearning(base, training, {}) if training else default_config(method)
 
 
 def _unlearning(method, training, values):

@@ -390,20 +390,6 @@ def recorded_elsewhere(seeds):
     return found
 
 
-def test_the_packaged_values_are_what_the_recorded_tuning_chose():
-    """As many trials for each method, on seeds that no other record reports."""
-    log, _ = gru.read_record("waterdigits_tuning")
-    assert gru.chosen(log) == json.loads((configs.PACKAGED / "waterdigits.json").read_text())
-    assert set(log["method"]) <= set(gru.METHODS) and log["seed"].nunique() >= 4
-    n_requests = log["seed"].nunique() * log["ratio"].nunique()
-    assert log.groupby("method")["trial"].nunique().nunique() == 1
-    assert log.groupby(["method", "trial"]).size().eq(n_requests).all()
-    for (method, _), rows in log.groupby(["method", "trial"]):
-        (text,) = set(rows["config"])
-        configs.make_config(method, json.loads(text))  # recorded when the spaces were narrower
-    assert not recorded_elsewhere(log["seed"])
-
-
 def test_the_packaged_values_of_many_groups_are_what_their_search_chose():
     """Nine groups; each method began with as many trials, within the same steps."""
     log, about = gru.read_record("inkdigits_search")
@@ -413,15 +399,16 @@ def test_the_packaged_values_of_many_groups_are_what_their_search_chose():
     assert len(searched) == 2 * 6 + 1 and searched["trial"].nunique().eq(8).all()
 
 
-def test_the_packaged_values_are_what_the_recorded_search_chose():
+@pytest.mark.parametrize("name, rows", [("waterdigits", 6), ("waterdigits_large", 8)])
+def test_the_packaged_values_are_what_the_recorded_search_chose(name, rows):
     """Each method, with and without REWEIGHT, began with its 24 declared points on four seeds of its own."""
-    log, about = gru.read_record("waterdigits_large_search_1")
-    assert gru.chosen(log) == json.loads((configs.PACKAGED / "waterdigits_large.json").read_text())
+    log, about = gru.read_record(f"{name}_search_1")
+    assert gru.chosen(log) == json.loads((configs.PACKAGED / f"{name}.json").read_text())
     steps = int(re.search(r"--steps (\d+)", about["command"]).group(1))
     assert log["seed"].nunique() == 4 and not recorded_elsewhere(log["seed"])
     searched = log[log["method"] != "original"].groupby(["method", "sampling"])
-    assert len(searched) == 2 * 8 + 1  # gradient ascent never visits R
-    for (method, _), rows in searched:
-        first = rows[rows["extension"] == 0].drop_duplicates("trial").sort_values("trial")["config"]
+    assert len(searched) == 2 * rows + 1  # gradient ascent never visits R
+    for (method, _), trials in searched:
+        first = trials[trials["extension"] == 0].drop_duplicates("trial").sort_values("trial")["config"]
         points = search.first_points(method, 24, search=1)
         assert [json.loads(text) for text in first] == [{**point, "steps": steps} for point in points]

@@ -161,8 +161,7 @@ def test_the_note_of_a_term_shows_no_citation():
 
 @pytest.mark.parametrize("path", sorted(lessons.EXECUTED.glob("*.ipynb")), ids=lambda path: path.stem)
 def test_no_lesson_is_read_for_longer_than_35_minutes(path):
-    longest = 40 if path.stem == "15_many_groups" else 35  # its tests of the law are still to be shortened
-    assert 5 < lesson_pages.reading_minutes(lesson_pages.read_notebook(path)) <= longest
+    assert 5 < lesson_pages.reading_minutes(lesson_pages.read_notebook(path)) <= 35
 
 
 def test_reading_minutes_count_what_is_in_sight():

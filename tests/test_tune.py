@@ -18,8 +18,7 @@ from PIL import Image
 import gru_lite as gru
 from gru_lite import cli
 from gru_lite.data.waterdigits import LARGE
-from gru_lite.experiment import runs
-from gru_lite.experiment import store
+from gru_lite.experiment import runs, store
 from gru_lite.experiment.store import read_csv
 from gru_lite.experiment.tuning import Search, results_of, rounds, tuning_summary
 from gru_lite.methods.finetune import FinetuneConfig

@@ -768,7 +768,7 @@ bounds = {name: f"{name} ±" for name in ("GA, plain", "GA, REWEIGHT", "gain")}
 tables.show(steps_table, caption, 1, list(bounds), bounds, file="steps")
 
 # %% [markdown]
-# With 600 steps, as many as a retraining has, REWEIGHT *gains* 2.7 ± 0.6 points, and with 2,400 it gains 4.6 ± 0.4. The GA of
+# With 600 steps, where a retraining has 570, REWEIGHT *gains* 2.7 ± 0.6 points, and with 2,400 it gains 4.6 ± 0.4. The GA of
 # plain fine-tuning sinks towards that of plain retraining, which lies 10.3 ± 1.0 below the reference's. With REWEIGHT it
 # sinks from 9.0 above the reference's to 0.1 ± 0.8. So at 150 steps the plain GA is on its way down, and it happens to pass
 # the reference's just there. The weights aim at where the model ends, and a short method doesn't get there.

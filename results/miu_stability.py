@@ -5,7 +5,7 @@
 The published configuration of Waterbirds at ratio 0.5, on a generated tree of 512 training images, 64 pixels
 (`write_example_tree`), from a ResNet-18 that was trained on it as published, for ten epochs from random
 weights. Each picture is tinted a little in a colour of its class: from 512 plain ones such a model learns the
-place alone, and gets half of the test set right. Three kinds of rows:
+place alone, and gets half of the test set right. Four kinds of rows:
 
     part "original"  TA and UA of the model that MIU starts from.
     part "critic"  the 101 steps in which phi is tuned first, alone, on the same features and batches, for ten
@@ -14,11 +14,14 @@ place alone, and gets half of the test set right. Three kinds of rows:
     part "method"  all of MIU, as released and with one of its fields as we correct it, or with all of them:
                    `step` is the epoch that diverged, TA and UA are those of the last epoch. Seed 0 tries all
                    variants, the next ones the released one and those that did not diverge with seed 0.
+    part "shorter"  the same as released, from models of the same predictions whose features are 0.7, 0.5 and
+                   0.35 times as long, and whose heads are as many times larger.
 
 `length` is the mean squared length of the features.
 """
 
 import argparse
+import copy
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +36,7 @@ from gru_lite.data.waterbirds import write_example_tree
 from gru_lite.experiment.store import record
 from gru_lite.information import Critic, MovingAverage, exact_terms, sampled_terms
 from gru_lite.methods.miu import MIUConfig
+from gru_lite.models import Classifier
 from gru_lite.recipes.configs import paper_config
 from gru_lite.train import Sampler, Training, watching
 
@@ -48,8 +52,10 @@ ALONE = {
     "exact marginal": {"exact": True},
     "half the learning rate": {"lr": PRESET.critic_lr / 2},
     "half the features": {"scale": 0.5},
+    "0.7 of the features": {"scale": 0.7},
     "without momentum": {"momentum": 0.0},
 }
+SHORTER = (0.7, 0.5, 0.35)
 WHOLE = {
     "as released": {},
     **{f"but {name}": {name: value} for name, value in MIUConfig.CORRECTED.items() if "steps" not in name},
@@ -90,6 +96,25 @@ def first_batches(original, bench, seed):
         return [(training.forward(batch)[0].clone(), group[batch.index]) for batch in drawn]
 
 
+class Scaled(torch.nn.Module):
+    """A backbone whose features are `by` times as long."""
+
+    def __init__(self, backbone, by):
+        super().__init__()
+        self.backbone, self.by = backbone, by
+
+    def forward(self, x):
+        return self.by * self.backbone(x)
+
+
+def with_shorter_features(model, by):
+    """Return a model of the same predictions, with features `by` times as long."""
+    model = copy.deepcopy(model)
+    with torch.no_grad():
+        model.head.weight /= by
+    return Classifier(Scaled(model.backbone, by), model.head).eval()
+
+
 def scores_of(model, bench, split):
     """Return TA and UA, predicted as released."""
     found = gru.accuracies(gru.predictions(model, bench, precision="bfloat16"), bench, split)
@@ -105,21 +130,26 @@ def write_tree(root, seed):
         Image.blend(picture, tint, STRENGTH).save(file, quality=90)
 
 
-def one_seed(seed, folder, variants):
-    """Return the rows of one seed, with these variants of the whole method. The folder keeps them."""
+def prepared(seed, folder):
+    """Return (data, request, original) of a seed; the folder keeps what takes minutes."""
     torch.set_num_threads(1)
-    finished = folder / f"seed{seed}{'' if variants else '-critic'}.csv"
-    if finished.is_file():
-        return pd.read_csv(finished)
     root = folder / f"tree{seed}"
     if not root.is_dir():
         write_tree(root, seed)
     bench = gru.load("waterbirds", root, seed, image_size=SIZE)
-    split = gru.forget_split(bench.train, [GROUP], RATIO, seed)
     published = paper_config("waterbirds", "resnet18", (), None, "original", False)
     training = {"config": replace(published, epochs=EPOCHS), "seed": seed}
     training |= {"checkpoint": folder / f"original{seed}.safetensors", "keep_best": bench.val}
     original = gru.fit(gru.build_model("resnet18", 2, seed, weights="none"), bench.train, **training)
+    return bench, gru.forget_split(bench.train, [GROUP], RATIO, seed), original
+
+
+def one_seed(seed, folder, variants):
+    """Return the rows of one seed, with these variants of the whole method. The folder keeps them."""
+    finished = folder / f"seed{seed}{'' if variants else '-critic'}.csv"
+    if finished.is_file():
+        return pd.read_csv(finished)
+    bench, split, original = prepared(seed, folder)
     batches = first_batches(original, bench, seed)
     law = torch.from_numpy(split.n_train / split.n_train.sum()).float()
     length = float(torch.cat([z for z, _ in batches]).square().sum(1).mean())
@@ -129,18 +159,36 @@ def one_seed(seed, folder, variants):
             step, worst = tune(batches, law, critic, **changes)
             rows.append({"part": "critic", "variant": name, "critic": critic, "step": step, "worst": worst})
     for name in variants:
-        row, epochs = {"part": "method", "variant": name}, []
-        try:
-            with watching(lambda epoch, model, epochs=epochs: epochs.append(epoch)):
-                model = gru.unlearn(
-                    "miu", original, bench.train, split, replace(PRESET, **WHOLE[name]), seed=seed
-                )
-            row |= scores_of(model, bench, split)
-        except gru.DivergedError:
-            row["step"] = len(epochs) + 1
-        rows.append(row)
-        print(f"seed {seed}: {row}", flush=True)
+        config = replace(PRESET, **WHOLE[name])
+        rows.append(whole_method(original, bench, split, config, seed) | {"part": "method", "variant": name})
+        print(f"seed {seed}: {rows[-1]}", flush=True)
     pd.DataFrame(rows).assign(seed=seed, length=length).to_csv(finished, index=False)
+    return pd.read_csv(finished)
+
+
+def whole_method(original, bench, split, config, seed):
+    """Return {"TA", "UA"} after MIU, or {"step"}, the epoch that diverged."""
+    epochs = []
+    try:
+        with watching(lambda epoch, model: epochs.append(epoch)):
+            model = gru.unlearn("miu", original, bench.train, split, config, seed=seed)
+    except gru.DivergedError:
+        return {"step": len(epochs) + 1}
+    return scores_of(model, bench, split)
+
+
+def shorter(seed, folder, length):
+    """Return the rows of one seed in which the original's features are shorter. The folder keeps them."""
+    finished, rows = folder / f"shorter{seed}.csv", []
+    if finished.is_file():
+        return pd.read_csv(finished)
+    bench, split, original = prepared(seed, folder)
+    for by in SHORTER:
+        start = with_shorter_features(original, by)
+        row = {"part": "shorter", "variant": f"features {by} times", "length": length * by**2}
+        rows.append(row | whole_method(start, bench, split, PRESET, seed))
+        print(f"seed {seed}: {rows[-1]}", flush=True)
+    pd.DataFrame(rows).assign(seed=seed).to_csv(finished, index=False)
     return pd.read_csv(finished)
 
 
@@ -162,6 +210,9 @@ def main():
         again = ran.loc[ran["step"].isna() | (ran["variant"] == "as released"), "variant"].tolist()
         variants = [again if seed < options.whole else [] for seed in range(options.seeds)]
         each = (joblib.delayed(one_seed)(seed, folder, variants[seed]) for seed in range(1, options.seeds))
+        parts += joblib.Parallel(options.jobs)(each)
+        lengths = [part["length"].iloc[0] for part in parts[: options.whole]]
+        each = (joblib.delayed(shorter)(seed, folder, length) for seed, length in enumerate(lengths))
         parts += joblib.Parallel(options.jobs)(each)
     table = pd.concat(parts, ignore_index=True)
     columns = ["part", "variant", "seed", "critic", "length", "step", "worst", "TA", "UA"]

@@ -1,6 +1,7 @@
 """The scripts of benchmarks/ and results/ run, on a few pictures: their numbers are read, not judged."""
 
 import importlib
+import json
 import re
 import sys
 from dataclasses import asdict, replace
@@ -134,7 +135,7 @@ def test_the_requests_of_many_groups(run):
     """Requests are nested, each of an uneven one has its own ratio, and every seed asks in another order."""
     script = run.module("results/many_groups")
     asked = list(script.requests(0))
-    assert len(asked) == 1 + 4 * 7 * 2 + 3 * 2 * 2 + 2 * 2 + 2 + 2 * 2
+    assert len(asked) == 1 + 4 * 7 * 2 + 3 * 2 * 2 + 2 * 2 + 2 + 2 + 2 * 2
     sizes = {len(groups): groups for _, groups, _, _ in asked}
     assert all(sizes[15][:n] == sizes[n] and len(set(groups)) == n for n, groups in sizes.items())
     assert all(len(groups) == len(ratios) for _, groups, ratios, _ in asked)
@@ -143,12 +144,24 @@ def test_the_requests_of_many_groups(run):
     assert [groups for _, groups, _, _ in script.requests(1)] != [groups for _, groups, _, _ in asked]
 
 
+def test_many_groups_with_more_steps(run, tmp_path):
+    """Fine-tuning makes as many steps as it is asked for, also more than its default passes have."""
+    out = tmp_path / "steps.csv"
+    run("results/many_groups", f"--seeds 1 --steps 2 200 --work {tmp_path} --out {out}")
+    table = read_csv(out)
+    assert table.groupby("steps").size().tolist() == [6, 6] and (table["status"] == "ok").all()
+    for steps in (2, 200):
+        kept = tmp_path / f"many_groups/steps_{steps}/runs/finetune-r0.9-s0/run.json"
+        config = json.loads(kept.read_text())["config"]
+        assert config["steps"] == steps <= 38 * config["epochs"]  # 2,388 images of R in batches of 64
+
+
 @pytest.mark.slow
 def test_the_methods_on_text(run, tmp_path, monkeypatch):
     """A trial on few sentences writes both records, and a second call computes nothing again."""
     pytest.importorskip("transformers")
     text = run.module("results/text")
-    config = replace(text.BERT, epochs=1, warmup_epochs=0)
+    config = replace(text.TRAININGS["small_bert"], epochs=1, warmup_epochs=0)
     monkeypatch.setattr(text, "CONFIGS", {"small_bert": config})
     monkeypatch.setattr(text, "TRIALS", 1)
     text.multinli.write_example_tree(tmp_path / "sentences", 1200, 6, 6)

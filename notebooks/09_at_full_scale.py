@@ -236,8 +236,8 @@ tables.show(shown, f"A trial of one epoch on {what} (%; EO in points).", file="t
 # After one epoch from scratch nothing has been learnt, so don't read the numbers. Read the *rows*. Is the original
 # there, and retrain twice, and the {term}`ceiling`? Is every status `ok`?
 #
-# A method that diverges is a row that says so, and the rest goes on. MIU diverges in such a trial on the stand-in
-# ({ref}`an exercise <ex-diverges>` shows it), so the trial leaves MIU out.
+# A method that diverges is a row that says so, and the rest goes on. MIU can diverge in such a trial on the stand-in
+# ({ref}`an exercise <ex-diverges>` shows when), so the trial leaves MIU out.
 #
 # ### The same command goes on where it was stopped
 #
@@ -415,8 +415,8 @@ caption = "Scores of one model in two precisions (%; EO in points): means over t
 tables.show(pd.DataFrame(precisions), caption, file="precisions")
 
 # %% [markdown]
-# **In bfloat16 MIA is lower by 9 points on average, and the other scores hardly move.** No request of the ten has a
-# higher MIA. The accuracies only ask which logit is largest. The attack compares losses, and rounding changes the
+# **In bfloat16 MIA is lower by several points on average, and the other scores hardly move.** On three computers, which
+# round differently, it was 6, 9 and 11 points. Single requests can go the other way, by an image. The accuracies only ask which logit is largest. The attack compares losses, and rounding changes the
 # losses that it learns from as well as those of $F$. We haven't separated which of the two lowers MIA. (Round only the
 # losses of $F$ to find out.) All ten requests share one small model, so on another model the shift may be another.
 #
@@ -429,9 +429,7 @@ if profile == "full":
     fall = scored["float32"]["MIA"] - scored["bfloat16"]["MIA"]
     statement = "in the mean, MIA is lower in bfloat16 by more than one image of 28, margin"
     gru.check_claim(statement, [fall.mean() - 100 / 28])
-    gru.check_claim(
-        "no request has a higher MIA in bfloat16, margin of half an image", [fall.min() + 50 / 28]
-    )
+    gru.check_claim("MIA is lower in bfloat16, ten requests", fall)
     rest = moved.drop(columns="MIA").mean()
     gru.check_claim(
         "it moves MIA more than three times as much as any other score, margin",
@@ -820,9 +818,9 @@ assert critic_steps == 200 and config.batch_size == 256
 # :::{answer-end}
 # :::
 #
-# :::{exercise} A method that diverges
+# :::{exercise} A method that may diverge
 # :label: ex-diverges
-# Ask the trial for MIU as well. What does its row say, and what becomes of the other rows?
+# Ask the trial for MIU as well. What do its rows say, and what becomes of the other rows?
 # :::
 #
 # :::{clue}
@@ -838,13 +836,76 @@ status = named(with_miu)["status"]
 for name, text in status.items():
     print(textwrap.fill(f"{name}: {text}", 79, subsequent_indent="    "))
 assert (status.drop(["MIU", "MIU + REWEIGHT"]) == "ok").all()
-if profile == "full" and stand_in:
-    assert status["MIU"].startswith("diverged") and status["MIU + REWEIGHT"].startswith("diverged")
+assert all(text == "ok" or text.startswith("diverged") for text in status)
 
 # %% [markdown]
-# MIU's critic diverges before the model has made a step: it is tuned with the published learning rate, on features of a
-# model that has learnt nothing. All other rows are `ok`, and the table is complete except for MIU's scores. This is a
-# trial from random weights on a stand-in. It doesn't say that MIU diverges in the paper's experiment.
+# A row of MIU says `ok`, or `diverged` and when. Which of the two depends on the rounding of your computer: on one of ours
+# both rows diverged, on another not both did. The critic is tuned with the published learning rate, on features of a model
+# that has learnt nothing. All other rows are `ok`, and only the scores of what diverged are missing. This is a trial from
+# random weights on a stand-in. It doesn't say that MIU diverges in the paper's experiment.
+#
+# Does that go away with a model that has learnt its task? The record `results/waterbirds_example_stability.csv` has three
+# of them, from a stand-in whose pictures are easy to tell. They get 90% and more of the test set right. First, the critic
+# alone, with ten initial weights for each model:
+
+# %%
+stability, _ = gru.read_record("waterbirds_example_stability")
+alone = stability[stability["part"] == "critic"].assign(diverged=lambda t: t["step"].notna())
+alone = alone.groupby("variant", sort=False).agg(
+    diverged=("diverged", "sum"), of=("diverged", "size"), worst=("worst", "max")
+)
+alone.columns = ["diverged", "of", "largest loss"]
+alone["largest loss"] = alone["largest loss"].map("{:.1g}".format)
+tables.show(alone, "MIU's first critic, tuned alone for 101 steps: starts that diverged.", file="critics")
+
+# %% [markdown]
+# As published the critic stands beyond the edge. Each of five changes steadies it: half the learning rate, features of half
+# the length, no momentum, no moving average, or the exact marginal. Keeping the average as a logarithm only avoids the
+# overflow: the loss still reaches $10^{16}$. So the overflow is how it ends, and the step is what is too long for these
+# features. The average divides by what the critic said about 100 batches ago, and so it lets a batch whose scores have
+# jumped pull with any weight.
+#
+# A steady critic isn't enough. Here is the whole method, and what ends well:
+
+# %%
+whole = stability[stability["part"].isin(["original", "method", "together"])].copy()
+whole["variant"] = whole["variant"].fillna("the original")
+ends = whole.assign(
+    end=[f"epoch {s:.0f}" if s == s else f"{ta:.0f}" for s, ta in zip(whole["step"], whole["TA"])]
+)
+ends = ends.pivot_table(index="variant", columns="seed", values="end", aggfunc="first", sort=False)
+asked = [
+    "the original",
+    "as released",
+    "but clip",
+    "exact marginal, clipping",
+    "half the learning rate, clipping",
+]
+asked += ["a tenth of the learning rate", "a tenth of the learning rate, clipping"]
+ends = ends.loc[asked].set_axis([f"model {seed}" for seed in ends.columns], axis=1)
+ends = ends.rename(index={"but clip": "clipping", "as released": "MIU as released"})
+tables.show(ends, "TA at the end (%), or the epoch in which MIU diverged.", file="whole")
+
+# %% tags=["claim"]
+assert alone.pop("diverged").to_dict() == {name: 25 * (name == "as released") for name in alone.index}
+assert set(alone["of"]) == {30} and alone.loc["average as a logarithm", "largest loss"] == "3e+16"
+single = whole[(whole["part"] == "method") & whole["variant"].str.startswith("but ")]
+ended = single[single["step"].isna()]
+assert single["variant"].nunique() == 12 and len(ended) == 4 and set(ended["seed"]) == {0}
+assert set(single.loc[single["seed"] > 0, "step"]) == {1}
+corrected = whole[whole["variant"] == "all corrected"]
+assert corrected["step"].tolist() == [9]
+steady = ends.loc["a tenth of the learning rate, clipping"]
+assert not steady.str.startswith("epoch").any() and ends.loc["MIU as released"].str.startswith("epoch").all()
+others = ends.drop(["the original", "a tenth of the learning rate, clipping"])
+assert others.apply(lambda row: row.str.startswith("epoch").any(), axis=1).all()
+
+# %% [markdown]
+# Only one row ends for all three models: a tenth of the critics' learning rate *and* a clipped gradient of the mutual
+# information. Neither does it alone. With the published rate, four of the twelve corrections of {doc}`06_implementing_miu`
+# let it end for model 0, if made one at a time, clipping among them. None of these four lets it end for the other two. All
+# corrections together diverge in epoch 9. The authors' code ran twice on such a stand-in, and it ended at 94% and 95%. We
+# can't say whether its models had shorter features, or whether it was lucky.
 #
 # :::{answer-end}
 # :::

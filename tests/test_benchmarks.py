@@ -182,3 +182,19 @@ def test_the_methods_on_text(run, tmp_path, monkeypatch):
     monkeypatch.setattr(text, "one_run", None)
     run("results/text", trial)
     assert (tmp_path / "text_methods.csv").read_text() == first
+
+
+def test_a_critic_diverges_on_long_features_alone(run):
+    """As released the loss isn't finite at a step that is named; with short features it stays small."""
+    script = run.module("results/miu_stability")
+    draws, law = torch.Generator().manual_seed(0), torch.full((4,), 0.25)
+    batches = [
+        (torch.rand(128, 512, generator=draws), torch.randint(4, (128,), generator=draws)) for _ in range(30)
+    ]
+    step, worst = script.tune(batches, law, 0, scale=10)
+    assert 1 < step <= 30 and worst > 0
+    assert script.tune(batches, law, 0, scale=0.1) == (None, pytest.approx(0, abs=1))
+    for changes in script.ALONE.values():
+        assert script.tune(batches[:2], law, 0, **changes)[0] is None
+    switched = {name for fields in script.WHOLE.values() for name in fields}
+    assert switched >= {name for name in script.MIUConfig.CORRECTED if "steps" not in name}

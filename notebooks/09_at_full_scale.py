@@ -840,7 +840,7 @@ assert all(text == "ok" or text.startswith("diverged") for text in status)
 
 # %% [markdown]
 # A row of MIU says `ok`, or `diverged` and when. Which of the two depends on the rounding of your computer: on one of ours
-# both rows diverged, on another not both did. The critic is tuned with the published learning rate, on features of a model
+# both rows diverged, on another neither did. The critic is tuned with the published learning rate, on features of a model
 # that has learnt nothing. All other rows are `ok`, and only the scores of what diverged are missing. This is a trial from
 # random weights on a stand-in. It doesn't say that MIU diverges in the paper's experiment.
 #

@@ -65,7 +65,7 @@ _build/.site: .venv/.stamp $(SITE)
 	@$(PY) book/_tools/site_check.py
 	@touch $@
 
-test: .venv/.stamp ## everything that CI runs: lint, units, lessons in profile smoke, the site in a browser (20 min on two cores)
+test: .venv/.stamp ## everything that CI runs: lint, units, lessons in profile smoke, the site in a browser (25 min on two cores)
 	@$(MAKE) --no-print-directory lint
 	@$(LESSONS) check
 	@$(MAKE) --no-print-directory site

@@ -143,23 +143,25 @@ def one_seed(seed, folder, variants):
         for critic in range(CRITICS):
             step, worst = tune(batches, law, critic, **changes)
             rows.append({"part": "critic", "variant": name, "critic": critic, "step": step, "worst": worst})
-    for name in variants:
-        config = replace(PRESET, **WHOLE[name])
-        rows.append(whole_method(original, bench, split, config, seed) | {"part": "method", "variant": name})
-        print(f"seed {seed}: {rows[-1]}", flush=True)
+    rows += whole_method(original, bench, split, seed, "method", {name: WHOLE[name] for name in variants})
     pd.DataFrame(rows).assign(seed=seed, length=length).to_csv(finished, index=False)
     return pd.read_csv(finished)
 
 
-def whole_method(original, bench, split, config, seed):
-    """Return {"TA", "UA"} after MIU, or {"step"}, the epoch that diverged."""
-    epochs = []
-    try:
-        with watching(lambda epoch, model: epochs.append(epoch)):
-            model = gru.unlearn("miu", original, bench.train, split, config, seed=seed)
-    except gru.DivergedError:
-        return {"step": len(epochs) + 1}
-    return scores_of(model, bench, split)
+def whole_method(original, bench, split, seed, part, variants):
+    """Return a row for each of {variant: {field: value}}: TA and UA after MIU, or the epoch that diverged."""
+    rows = []
+    for name, changes in variants.items():
+        row, epochs, config = {"part": part, "variant": name}, [], replace(PRESET, **changes)
+        try:
+            with watching(lambda epoch, model, epochs=epochs: epochs.append(epoch)):
+                model = gru.unlearn("miu", original, bench.train, split, config, seed=seed)
+            row |= scores_of(model, bench, split)
+        except gru.DivergedError:
+            row["step"] = len(epochs) + 1
+        rows.append(row)
+        print(f"seed {seed}: {row}", flush=True)
+    return rows
 
 
 def together(seed, folder):
@@ -168,11 +170,7 @@ def together(seed, folder):
     if finished.is_file():
         return pd.read_csv(finished)
     bench, split, original = prepared(seed, folder)
-    rows = []
-    for name, changes in TOGETHER.items():
-        found = whole_method(original, bench, split, replace(PRESET, **changes), seed)
-        rows.append(found | {"part": "together", "variant": name})
-        print(f"seed {seed}: {rows[-1]}", flush=True)
+    rows = whole_method(original, bench, split, seed, "together", TOGETHER)
     pd.DataFrame(rows).assign(seed=seed).to_csv(finished, index=False)
     return pd.read_csv(finished)
 

@@ -213,6 +213,11 @@ class Options:
         is_named = self.dataset is not None and source(self.dataset).is_of_records
         return is_named or self.table is not None or self.benchmark in FEATURE_BENCHMARKS
 
+    @property
+    def is_small(self) -> bool:
+        """Whether a data set trains one of its small models, of which nothing is published."""
+        return self.dataset is not None and self.model in source(self.dataset).small_models
+
     def _check_model(self):
         """That the flags about the model belong to it, and what was left open."""
 
@@ -317,11 +322,6 @@ class RunOptions(Options):
                 f"--image-size {self.image_size}: vit_b_16 takes only 224; leave out --image-size, "
                 "or take resnet18"
             )
-
-    @property
-    def is_small(self) -> bool:
-        """Whether a data set trains one of its small models, of which nothing is published."""
-        return self.dataset is not None and self.model in source(self.dataset).small_models
 
     def _check_small_model(self):
         usual = source(self.dataset).models[0]

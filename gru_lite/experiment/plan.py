@@ -234,7 +234,7 @@ def _place(options):
     if options.benchmark:
         return Place(options.benchmark, None)
     given = {name: getattr(options, name, None) for name in ("image_size", "target", "sensitive")}
-    if _is_small(options):
+    if options.is_small:
         given |= source(options.dataset).small_models[options.model]
     given = tuple((name, value) for name, value in given.items() if value is not None)
     if options.dataset:
@@ -245,14 +245,10 @@ def _place(options):
     return Place(None, Path(options.manifest), (*given, ("view", True)) if options.model else given)
 
 
-def _is_small(options):
-    return getattr(options, "is_small", False)  # a tuning has no --model
-
-
 def _recipe(options):
     published = "waterbirds" if options.model else None  # what own pictures are trained like
     if options.dataset:
-        published = None if _is_small(options) else source(options.dataset).published or published
+        published = None if options.is_small else source(options.dataset).published or published
     common = {"groups": options.groups, "epochs": options.epochs, "precision": options.precision}
     common |= {"preset": options.preset or "corrected", "compile": options.compile}
     values = read_values(options.configs) if options.configs else None

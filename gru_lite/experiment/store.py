@@ -153,13 +153,13 @@ def record(table: pd.DataFrame, file: str | Path, command: str) -> None:
     """
     about = provenance(command) | {"seeds": f"{table['seed'].min()} to {table['seed'].max()}"}
     head = "".join(f"# {key}: {value}\n" for key, value in about.items())
-    numbers = {name: rounded(column) for name, column in table.select_dtypes("float").items()}
-    write_text(Path(file), head + table.assign(**numbers).to_csv(index=False, lineterminator="\n"))
+    write_text(Path(file), head + rounded(table).to_csv(index=False, lineterminator="\n"))
 
 
-def rounded(values: pd.Series) -> pd.Series:
-    """Return numbers of seven digits, as many as a float32 holds."""
-    return values.map(lambda x: float(f"{x:.7g}"))
+def rounded(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose numbers have seven digits, as many as a float32 holds."""
+    numbers = table.select_dtypes("float")
+    return table.assign(**{name: numbers[name].map(lambda x: float(f"{x:.7g}")) for name in numbers})
 
 
 def read_record(name: str) -> tuple[pd.DataFrame, dict[str, str]]:

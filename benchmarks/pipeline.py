@@ -174,6 +174,8 @@ class Plain:
             weight_decay=config.weight_decay,
             fused=fused or None,
         )
+        for weight in self.model.parameters():  # fused: of all or of none, but F's loss leaves out the head
+            self.optimizer.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
         self.scaler = torch.amp.GradScaler(args.device, enabled=config.precision == "float16")
 
     def forward(self, x, features=None):

@@ -47,12 +47,21 @@ def pytest_runtest_protocol(item):
         return (yield)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup(fixturedef):
-    # What several tests share is made without a GPU, even if a test that sees one is the first to ask for it.
-    shared = fixturedef.scope != "function" and "gpu" not in fixturedef.baseid.split("/")
-    with _hidden_gpu() if shared else contextlib.nullcontext():
-        return (yield)
+class SharedWithoutGpu:
+    """What several tests share is made without a GPU, even if a test that sees one is the first to ask.
+
+    A plugin, because pytest asks no conftest.py below its root about fixtures of a whole run.
+    """
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef):
+        shared = fixturedef.scope != "function" and "gpu" not in fixturedef.baseid.split("/")
+        with _hidden_gpu() if shared else contextlib.nullcontext():
+            return (yield)
+
+
+def pytest_configure(config):
+    config.pluginmanager.register(SharedWithoutGpu())
 
 
 def pytest_collection_modifyitems(items):

@@ -228,15 +228,14 @@ def test_a_set_is_uploaded_once(viewed):
     assert kept() is None
 
 
-@pytest.mark.gpu
-def test_streaming_on_a_gpu(viewed, monkeypatch):
-    monkeypatch.setattr("gru_lite.train.device.BLOCK", 40_000)
-    draws = stream(0, "draws").integers(0, 96, 70)
-    every = [device_data(viewed, *where) for where in (("cuda", 0, True), ("cuda", 0, False), ("cpu",))]
-    windows = every[2].windows(draws, stream(0, "crop"))
-    for a, b, c in zip(*(data.stream(draws, 16, windows) for data in every), strict=True):
-        assert torch.equal(a, b)
-        torch.testing.assert_close(a.cpu(), c, atol=1e-4, rtol=0)
+@pytest.fixture(scope="session")
+def shared_sees_a_gpu():
+    return torch.cuda.is_available()
+
+
+def test_what_tests_share_is_made_without_a_gpu(request, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert not request.getfixturevalue("shared_sees_a_gpu")
 
 
 # Training

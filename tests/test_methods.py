@@ -288,15 +288,6 @@ def test_eu_k_resets(trained, model):
     assert second.head.weight.abs().max() <= 1 / 8  # of nn.Linear with 64 inputs: uniform to 1 / sqrt(64)
 
 
-@pytest.mark.gpu
-def test_eu_k_resets_a_model_on_the_gpu_alike(trained):
-    models = [copy.deepcopy(trained).cuda() for _ in range(2)]
-    rng = torch.cuda.get_rng_state()
-    for model in models:
-        reset_last(model, 1, seed=3)
-    assert same(*models) and torch.equal(torch.cuda.get_rng_state(), rng)
-
-
 def test_eu_k_refuses(trained, bench, split):
     odd = gru.Classifier(torch.nn.ModuleDict({"only": trained.backbone}), trained.head)
     cases = [

@@ -3,6 +3,10 @@ on R.
 
 The teacher is the original model. Its outputs are computed once, on the images as they are; where images with
 a view are augmented, on each batch.
+
+A student that equals its teacher has a divergence of zero, without a gradient. SGD makes no step there. AdamW
+divides what is left, which is rounding, by its own size: its first step has full length in a direction that
+differs from machine to machine.
 """
 
 from dataclasses import dataclass

@@ -61,7 +61,7 @@ def device_data(
             are not copied.
     """
     kind = Rows if dataset.images is None else Images if dataset.view is None else Views
-    return kind(dataset, torch.device(device), shift, resident)
+    return kind(dataset, default_device(device), shift, resident)
 
 
 class DeviceData:

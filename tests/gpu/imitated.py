@@ -129,6 +129,8 @@ class Machine:
         return self.generators[self.device(device)]
 
     def set_device(self, device):
+        if getattr(device, "index", device) is None:
+            raise ValueError(f"Expected a torch.device with a specified index or an integer, but got:{device}")
         self.here.device = self.device(device)
 
     @contextlib.contextmanager

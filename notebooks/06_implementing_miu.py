@@ -168,7 +168,8 @@ def retain_pass(training, epoch, phi, phi_0):
 
 # %% [markdown]
 # Here is the whole algorithm, and beside it the package's with the same configuration and seed. Two implementations
-# that draw the same random numbers must agree to rounding. "Similar results" would hide a mistake.
+# that draw the same random numbers must agree as well as two runs of one of them. "Similar results" would hide a
+# mistake. On a CPU two runs are equal. On a GPU sums are added in no fixed order, and MIU amplifies that.
 
 # %%
 with Training(original, bench.train, short, first) as training:
@@ -181,11 +182,13 @@ with Training(original, bench.train, short, first) as training:
         training.end_epoch(epoch)
 ours = training.finish()
 
-theirs = gru.unlearn("miu", original, bench.train, split, config=short, seed=first)
-ours, theirs = (gru.predict(model, bench.test) for model in (ours, theirs))
-near = 1e-4 if device.type == "cpu" else 0.1  # a GPU may add in any order
-same = np.abs(ours - theirs).max() < near
-print(f"largest difference of a logit below {near}: {same}")
+theirs, again = (
+    gru.unlearn("miu", original, bench.train, split, config=short, seed=first) for _ in range(2)
+)
+ours, theirs, again = (gru.predict(model, bench.test) for model in (ours, theirs, again))
+apart, noise = (np.abs(logits - theirs).mean() for logits in (ours, again))
+same = apart < 1e-4 + 2 * noise
+print(f"the lesson's logits are those of the package, up to the noise of two runs: {same}")
 
 # %% tags=["claim"]
 moved = np.abs(theirs - gru.predict(original, bench.test)).mean()

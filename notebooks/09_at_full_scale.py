@@ -2,8 +2,8 @@
 # # At full scale
 #
 # **Result.** One command is meant to run the paper's experiment, from the downloaded files to its table beside the
-# reported one. We tried it on CPUs, with a small stand-in for the data: nothing has run on a real GPU, and no score
-# of ours on this page is from real Waterbirds. 60% of the computing goes into the four models that the methods are
+# reported one. We tried it on CPUs, with a small stand-in for the data. No score of ours on this page is from real
+# Waterbirds. 60% of the computing goes into the four models that the methods are
 # compared with. On one CPU core three seeds of Waterbirds take days, and CelebA months.
 #
 # **Question.** What does it take to run the paper's own experiments, from the download to its table?
@@ -366,8 +366,8 @@ assert 1.5 < trial_hours < 2.5, (
 # - several GPUs train each model together: `torchrun --nproc-per-node 2 -m gru_lite run ...`;
 # - several machines share the models: `--scheduler tcp://HOST:8786`, the address of a Dask cluster.
 #
-# None of this has run on a real GPU yet, so this lesson has no times of one. The page
-# {doc}`GPUs and clusters <../gpus_and_clusters>` says what was tried instead.
+# The first was tried on one GPU for some minutes, and the other two never with several. The page
+# {doc}`GPUs and clusters <../gpus_and_clusters>` says what ran where, and {doc}`speed <../speed>` what was measured.
 
 # %% [markdown]
 # ## Some reported numbers can't be compared with yours

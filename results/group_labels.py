@@ -47,7 +47,7 @@ FLIPPED = [("flipped", rate) for rate in (0.02, 0.05, 0.1, 0.2, 0.3)]
 CORRECTED = [("corrected", rate) for rate in (0.05, 0.1, 0.2, 0.3)]
 INFERRED = [("inferred", share) for share in (0.05, 0.01, 0.0)]
 TRUE = [("true", k) for k in range(3)]
-CURVE = [("true", 0), *FLIPPED[1:], ("corrected", 0.1), ("corrected", 0.3)]
+CURVE = [("true", 0), *FLIPPED[1:], ("corrected", 0.1), ("corrected", 0.3), *INFERRED]
 POINTS = {
     "original": [("none", 0)],
     "retrain": [("none", 0), *TRUE, *FLIPPED, *CORRECTED, *INFERRED],

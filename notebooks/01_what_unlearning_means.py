@@ -323,9 +323,8 @@ if profile == "full":
 #
 # The two references differ only in the randomness of training, and still their scores differ. The ceiling itself is
 # one draw: in the record of ten seeds (column `avg_gap`) it lies between 96.6 and 99.2. So one seed can't rank rows
-# that are this close. Do more seeds rank them? Here are ten, and five of fine-tune + REWEIGHT. The recorded five use
-# a tuned learning rate, 0.074 instead of 0.05. The one with seed 0 scores 98.8, above the mean of the ceiling, where
-# the run above scores 94.6.
+# that are this close. Do more seeds rank them? Here are ten, and twenty other seeds of fine-tune + REWEIGHT. These
+# have the values that a search found, 155 optimiser steps instead of the 310 above.
 
 # %%
 methods, _ = gru.read_record("waterdigits_methods")
@@ -359,9 +358,10 @@ tables.show(pd.DataFrame(rows).T, caption, **columns, file="avg_gap")
 nearer = pairs["ceiling"][0]["avg_gap"] - retrain_rows["avg_gap"]
 gru.check_claim("the ceiling is nearer than retrain", nearer)
 gru.check_claim("and nearer than the no-op", above["ceiling"])
-for name in ("retrain", "fine-tune + REWEIGHT"):
-    mean, half = gru.mean_interval(above[name])
-    assert mean - half < 0 < mean + half, f"{name} against doing nothing is decided"
+gru.check_claim("fine-tune + REWEIGHT is nearer than the no-op", above["fine-tune + REWEIGHT"])
+assert (above["fine-tune + REWEIGHT"] < 0).sum() == 3
+mean, half = gru.mean_interval(above["retrain"])
+assert mean - half < 0 < mean + half, "retrain against doing nothing is decided"
 
 # %% [markdown]
 # *Shown* means that the 95% interval excludes 0, and *undecided* that it contains 0. (Ends of intervals are rounded
@@ -371,7 +371,8 @@ for name in ("retrain", "fine-tune + REWEIGHT"):
 #   retrain, by 2.7 points (1.3 to 4.0, in the checked statements above).
 # - **Retrain against doing nothing: undecided.** The difference is +1.5 (-0.2 to +3.1). Retrain is exact unlearning
 #   all the same. Avg. Gap counts the repair by REWEIGHT as well, and plain retraining doesn't have it.
-# - **Fine-tune + REWEIGHT against doing nothing: undecided.** It is +2.9 (-1.1 to +7.0), on five seeds only.
+# - **Fine-tune + REWEIGHT is nearer than doing nothing: shown.** The difference is 2.8 points (1.6 to 4.1). On three of its
+#   twenty seeds doing nothing is nearer all the same.
 #
 # The last column is the {term}`smallest difference`. If the true difference were this large, an experiment with this
 # many seeds would detect it with 80% probability. It can easily miss a smaller one.
@@ -510,7 +511,7 @@ gru.check_claim("FairFace: each method is ahead of doing nothing, the last by", 
 # :::
 #
 # :::{quiz}
-# Fine-tune + REWEIGHT is 2.9 points above doing nothing (95% interval -1.1 to +7.0, five seeds). What may you write?
+# A method is 2.9 points above doing nothing (95% interval -1.1 to +7.0, five seeds). What may you write?
 #
 # - [ ] It has no effect: the interval contains 0.
 #

@@ -215,12 +215,12 @@ for name, record in (("digits", digits), ("records", table)):
             row[column], row[f"{column} ±"] = gru.mean_interval(original[score] - reference[score])
 memory = pd.DataFrame(rows).T
 caption = "Original minus reference (points): accuracy on F (UA), and how well the balanced attack tells F from new "
-caption += "people (AUC). Means and 95% intervals over 5 seeds (digits) and 20 (records)."
+caption += "people (AUC). Means and 95% intervals over 20 seeds."
 options = {"signed": ["UA", "AUC"], "intervals": {"UA": "UA ±", "AUC": "AUC ±"}}
 tables.show(memory, caption, **options, file="memory")
 
 # %% [markdown]
-# At ratio 0.9 the original gets 43 points more of $F$ right on digits than a model that never saw it. On these records
+# At ratio 0.9 the original gets 42 points more of $F$ right on digits than a model that never saw it. On these records
 # the difference is 0.7 ± 0.8 points. The attack does gain something, 0.3 ± 0.2 points, so a little is remembered.
 #
 # ## No method is shown to differ from doing nothing
@@ -271,7 +271,7 @@ gru.check_claim(
     scores(*ORIGINAL)[GAP] - scores(*RETRAIN)[GAP],
 )
 of = {name: memory.loc[f"{name}, ratio 0.9"] for name in ("digits", "records")}
-assert round(of["digits"]["UA"]) == 43 and abs(of["records"]["UA"]) < of["records"]["UA ±"] < 1
+assert round(of["digits"]["UA"]) == 42 and abs(of["records"]["UA"]) < of["records"]["UA ±"] < 1
 assert of["records"]["AUC ±"] < of["records"]["AUC"] < 1
 
 # %% [markdown]

@@ -9,8 +9,8 @@
 # All this is of a small ResNet. We ran a stream of ten requests with a smaller network, on images of 8 x 8 pixels.
 #
 # - Each of its ten calls had the steps of one large call. So ten calls of fine-tuning took two retrainings, by design.
-# - They end 3.0 ± 1.2 points further away than one call with the same work.
-# - Errors aren't shown to add up from call to call. We would have seen 1.8 points for fine-tuning and 2.7 for MIU four
+# - They end 2.2 ± 0.6 points further away than one call with the same work.
+# - Errors aren't shown to add up from call to call. We would have seen 1.5 points for fine-tuning and 1.2 for MIU four
 #   times in five.
 #
 # **Question.** When does an approximate method pay, and when should you retrain?
@@ -448,7 +448,7 @@ print("holds: a call of fine-tuning has less than half of retraining's steps")
 # pieces of 16 or 17. When a piece has come, its images are gone for good. The next call starts from the model that
 # the last one left behind. Do its errors add up?
 #
-# We recorded that on ten seeds (`results/stream.py`). So that it takes seconds, the model is a small network on images
+# We recorded that on thirty seeds (`results/stream.py`). So that it takes seconds, the model is a small network on images
 # of 8 x 8 pixels. A call makes 150 steps, a sixth of retraining's 900.
 #
 # - *once*: one call with all images.
@@ -458,8 +458,9 @@ print("holds: a call of fine-tuning has less than half of retraining's steps")
 # - *retrain at 5*: a retraining after the fifth piece, then five calls. The retraining replaces the first five calls,
 #   so pieces 1 to 4 wait until piece 5 has come.
 #
-# The last three were run for fine-tuning alone, and all rows with REWEIGHT. All ways have the learning rate 0.05. It
-# was the best of three for *once*, on seed 0. So the calls of 15 steps take a rate that was chosen for 150.
+# The last three were run for fine-tuning alone, and all rows with REWEIGHT. All ways have the learning rate 0.05. On
+# seed 0 it is the best of 0.01, 0.05 and 0.1 for one call of MIU, and a point below 0.1 for one of fine-tuning. So the
+# calls of 15 steps take a rate that was chosen for 150.
 #
 # :::{predict}
 # Which of the five ends nearest to retraining? Is *each* nearer than *once*, as it makes ten times the steps, or
@@ -476,7 +477,7 @@ ends = {
     if method != "retrain"
 }
 
-# %% mystnb={"image": {"alt": "A row of ten dots for each of eight ways, with a mean and an interval, on an axis of points below the ceiling. Doing nothing lies at about -15, ten calls with shared work at about -12. One call and ten calls of fine-tuning lie together at about -3, one call of MIU lies at -2.5 and ten at -3.1. One call with ten times the work and a retraining in the middle lie nearer to the line at zero."}, "figure": {"caption": "Where each way ends: Avg. Gap minus the ceiling's after all ten pieces, a dot a seed, mean and 95% interval below.", "name": "fig-stream"}}
+# %% mystnb={"image": {"alt": "A row of thirty dots for each of eight ways, with a mean and an interval, on an axis of points below the ceiling. Doing nothing lies at about -16, ten calls with shared work at about -11. One call and ten calls of fine-tuning, a retraining in the middle, and one call and ten calls of MIU lie together between -3 and -4. One call with ten times the work lies nearest to the line at zero, at about -1."}, "figure": {"caption": "Where each way ends: Avg. Gap minus the ceiling's after all ten pieces, a dot a seed, mean and 95% interval below.", "name": "fig-stream"}}
 plots.paired_dots(ends, "Avg. Gap minus the ceiling's (points)")
 plots.show()
 
@@ -504,20 +505,20 @@ shown.index = [f"{way}, {labels.name_of(method)}" for way, method in shown.index
 tables.show(shown, "Work of each way over the whole stream; time in retrainings.", 2, file="stream_times")
 
 # %% [markdown]
-# **Errors aren't shown to add up.** Ten calls minus one call is -0.3 ± 0.9 points for fine-tuning, and -0.6 ± 1.4 for
-# MIU. Both are undecided. True differences of 1.8 and 2.7 points would have been seen four times in five.
+# **Errors aren't shown to add up.** Ten calls minus one call is +0.4 ± 0.8 points for fine-tuning, and +0.1 ± 0.7 for
+# MIU. Both are undecided. True differences of 1.5 and 1.2 points would have been seen four times in five.
 #
-# **But ten calls waste their work.** One call with as many steps as ten ends 3.0 ± 1.2 points nearer. And ten calls
-# that share the steps of one end 8.3 ± 2.3 points further away. So at equal work, splitting a request costs 3 and 8
+# **But ten calls waste their work.** One call with as many steps as ten ends 2.2 ± 0.6 points nearer. And ten calls
+# that share the steps of one end 7.4 ± 1.1 points further away. So at equal work, splitting a request costs 2 and 7
 # points. We haven't separated why. Each call begins a new schedule of the learning rate, and the rate was chosen for
-# one call of 150 steps. A part of the 8 points can be that the calls of 15 steps need another one.
+# one call of 150 steps. A part of the 7 points can be that the calls of 15 steps need another one.
 #
-# **A retraining on the way pays.** *Retrain at 5* takes 2.01 retrainings against 1.92 of ten calls, and ends 1.2 ± 0.8
-# points nearer. It also makes the first five pieces exact. But pieces 1 to 4 aren't served until the fifth has come. A
-# single retraining after all ten takes half as long, and all are exact, but nobody is served before.
+# **A retraining on the way isn't shown to end nearer.** *Retrain at 5* takes as long as ten calls, and the difference is
+# 0.0 ± 0.5 points. It also makes the first five pieces exact. But pieces 1 to 4 aren't served until the fifth has come.
+# A single retraining after all ten takes half as long, and all are exact, but nobody is served before.
 #
 # **Time.** Ten calls of fine-tuning take two retrainings. On this small network a single call of MIU takes two as
-# well, eleven times as long as a call of fine-tuning with as many steps. So the shares of the first section aren't
+# well, ten times as long as a call of fine-tuning with as many steps. So the shares of the first section aren't
 # laws. Measure yours.
 #
 # ## An approximate method pays for few and urgent requests
@@ -531,11 +532,13 @@ tables.show(shown, "Work of each way over the whole stream; time in retrainings.
 # %% tags=["claim"]
 verdict = tests["verdict"]
 assert verdict["fine-tune: each - once"] == verdict["MIU: each - once"] == "undecided", verdict
-assert tests["smallest_holm"].round(1).tolist()[:2] == [1.8, 2.7], tests["smallest_holm"]
+assert tests["smallest_holm"].round(1).tolist()[:2] == [1.5, 1.2], tests["smallest_holm"]
 gru.check_claim("one call with the work of ten is nearer", -asked["each - once, ten times the work"])
 gru.check_claim("ten calls with the work of one are further", -asked["each, shared work - once"])
-gru.check_claim("a retraining on the way is nearer", asked["retrain at 5 - each"])
-assert (verdict.iloc[2:] == "shown").all(), verdict
+assert verdict["retrain at 5 - each"] == "undecided" and (verdict.iloc[2:4] == "shown").all(), verdict
+assert [round(x, 1) for x in gru.mean_interval(asked["retrain at 5 - each"])] == [0.0, 0.5]
+assert abs(in_retrainings["retrain at 5", "finetune"] / in_retrainings["each", "finetune"] - 1) < 0.1
+assert abs(in_retrainings["once", "miu"] / in_retrainings["once", "finetune"] - 10) < 1
 assert abs(in_retrainings["each", "finetune"] - 2) < 0.3
 assert abs(in_retrainings["retrain at 5", "finetune"] - 2) < 0.3 > abs(in_retrainings["once", "miu"] - 2)
 assert int(1 / idle["finetune", WITH]) >= 5 and int(1 / idle["miu", WITH]) == 3
@@ -550,13 +553,13 @@ assert int(1 / idle["finetune", WITH]) >= 5 and int(1 / idle["miu", WITH]) == 3
 # - On records of people no method is shown to be nearer than doing nothing. On text, fine-tuning the linear head brings
 #   it 2.5 ± 0.6 points nearer, for a fifth of a retraining that takes a second.
 # - Ten small calls cost ten times as much as one if each makes the steps of one. They aren't shown to come nearer. At
-#   equal work they end 3 and 8 points further away.
-# - A retraining on the way takes 2.01 retrainings where the calls take 1.92, and ends nearer. Four requests wait for
-#   it.
+#   equal work they end 2 and 7 points further away.
+# - A retraining on the way takes as long as the calls that it replaces, and isn't shown to end nearer. Four requests
+#   wait for it.
 # - `gru-lite plan` measures the prices of your model on your machine. Batches divide the cost, and people wait for
 #   them.
 #
-# Remember from {numref}`fig-stream`: ten calls end where one does, and the same work in one call ends nearer.
+# Remember from {numref}`fig-stream`: ten calls aren't shown to end nearer than one, and the same work in one call ends nearer.
 #
 # ## Questions
 #

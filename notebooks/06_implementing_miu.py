@@ -182,9 +182,7 @@ with Training(original, bench.train, short, first) as training:
         training.end_epoch(epoch)
 ours = training.finish()
 
-theirs, again = (
-    gru.unlearn("miu", original, bench.train, split, config=short, seed=first) for _ in range(2)
-)
+theirs, again = (gru.unlearn("miu", original, bench.train, split, config=short, seed=first) for _ in range(2))
 ours, theirs, again = (gru.predict(model, bench.test) for model in (ours, theirs, again))
 apart, noise = (np.abs(logits - theirs).mean() for logits in (ours, again))
 same = apart < 1e-4 + 2 * noise

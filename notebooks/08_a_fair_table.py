@@ -533,7 +533,9 @@ RATIOS = ("0.1", "0.5", "0.9")
 nearness, gained = {}, {}  # minus the ceiling, minus doing nothing
 for key in [("original", "none"), ("retrain", "none"), *(row for row in ROWS if ":" not in row[0])]:
     for ratio in RATIOS:
-        best, nothing = (gru.select(three, *of)[GAP] for of in (("ceiling", ratio, WITH), ("original", ratio)))
+        best, nothing = (
+            gru.select(three, *of)[GAP] for of in (("ceiling", ratio, WITH), ("original", ratio))
+        )
         row = gru.select(three, key[0], ratio, key[1])[GAP]
         nearness[labels.label(*key), ratio], gained[labels.label(*key), ratio] = row - best, row - nothing
 lines = {}

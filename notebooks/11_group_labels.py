@@ -599,9 +599,7 @@ flips_cost = {m: (of_rate(m, 0)["GA"] - of_rate(m, 0.1)["GA"]).mean() for m in w
 assert all(falls[m][2] > cost for m, cost in flips_cost.items()), flips_cost
 assert round(falls["scrub"][1]) == 15 and of_share("scrub", 3)["GA"].mean() < 2, falls
 for method in METHODS:
-    gru.check_claim(
-        f"{method}: 1% known lowers GA", of_share(method, 0)["GA"] - of_share(method, 2)["GA"]
-    )
+    gru.check_claim(f"{method}: 1% known lowers GA", of_share(method, 0)["GA"] - of_share(method, 2)["GA"])
 for method in ("finetune", "l1_sparse", "salun"):
     for k, name in ((2, "1%"), (3, "none")):
         nearer = of_share(method, k)["gap"] - of_share(method, 0)["gap"]

@@ -130,7 +130,9 @@ class Machine:
 
     def set_device(self, device):
         if getattr(device, "index", device) is None:
-            raise ValueError(f"Expected a torch.device with a specified index or an integer, but got:{device}")
+            raise ValueError(
+                f"Expected a torch.device with a specified index or an integer, but got:{device}"
+            )
         self.here.device = self.device(device)
 
     @contextlib.contextmanager

@@ -117,7 +117,7 @@ def trained(row, kind, **options):
     config_class = gru.METHODS[name][1] if name in gru.METHODS else gru.METHODS["scrub"][1]
     if row == "fit":
         config_class = gru.TrainConfig
-    # SCRUB begins where its loss has no gradient. AdamW would make a step of full length of the rounding there.
+    # SCRUB begins where its loss has no gradient. Of the rounding there AdamW would make a step of full length.
     adaptive = kind == "tokens" and name != "scrub"
     options = TINY | ({"optimizer": "adamw", "lr": 1e-3} if adaptive else {"lr": 0.01}) | options
     options = {key: value for key, value in options.items() if key in config_class.__dataclass_fields__}
@@ -289,13 +289,15 @@ def test_images_that_do_not_fit_are_streamed():
 
 
 def test_a_stream_gives_what_lies_on_the_device(gpu):
-    """"cuda" is the current GPU, for the thread that copies, too."""
+    """The device "cuda" is the current GPU, for the thread that copies, too."""
     draws = stream(0, "draws").integers(0, N, 70)
     with gpu():
         where = ("cuda", 0, True), ("cuda", 0, False), ("cpu",)
         every = [device_data(made("views"), *place) for place in where]
         windows = every[2].windows(draws, stream(0, "crop"))
-        for resident, streamed, host in zip(*(data.stream(draws, 16, windows) for data in every), strict=True):
+        for resident, streamed, host in zip(
+            *(data.stream(draws, 16, windows) for data in every), strict=True
+        ):
             assert torch.equal(resident, streamed)
             torch.testing.assert_close(resident.cpu(), host, atol=1e-4, rtol=0)
 

@@ -117,7 +117,7 @@ def trained(row, kind, **options):
     config_class = gru.METHODS[name][1] if name in gru.METHODS else gru.METHODS["scrub"][1]
     if row == "fit":
         config_class = gru.TrainConfig
-    # SCRUB begins where its loss has no gradient. Of the rounding there AdamW would make a step of full length.
+    # SCRUB begins where its loss has no gradient: AdamW would make a whole step of the rounding there.
     adaptive = kind == "tokens" and name != "scrub"
     options = TINY | ({"optimizer": "adamw", "lr": 1e-3} if adaptive else {"lr": 0.01}) | options
     options = {key: value for key, value in options.items() if key in config_class.__dataclass_fields__}

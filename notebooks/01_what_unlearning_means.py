@@ -246,7 +246,7 @@ tables.show(attacks, caption, file="attacks")
 
 # %% [markdown]
 # For the first column there is no good value, only one that is near the reference's. Even of models that never saw
-# $F$ over half of it is called "member". The trap alone would push the share up, not down. The forest also learns
+# $F$ about half of it or more is called "member". The trap alone would push the share up, not down. The forest also learns
 # from 3,910 members and 800 non-members, and may say "member" too often for that. We didn't test it: a forest with
 # equally many of each would be the test.
 #
@@ -314,17 +314,22 @@ if profile == "full":
     gru.check_claim("retraining lowers UA", [UA["original"] - UA["retrain"]])
     gru.check_claim("two references differ", [100 - gap["ceiling"]])
     gru.check_claim("the no-op's UA is above that of the reference", [UA["original"] - UA["reference"]])
+    apart = (table.loc["original"] - table.loc["reference"])[METRICS]
+    assert apart.abs().idxmax() == "UA" and abs(apart["UA"] - 20) < 7, apart
+    assert apart["EO"] < 0 < apart["GA"], "the no-op has a worse EO or GA than the reference"
+    assert (table.loc[["retrain", "reference", "ceiling"], "MIA"] < 52).all()
+    by_UA = table["UA"].sort_values().index
+    assert list(by_UA[-2:]) == ["fine-tune + REWEIGHT", "original"], by_UA
 
 # %% [markdown]
-# On this seed the no-op differs from the reference most in UA, by 22 points: it was trained on $F$, and knows it.
-# Fine-tune + REWEIGHT lies between the no-op and the ceiling. On this seed its TA, EO and GA are exactly those of
-# the no-op. It is another model all the same: its RA, UA and MIA differ. No row beats the no-op in EO and GA, and the
-# no-op has forgotten nothing. EO and GA can be good without any forgetting.
+# On this seed the no-op differs from the reference most in UA, by about 20 points: it was trained on $F$, and knows it.
+# In UA fine-tune + REWEIGHT lies between the no-op and the others. In EO and GA the no-op is better than the reference,
+# and it has forgotten nothing. EO and GA can be good without any forgetting.
 #
 # The two references differ only in the randomness of training, and still their scores differ. The ceiling itself is
 # one draw: in the record of ten seeds (column `avg_gap`) it lies between 96.6 and 99.2. So one seed can't rank rows
 # that are this close. Do more seeds rank them? Here are ten, and twenty other seeds of fine-tune + REWEIGHT. These
-# have the values that a search found, 155 optimiser steps instead of the 310 above.
+# have the values of the run above, with 155 optimiser steps instead of 310.
 
 # %%
 methods, _ = gru.read_record("waterdigits_methods")
@@ -577,13 +582,13 @@ shown = {name: {"UA": s.UA, "Avg. Gap": gru.average_gap(s, reference)} for name,
 tables.show(pd.DataFrame(shown).T, "A method that only damages (%).", file="negated")
 assert checks.hint("ex-negated-logits", negated.UA, original=scores["original"].UA) is None
 if profile == "full":
-    assert negated.UA < reference.UA - 20
+    assert negated.UA < 14 and gru.average_gap(negated, reference) < 50 and abs(reference.UA - 71) < 5
     assert gru.average_gap(negated, reference) < gru.average_gap(scores["original"], reference) - 20
 
 # %% [markdown]
-# If you believe that a low UA is forgetting, this is the best method of the lesson: 7%. It gives the wrong answer
-# wherever the original gave the right one. Avg. Gap is not fooled (46): the model is wrong about almost everything
-# else, too. Large damage to $F$ alone would show as well: a UA of 0 costs 71.1 / 6, about 12 points. But
+# If you believe that a low UA is forgetting, this is the best method of the lesson: 10% or less. It gives the wrong
+# answer wherever the original gave the right one. Avg. Gap is not fooled (below 50): the model is wrong about almost
+# everything else, too. Large damage to $F$ alone would show as well: a UA of 0 costs about 70 / 6, or 12 points. But
 # a UA that is 10 points too low costs only 1.7. So read the six scores one by one.
 #
 # :::{answer-end}
@@ -621,12 +626,12 @@ for name, loss in others.items():
 caption = "The reference: chance (%) that an image of F has the lower loss. 50 is guessing."
 tables.show(pd.DataFrame({"AUC": found}), caption, file="unfair")
 if profile == "full":
-    unfair = abs(found["unseen, common groups"] - 50)
-    assert unfair > abs(found["unseen, same group"] - 50) + 10
+    fair, *unfair = found.values()
+    assert abs(fair - 50) < 8 and max(unfair) < 25, found
 
 # %% [markdown]
-# The numbers are about (a) 52, (b) 14 and (c) 12. Neither $F$ nor the validation images were trained on here, so (a)
-# and (b) can't be memory. Still (b) is far below 50: the images of $F$ have higher losses than those of the common
+# (a) is near 50, (b) and (c) are below 25. Neither $F$ nor the validation images were trained on here, so (a) and (b)
+# can't be memory. Still (b) is far below 50: the images of $F$ have higher losses than those of the common
 # groups. Unseen images of the same group have higher losses, too. (c) is as far off, and mixes two things: the
 # retained images are mostly of easier groups, and this model was trained on them. What memory there is in (c) is of
 # $R$, not of $F$. Only (a) compares like with like.

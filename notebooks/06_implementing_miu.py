@@ -613,7 +613,7 @@ gru.check_claim("there is room between no-op and ceiling", gaps["ceiling"] - gap
 # ## Summary
 #
 # - MIU is a loop over batches with three kinds of steps. Written twice, from the same random streams, both versions
-#   agree to rounding. That test doesn't depend on the results you hope for.
+#   agree as well as two runs of one. That test doesn't depend on the results you hope for.
 # - The critic that was tuned along is no evidence. Audit with a fresh one on held-out samples.
 # - By a fresh critic the forget pass isn't shown to change what sets the forgotten images apart from unseen ones.
 # - Where released code and text differ, one difference may decide the result with some tuned values, and none with
@@ -630,7 +630,7 @@ gru.check_claim("there is room between no-op and ceiling", gaps["ceiling"] - gap
 #
 #   Many mistakes move a score less than two runs of a seed differ.
 #
-# - [x] Little: with the same random numbers they should agree to rounding
+# - [x] Little: with the same random numbers they should agree as well as two runs of one of them
 #
 #   So compare logits after the same draws. Then a mistake in one of the versions is seen. The same mistake in both,
 #   or in a part that both use, isn't.

@@ -77,9 +77,9 @@ print(f"F has {len(split.forget)} images, R has {len(split.retain):,}.")
 # - **REWEIGHT** acts in the pass over $R$. So in this lesson every method has it but gradient ascent.
 # - **Steps on $R$** are the same for all methods that visit $R$: five epochs, a third of retraining's 15. **Steps on
 #   $F$** depend on the batch. If one batch holds all of $F$, a pass is one step for 20 images and for 200.
-# - **Settings** come from a search for this benchmark on validation images of seeds 100 to 103, so not of seed 0.
-#   `shift`, the random shift of images in pixels, is one of them. SalUn's learning rate below is our choice, and three
-#   values of SCRUB are the paper's.
+# - **Settings** come from an early search on validation images of other seeds, whose record isn't kept. `shift`, the
+#   random shift of images in pixels, is one of them. SalUn's learning rate below is our choice, and three values of
+#   SCRUB are the paper's.
 #
 # `Training` is a copy of the model with optimiser, schedule and augmentation. `Sampler` draws the batches,
 # `sampler.steps` a pass. `main=False` marks a pass in which the learning rate stands still, and `end_epoch` stops a
@@ -127,7 +127,8 @@ def compare(hand, package):
     outputs = [gru.predict(model, bench.test) for model in (hand, package)]
     difference = np.abs(outputs[0] - outputs[1]).max()
     print(f"The largest difference of an output of the two networks is {difference:.1e}.")
-    assert difference == 0 or torch.cuda.is_available()  # a GPU may add in any order
+    # A GPU adds in any order, and training amplifies that: there two runs of one code differ, too.
+    assert difference == 0 or torch.cuda.is_available()
 
 
 # %% [markdown]
@@ -184,11 +185,10 @@ draw(curve, levels, "mean loss (nats)")
 plots.show()
 
 # %% [markdown]
-# In the first epoch both losses jump above 5 nats, so at this learning rate fine-tuning first breaks the model, and
-# then trains it again on $R$. In the original, the forgotten images have a mean loss of about 0.2 nats, and unseen
-# images of their group 0.5. A difference of this kind can come from memorising. In the reference the two are closer
-# (0.8 and 0.7), and so they are after fine-tuning (0.6 and 0.7). Nothing in fine-tuning aims at $F$, so it is the
-# control for every other method.
+# In the first epoch both losses rise far above those of the original, and then they fall again. In the original, the
+# forgotten images have a lower loss than unseen images of their group. A difference of this kind can come from
+# memorising. In the reference the two are closer, and so they are after fine-tuning. Nothing in fine-tuning aims at
+# $F$, so it is the control for every other method.
 
 # %% tags=["claim"]
 if FULL:
@@ -198,6 +198,7 @@ if FULL:
     closer = apart[0] - abs(np.log(levels[1] / levels[0]))
     gru.check_claim("in the reference the two are closer (log of the ratio)", [closer])
     gru.check_claim("at the end the two are closer (log of the ratio)", [apart[0] - apart[5]])
+    assert min(low[1], high[1]) > 2 * high[0] and max(low[5], high[5]) < min(low[1], high[1]), curve
 
 # %% [markdown]
 # ## Gradient ascent forgets the group, and nothing stops it
@@ -264,10 +265,11 @@ for axis in axes:
 plots.show()
 
 # %% [markdown]
-# Our method stops after two steps, where the loss of $F$ is 0.6 nats. But the loss of *unseen* images of the group is
-# 1.2 nats already. So ascent forgets the group, and not just 90 images of it. Two steps cost the group 19 points of
-# accuracy, and leave it 12 points below the reference. If you go on, the loss of $F$ passes the reference's by powers
-# of ten, and the group's accuracy falls to 0%. Nothing in the loss says when to stop. We stop after one epoch.
+# Our method stops after two steps, where the loss of $F$ is about that of the reference. But the loss of *unseen* images
+# of the group has risen as well, and is above it. So ascent forgets the group, and not just 90 images of it. Two steps
+# cost the group more than ten points of accuracy, and leave it below the reference. If you go on, the loss of $F$
+# passes the reference's by powers of ten, and the group's accuracy falls to 0%. Nothing in the loss says when to stop.
+# We stop after one epoch.
 
 # %% tags=["claim"]
 if FULL:
@@ -277,6 +279,9 @@ if FULL:
     gru.check_claim("where it stops, the group has lost 10 points, margin", [group[0] - group[stop] - 10])
     gru.check_claim("there unseen images have risen (nats)", [loss_of_unseen[stop] - loss_of_unseen[0]])
     gru.check_claim("and are above F (nats)", [loss_of_unseen[stop] - loss_of_F[stop]])
+    assert abs(loss_of_F[stop] - levels[0]) < 0.3 and group.min() < 0.1, (loss_of_F, group)
+    right = gru.predict(reference, bench.test).argmax(axis=1) == bench.test.target
+    assert group[stop] < 100 * right[bench.test.group == 2].mean() - 3
 
 # %% [markdown]
 # ## EU-k forgets more with every block that it throws away
@@ -295,7 +300,7 @@ rungs = pd.DataFrame(rungs).T[["UA", "GA", "TA"]]
 
 # %% [markdown]
 # :::{predict}
-# The original gets 93% of $F$ right, the reference 71%. How many new blocks close that distance?
+# The original gets nine tenths of $F$ right, the reference about seven. How many new blocks close that distance?
 # :::
 
 # %%
@@ -305,7 +310,7 @@ tables.show(
 
 # %% [markdown]
 # No number of new blocks closes the distance here. A new head hardly changes UA: the frozen features sort $F$ as
-# before. Each further block lowers it, to 80% with two, and leaves more to learn again in the same number of steps.
+# before. Each further block lowers it, and leaves more to learn again in the same number of steps.
 # Why does UA stay above the reference's? Either the frozen blocks keep it, or five epochs are too few. These runs
 # can't separate the two.
 
@@ -317,6 +322,8 @@ if FULL:
     gru.check_claim("two new blocks lower it", [UA["k = 0"] - UA["k = 2"]])
     gru.check_claim("one new block does, too", [UA["k = 0"] - UA["k = 1"]])
     gru.check_claim("and less than two", [UA["k = 1"] - UA["k = 2"]])
+    gru.check_claim("which leave it above the reference", [UA["k = 2"] - UA["reference"]])
+    assert abs(UA["original"] - 92) < 5 and abs(UA["reference"] - 71) < 5, UA
 
 # %% [markdown]
 # ## L1-sparse makes about half of all weights small
@@ -352,7 +359,7 @@ axis.legend(loc="upper left", frameon=False)
 plots.show()
 
 # %% [markdown]
-# After L1-sparse 48% of all weights are below 0.001, after fine-tuning 7%. Hardly one is exactly zero (0.0% in the
+# After L1-sparse about half of all weights are below 0.001, after fine-tuning fewer than a sixth. Hardly one is exactly zero (0.0% in the
 # check below), as a step of SGD jumps across zero. So "sparse" depends on a threshold. L1-sparse doesn't refer to $F$
 # either: what is pruned should be what only $F$ needed.
 
@@ -373,7 +380,7 @@ if FULL:
 #
 # Here $\eta$ is the learning rate, $\odot$ multiplies entry by entry, and the label $\tilde y_i$ is random in a pass
 # over $F$ and true in a pass over $R$. Unlike ascent, random labels have an optimum: to predict all classes equally
-# on $F$. This optimum isn't the goal either: the reference gets 71% of $F$ right, not 50%. Here is the mask from
+# on $F$. This optimum isn't the goal either: the reference gets about 70% of $F$ right, not 50%. Here is the mask from
 # scratch:
 
 # %%
@@ -456,9 +463,9 @@ tables.show(pd.DataFrame(rows), caption, digits={"outside, new / old": 3})
 # %% [markdown]
 # - **Outside of the mask,** all weights shrink by one factor as released. The table has the median, and the check below
 #   compares every weight, to 0.1%. Restoring them changes little else.
-# - **BatchNorm's statistics** change by 24% as released, more than either part of the weights.
-# - **Inside,** weights move by 65.5% instead of 17.9% once the statistics are held. At this learning rate the model is
-#   ruined: TA is 50.3%. Why, this lesson doesn't test.
+# - **BatchNorm's statistics** change more than either part of the weights as released.
+# - **Inside,** weights move more than twice as far once the statistics are held. At this learning rate the model is
+#   ruined: TA is about 50%, which is guessing. Why, this lesson doesn't test.
 #
 # So a table should say which SalUn it has. In the tables below its weights are restored and its statistics move.
 
@@ -573,8 +580,8 @@ plots.show()
 
 # %% [markdown]
 # Each pass over $F$ takes the student away from the teacher, on $F$ and, less far, on $R$. The next pass over $R$
-# brings it back on both. After three more passes over $R$ the divergence on $F$ is about 0.05 nats, from a peak of
-# 0.5. The reference is at 0.28.
+# brings it back on both. After three more passes over $R$ less than half of the peak is left on $F$, and the student
+# is nearer to the teacher than the reference is.
 
 # %% tags=["claim"]
 if FULL:
@@ -584,6 +591,7 @@ if FULL:
         assert kl[2] < kl[1.5], f"{name}: no repair"
     assert on_R[1.5] < on_F[1.5], "R moves as far as F"
     gru.check_claim("less than half of the peak is left (tenths of a nat)", [10 * (on_F.max() / 2 - on_F[5])])
+    gru.check_claim("and less than the reference's (tenths of a nat)", [10 * (far[0] - on_F[5])])
 
 # %% [markdown]
 # ## A table of one seed ranks nothing
@@ -606,15 +614,13 @@ print(f"Over {len(luck)} seeds the ceiling's Avg. Gap is {luck.min():.1f} to {lu
 
 # %% [markdown]
 # One image of $F$ is 1.1 points of UA. The ceiling *is* a retrained model, and its {term}`Avg. Gap` varies by more
-# than 2 points between seeds. So a point or two may be luck. So is UA of exactly 71.1 in four rows: no setting was
-# chosen on this seed.
-#
-# The MIA of EU-k (26.7) and of SalUn (33.3) is further from the reference's 42.2 than the no-op's 34.4.
+# than 2 points between seeds. So a point or two may be luck. Even rounding is luck: on another kind of processor this
+# seed gives other numbers.
 #
 # ## Over recorded seeds, the methods are off in different scores
 #
 # Here are the methods over seeds, in four scores, again all but gradient ascent with REWEIGHT. They have other values
-# than on this page: 155 steps, and what a search of 24 configurations found for each ({doc}`08_a_fair_table` says how
+# than on this page: 155 steps, and what a search of 24 configurations or more found for each ({doc}`08_a_fair_table` says how
 # one searches). AUC is the {term}`balanced attack`: how well a low loss tells $F$ from unseen images of the same group.
 
 # %%
@@ -805,9 +811,9 @@ if FULL:
     assert (group[loss_of_F >= loss_of_unseen] < 20).all()
 
 # %% [markdown]
-# With the original's loss the rule stops after two steps, as our method does. The loss of $F$ has then passed the 0.5
-# nats that unseen images had in the original. Theirs is at 1.2 by now, and the group is harmed already. With the loss
-# as it is now, unseen images run ahead of $F$ until the model is ruined. The right loss on $F$ isn't the right model.
+# With the original's loss the rule stops after two steps, as our method does. The loss of $F$ has then passed that of
+# unseen images in the original. Theirs has risen as well, and the group is harmed already. With the loss as it is now,
+# unseen images run ahead of $F$ until the model is ruined. The right loss on $F$ isn't the right model.
 #
 # :::{answer-end}
 # :::

@@ -522,10 +522,11 @@ assert {m for m in PAIRS if labels.label(m, "none") not in too_high} == {"miu:re
 assert all(attacks[row, "AUC first"].mean() > 0 for row in too_high)
 
 # %% [markdown]
-# ## A small request leaves little room, and another ratio another order
+# ## A small request leaves 2 points of room, and at 0.9 the order changes
 #
-# The smaller benchmark WaterDigits forgets 18, 90 or 162 images. Each row had a search of 24 configurations at ratio
-# 0.5, and then twenty fresh seeds at three ratios. The first line is the room that a method has.
+# The smaller benchmark WaterDigits forgets 18, 90 or 162 images. Each row had a search by the rules above at ratio 0.5
+# (24 configurations; 32 and 40 after extensions for two rows), and then twenty fresh seeds at three ratios. The first
+# line is the room that a method has.
 
 # %%
 three, _ = gru.read_record("waterdigits_methods")
@@ -550,22 +551,23 @@ tables.show(pd.DataFrame(lines).T, caption, 1, list(bars), bars, file="three_rat
 room = {ratio: nearness["original (no-op)", ratio] for ratio in RATIOS}
 assert [round(-values.mean(), 1) for values in room.values()] == [2.0, 4.0, 19.6], room
 rows = [name for name in lines if name not in ("original (no-op)", "retrain")]
-above = {r: gru.paired_tests({n: gained[n, r] for n in rows})["verdict"] == "shown" for r in RATIOS}
-assert len(rows) == 13 and [sum(found) for found in above.values()] == [2, 13, 13], above
+found = [gru.paired_tests({name: gained[name, ratio] for name in rows}) for ratio in RATIOS]
+found = [((tests["verdict"] == "shown") & (tests["mean"] > 0)).sum() for tests in found]
+assert len(rows) == 13 and found == [2, 13, 13], found
 verdicts = gru.equivalence(three).groupby("ratio")["verdict"].value_counts().unstack(fill_value=0)
-assert "equivalent" not in verdicts and verdicts["not equivalent"].tolist() == [0, 2, 10], verdicts
-miu = {r: {n: nearness["MIU + REWEIGHT", r] - nearness[n, r] for n in rows} for r in RATIOS}
-others = gru.paired_tests({n: d for n, d in miu["0.9"].items() if n != "MIU + REWEIGHT"})
-others = others[others["verdict"] == "shown"]["mean"]
-ahead = ["SCRUB", "SCRUB + REWEIGHT", "SalUn"]
-assert sorted(others[others < 0].index) == sorted(ahead), others
-assert [round(-others[name], 1) for name in ahead] == [5.3, 5.6, 5.8], others
-at_half = gru.paired_tests({n: d for n, d in miu["0.5"].items() if n != "MIU + REWEIGHT"})
-assert not ((at_half["verdict"] == "shown") & (at_half["mean"] < 0)).any(), at_half
-change = {m: [nearness[labels.label(m, how), "0.9"] for how in (WITH, "none")] for m in [*RIVALS, "miu"]}
-change = sum(one - other for one, other in change.values()) / len(change)
-gru.check_claim("at 0.9 REWEIGHT inside the methods leads away", -change)
-assert [round(x, 1) for x in gru.mean_interval(change)] == [-2.5, 0.9], change
+assert "equivalent" not in verdicts, verdicts
+rows.remove("MIU + REWEIGHT")
+lead = {r: {n: nearness[n, r] - nearness["MIU + REWEIGHT", r] for n in rows} for r in RATIOS[1:]}
+tests = gru.paired_tests(lead["0.9"])
+ahead = tests[(tests["verdict"] == "shown") & (tests["mean"] > 0)]["mean"].round(1).to_dict()
+assert ahead == {"SalUn": 5.8, "SCRUB + REWEIGHT": 5.6, "SCRUB": 5.3}, ahead
+grown = {name: gru.mean_interval(lead["0.9"][name] - lead["0.5"][name]) for name in ahead}
+grown = {name: [round(x, 1) for x in interval] for name, interval in grown.items()}
+assert grown == {"SalUn": [7.0, 2.1], "SCRUB + REWEIGHT": [5.3, 1.7], "SCRUB": [5.8, 1.6]}, grown
+for ratio, said_of_it in (("0.5", [0.0, 0.4]), ("0.9", [-2.5, 0.9])):
+    pairs = [[nearness[labels.label(m, how), ratio] for how in (WITH, "none")] for m in [*RIVALS, "miu"]]
+    change = sum(one - other for one, other in pairs) / len(pairs)
+    assert [round(x, 1) + 0.0 for x in gru.mean_interval(change)] == said_of_it, ratio
 
 # %% [markdown]
 # **With 18 forgotten images there are 2 points between doing nothing and a second reference, and with 162 there are
@@ -573,8 +575,9 @@ assert [round(x, 1) for x in gru.mean_interval(change)] == [-2.5, 0.9], change
 # within a point of the ceiling.
 #
 # **At 0.9 the order is another one.** SCRUB, with and without REWEIGHT, and SalUn without it are shown to be nearer
-# than MIU + REWEIGHT, by 5.3 to 5.8 points. At 0.5, where the values were chosen, none of the three is. REWEIGHT inside
-# six methods leads away at 0.9, by 2.5 ± 0.9 points.
+# than MIU + REWEIGHT, by 5.3 to 5.8 points. From 0.5 to 0.9 their lead grows by 5.3 ± 1.7 to 7.0 ± 2.1. The mean of the
+# six methods with REWEIGHT is 2.5 ± 0.9 points further than without at 0.9, and 0.0 ± 0.4 nearer at 0.5. All this is
+# of one search.
 #
 # ## The paper's table, with its noise
 #
@@ -864,7 +867,7 @@ if full:
 #   within a point of a second retrained model. MIU + REWEIGHT is shown to be nearer than twelve of 18 rows in one,
 #   and than two in the other.
 # - REWEIGHT inside a method isn't shown to bring it nearer, after either search. On average the fairness gap EO is
-#   larger with it. On the smaller benchmark at 0.9, with values chosen at 0.5, it leads away by 2.5 ± 0.9 points.
+#   larger with it. On the smaller benchmark at 0.9, with values chosen at 0.5, it leads away by 2.5 ± 0.9 on average.
 # - What the group gets depends on the values that a search found: with MIU + REWEIGHT 81% or 74%, where the ceiling
 #   gives it 80%.
 # - In the paper's Waterbirds table between none and three methods are where a perfect one would be, depending on how

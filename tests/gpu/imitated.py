@@ -129,16 +129,14 @@ class Machine:
         return self.generators[self.device(device)]
 
     def set_device(self, device):
-        if getattr(device, "index", device) is None:
-            raise ValueError(
-                f"Expected a torch.device with a specified index or an integer, but got:{device}"
-            )
+        if not isinstance(device, int) and torch.device(device).index is None:
+            raise ValueError(f"Expected a torch.device with a specified index, but got:{device}")
         self.here.device = self.device(device)
 
     @contextlib.contextmanager
     def on_device(self, device):
         before = self.device()
-        self.set_device(device)
+        self.here.device = self.device(device)
         try:
             yield
         finally:

@@ -500,6 +500,7 @@ def of_rate(method, rate):
     return recorded(method, "true", 2 if method == "retrain" else 0)
 
 
+# %% mystnb={"image": {"alt": "Three panels against the flip rate from 0 to 30 percent, a line for retraining and for each of six methods. GA falls along every line; SCRUB falls from 24 to 0 percent at once. EO rises. Nearness falls for retraining, EU-k and SCRUB, rises for fine-tuning, L1-sparse and SalUn, and rises and falls again for MIU."}, "figure": {"caption": "Small model on `waterdigits_large`, REWEIGHT from flipped labels: means of ten seeds. Thin dashes: GA and EO of the reference.", "name": "fig-labels-methods"}}
 def curves(rows_of, at, ticks, xlabel):
     """Three panels, a line for each method: the mean score of `rows_of(method, x)` for each x of `at`."""
     fig, axes = plots.figure(9, 3.6, columns=3)
@@ -515,7 +516,6 @@ def curves(rows_of, at, ticks, xlabel):
     plots.show()
 
 
-# %% mystnb={"image": {"alt": "Three panels against the flip rate from 0 to 30 percent, a line for retraining and for each of six methods. GA falls along every line; SCRUB falls from 24 to 0 percent at once. EO rises. Nearness falls for retraining, EU-k and SCRUB, rises for fine-tuning, L1-sparse and SalUn, and rises and falls again for MIU."}, "figure": {"caption": "Small model on `waterdigits_large`, REWEIGHT from flipped labels: means of ten seeds. Thin dashes: GA and EO of the reference.", "name": "fig-labels-methods"}}
 curves(of_rate, RATES, {x: x for x in (0, 0.1, 0.2, 0.3)}, "flip rate")
 
 # %%

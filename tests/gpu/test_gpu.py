@@ -308,8 +308,10 @@ def test_eu_k_draws_the_same_weights_for_a_model_on_the_gpu(gpu):
     split = gru.forget_split(data, [(1, 0)], 0.5)
     still = gru.METHODS["eu_k"][1](epochs=1, lr=1e-12, weight_decay=0)
     with gpu():
+        rng = torch.cuda.get_rng_state()
         starts = (copy.deepcopy(model).to(where) for where in ("cpu", "cuda"))
         first, second = (gru.unlearn("eu_k", start, data, split, still) for start in starts)
+        assert torch.equal(torch.cuda.get_rng_state(), rng)
         for a, b in zip(first.parameters(), second.parameters(), strict=True):
             torch.testing.assert_close(a, b, atol=1e-6, rtol=0)
 
